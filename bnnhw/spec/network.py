@@ -1,0 +1,246 @@
+"""The integer network: what lowering produces, the golden model defines and the engine executes.
+
+A network is a list of layers in execution order. A layer reads one map, computes one integer y per output pixel and
+channel, and publishes y in up to three forms: as a fixed-point value, as bits (y >= threshold), as unsigned codes.
+
+Every layer computes, per output channel c and output pixel p:
+
+    X = sum over in-bounds taps of a * w          Conv on Bits: a = +-1;  Conv on Codes: a = the code
+      | sum or maximum over in-bounds taps         Pool, on the stored value
+    A = sum over in-bounds taps of b               Conv only: b = the bit (Bits) or the code (Codes); same for all c
+    v = round_shift(scale[c] * X + sum_scale[c] * A + offset[c, border(p)], shift)
+    v = v + residual                               same number of fraction bits as v, by construction
+    z = v + in_offset[c]
+    y = round_shift((pos[c] if z >= 0 else neg[c]) * z, slope_shift) + out_offset[c]
+    y = min(max(y, low), high)
+
+Out-of-bounds taps add nothing (a third value besides +-1); what a real padding value other than 0 would add is a
+constant of channel and border class, and is part of ``offset``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bnnhw.spec.numbers import Bits, Codes, Fixed, Format, IntArray
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A map of (height, width, channels) integers in one format."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    format: Format
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square window slid over a map: output pixel o covers input o * stride - pad + (0 .. kernel - 1).
+
+    ``pad`` is the padding before the first row and column; the padding behind the last follows from the output size.
+    """
+
+    kernel: int
+    stride: int = 1
+    pad: int = 0
+
+
+@dataclass(frozen=True)
+class BorderAxis:
+    """Border classes along one axis: outputs 0..low-1, then all inner ones, then the last ``high`` ones."""
+
+    size: int
+    low: int
+    high: int
+
+    @property
+    def count(self) -> int:
+        return self.low + self.high + (1 if self.size > self.low + self.high else 0)
+
+    def index(self, position: int) -> int:
+        """Class of an output position: 0..low-1, low (inner), then one for each of the last ``high``."""
+        if position < self.low:
+            return position
+        back = position - (self.size - self.high)
+        inner = 1 if self.size > self.low + self.high else 0
+        return self.low if back < 0 else self.low + inner + back
+
+    def example(self, index: int) -> int:
+        """An output position of class ``index``."""
+        return next(p for p in range(self.size) if self.index(p) == index)
+
+
+def border_axis(size_in: int, size_out: int, window: Window) -> BorderAxis:
+    """Positions whose window leaves the map at the low or the high end of an axis."""
+    low = min(size_out, -(-window.pad // window.stride))
+    inside = (size_in + window.pad - window.kernel) // window.stride + 1  # outputs that do not leave at the high end
+    high = max(0, size_out - max(inside, low))
+    return BorderAxis(size_out, low, high)
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """v = round_shift(scale * X + sum_scale * A + offset[:, border], shift).
+
+    Shapes: scale (C,), sum_scale (C,) or None, offset (C, classes_y * classes_x) with class = class_y * classes_x +
+    class_x; a window that never leaves the map has one class.
+    """
+
+    scale: IntArray
+    offset: IntArray
+    shift: int
+    sum_scale: IntArray | None = None
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Adds value tensor ``tensor`` at (y * stride, x * stride); output channel c reads channel c - pad, or 0 outside.
+
+    stride 2 with zero channels on both sides is ResNet's "option A" shortcut.
+    """
+
+    tensor: str
+    stride: int = 1
+    pad: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSlope:
+    """z = v + in_offset; y = round_shift((pos if z >= 0 else neg) * z, shift) + out_offset. All arrays (C,)."""
+
+    in_offset: IntArray
+    pos: IntArray
+    neg: IntArray
+    out_offset: IntArray
+    shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class Publish:
+    """The forms in which a layer's y is published; each names a tensor of the network or is None.
+
+    value: y itself. bits: 1 where y >= threshold[c]. codes: round_shift(y, code_shift) clamped to the code range.
+    """
+
+    value: str | None = None
+    bits: str | None = None
+    threshold: IntArray | None = None
+    codes: str | None = None
+    code_shift: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Post:
+    """The post-processing of one layer, in the order of its fields."""
+
+    affine: Affine
+    residual: Residual | None
+    slope: TwoSlope | None
+    low: int
+    high: int
+    publish: Publish
+
+
+@dataclass(frozen=True, eq=False)
+class Codebook:
+    """Sub-bit weights (SNN): weight[o, i].ravel() == words[index[o, i]]; words (2**tau, 9) of +-1, index (O, I)."""
+
+    words: IntArray
+    index: IntArray
+
+    @property
+    def tau(self) -> int:
+        return (len(self.words) - 1).bit_length()
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """Convolution of a Bits or Codes map with odd integer weights of |w| <= 2**weight_bits - 1, (O, I, k, k).
+
+    An odd integer is a sum of +-2**j, j < weight_bits, so each weight bit is one binary plane; binary weights are
+    weight_bits = 1. A dense layer is a 1x1 convolution of a 1x1 map.
+    """
+
+    name: str
+    source: str
+    window: Window
+    weight: IntArray
+    weight_bits: int
+    post: Post
+    codebook: Codebook | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Sum or maximum of a Fixed map over a window (sum with scale 1/n is average pooling)."""
+
+    name: str
+    source: str
+    window: Window
+    mode: str
+    post: Post
+
+
+Layer = Conv | Pool
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """An integer network: ``layers`` in execution order, ``tensors`` by name; scores = the 1x1 Fixed map ``output``."""
+
+    name: str
+    input: str
+    output: str
+    layers: tuple[Layer, ...]
+    tensors: Mapping[str, Tensor]
+    classes: tuple[str, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    def out_tensor(self, layer: Layer) -> Tensor:
+        """Any of the tensors a layer publishes: all have the same shape."""
+        publish = layer.post.publish
+        name = publish.value or publish.bits or publish.codes
+        assert name is not None
+        return self.tensors[name]
+
+    def macs(self, layer: Layer) -> int:
+        """Multiply-accumulates of a layer, padding taps included (0 for pooling)."""
+        if not isinstance(layer, Conv):
+            return 0
+        out = self.out_tensor(layer)
+        return int(np.prod(layer.weight.shape)) * out.height * out.width
+
+    def ace(self, layer: Layer) -> int:
+        """Arithmetic computation effort: MACs x weight bits x activation bits (PokeBNN, section 3)."""
+        if not isinstance(layer, Conv):
+            return 0
+        planes = self.tensors[layer.source].format
+        assert isinstance(planes, Bits | Codes)
+        return self.macs(layer) * layer.weight_bits * planes.planes
+
+
+__all__ = [
+    "Affine",
+    "Bits",
+    "BorderAxis",
+    "Codebook",
+    "Codes",
+    "Conv",
+    "Fixed",
+    "Layer",
+    "Network",
+    "Pool",
+    "Post",
+    "Publish",
+    "Residual",
+    "Tensor",
+    "TwoSlope",
+    "Window",
+    "border_axis",
+]

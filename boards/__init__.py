@@ -1,0 +1,1 @@
+"""Boards, place and route, host link to a running board."""

@@ -1,0 +1,1 @@
+"""From a trained network to a schedule and memory images."""

@@ -1,0 +1,1 @@
+"""Amaranth hardware: the engine that the compiler's program runs on."""

@@ -1,0 +1,1 @@
+"""Network definitions, training recipes, data sets and shipped weights."""

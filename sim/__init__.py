@@ -1,0 +1,1 @@
+"""Models of the hardware: golden (graph level), machine (program level), RTL (Verilator)."""
