@@ -1,0 +1,147 @@
+"""The shape of one generated engine: array, lanes, memories, number widths. What a network does not use is absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Popcount(Enum):
+    """Forms of the XNOR-popcount of a PE; same function, same latency is not required between forms."""
+
+    TREE = "tree"
+    """Behavioural adder tree: portable, and the form that is simulated."""
+    CARRY = "carry"
+    """ECP5 carry chains instantiated directly: fewest LUTs."""
+
+
+COUNTERS = ("frame", "issue", "weights", "params", "post", "layer", "pass_")
+"""Counters of the last finished frame, in cycles. ``frame`` is the sum of all others.
+
+issue: a step entered the array (or the pool reader). weights, params: the loader had not finished the next pass.
+post: the post-processor still drained the previous tile. layer: waiting for the previous layer's last output.
+pass_: switching passes (fetching the descriptor) and entering / leaving the frame.
+"""
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """How an image becomes im2col windows: one word of ``depth`` bits per bit plane and chunk of taps."""
+
+    height: int
+    width: int
+    channels: int
+    kernel: int
+    stride: int
+    pad: int
+    out_height: int
+    out_width: int
+    strip: int
+    """Output columns a row of the array owns: array row r computes columns r * strip .. r * strip + strip - 1."""
+    chunk_taps: int
+    """Taps in one depth word: tap i of a chunk of n taps fills bits depth - (n - i) * channels and up."""
+    planes: int = 8
+
+    @property
+    def taps(self) -> int:
+        return self.kernel * self.kernel
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.taps // self.chunk_taps)
+
+    @property
+    def words(self) -> int:
+        """Words of one image in each row's bank."""
+        return self.out_height * self.strip * self.chunks * self.planes
+
+
+@dataclass(frozen=True)
+class PostConfig:
+    """What the post-processing lanes can do, and their number widths in bits."""
+
+    scale_width: int
+    """Signed width of the factor of the array's count (and of a pooled value)."""
+    sum_scale_width: int
+    """Signed width of the factor of the activation sum; 0 without activation sums."""
+    offset_width: int
+    pre_width: int
+    """Signed width of v and z."""
+    value_width: int
+    """Signed width of y, of the value memory and of the scores."""
+    shifts: tuple[int, ...]
+    """Distinct shifts after the first affine step; a pass selects one by its index."""
+    residual: bool
+    slope_width: int
+    """Signed width of the slopes; 0 without a two-slope function."""
+    slope_shifts: tuple[int, ...]
+    in_offset_width: int
+    out_offset_width: int
+    code_shifts: tuple[int, ...]
+    """Distinct shifts before publishing codes; empty without codes."""
+    code_planes: int
+    """Largest number of bit planes published; 1 without codes."""
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """One engine.
+
+    The array has ``rows`` x ``cols`` PEs of ``depth`` bits. ``lanes`` post-processing lanes take one output pixel of
+    ``lanes`` channels a cycle. ``depth`` is split into ``slots`` = depth / lanes; every slot of every row has a bank
+    of activation memory ``lanes`` bits wide with its own read offset.
+    """
+
+    rows: int
+    cols: int
+    depth: int
+    lanes: int
+    fetch: int
+    """Columns of weights that the weight loader writes a cycle; a weight beat has fetch * depth bits."""
+    popcount: Popcount
+    tau: int
+    """Codebook index bits; 0 without codebooks."""
+    acc_width: int
+    sum_width: int
+    """Width of the activation-sum accumulators; 0 without them."""
+    input: InputConfig
+    post: PostConfig
+    pool_modes: tuple[str, ...]
+    """Which of "sum", "max" the pool reader does; empty without pooling."""
+    pool_width: int
+    """Signed width of a pooled value; 0 without pooling."""
+    bit_words: int
+    value_words: int
+    weight_words: int
+    """Depth of one bank of the weight buffer, in words of cols * depth bits."""
+    steps: int
+    passes: int
+    halo_reach: int
+    """How many neighbouring banks an output pixel may have to be copied to on either side."""
+    classes: int
+    """Largest number of border classes of a layer."""
+    offsets_per_beat: int
+    kernel: int
+    """Largest window size of a layer that reads the activation memory or is pooled."""
+    map_size: int
+    """Largest height or width of any map."""
+    scores: int = 0
+    """Scores of a frame."""
+
+    @property
+    def slots(self) -> int:
+        return self.depth // self.lanes
+
+    @property
+    def subs(self) -> int:
+        """Channel groups of ``lanes`` in one array row."""
+        return self.cols // self.lanes
+
+    @property
+    def macs_per_cycle(self) -> int:
+        return self.rows * self.cols * self.depth
+
+    @property
+    def beat_bits(self) -> int:
+        """Bits of a weight beat."""
+        return self.fetch * self.depth
