@@ -36,12 +36,13 @@ class Op:
     arity: ClassVar[int] = 1
     channel_fields: ClassVar[tuple[str, ...]] = ()
     int_fields: ClassVar[tuple[str, ...]] = ()
+    float_type: ClassVar[type[np.floating[Any]]] = np.float32
 
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, list | tuple | np.ndarray):
-                dtype = np.int32 if f.name in self.int_fields else np.float32
+                dtype = np.int32 if f.name in self.int_fields else self.float_type
                 object.__setattr__(self, f.name, np.ascontiguousarray(np.asarray(value), dtype=dtype))
 
     @property
