@@ -4,9 +4,13 @@ from setuptools import find_packages, setup
 
 FOLDERS = ("hw", "compiler", "sim", "boards", "models")
 
+
+def packages_below(folder: str, name: str) -> list[str]:
+    """The package ``name`` that lies in ``folder``, and the packages inside it."""
+    return [name, *(f"{name}.{inner}" for inner in find_packages(folder))]
+
+
 setup(
     package_dir={"bnnhw": "bnnhw"} | {f"bnnhw.{folder}": folder for folder in FOLDERS},
-    packages=["bnnhw"]
-    + [f"bnnhw.{name}" for name in find_packages("bnnhw")]
-    + [name for folder in FOLDERS for name in [f"bnnhw.{folder}", *(f"bnnhw.{folder}.{sub}" for sub in find_packages(folder))]],
+    packages=packages_below("bnnhw", "bnnhw") + [p for f in FOLDERS for p in packages_below(f, f"bnnhw.{f}")],
 )
