@@ -1,1 +1,5 @@
-"""Boards, place and route, host link to a running board."""
+"""Boards and the flow from a design to their bitstreams: `get`, `names`; `bnnhw.boards.flow` builds."""
+
+from bnnhw.boards.board import Board, Resources, get, names
+
+__all__ = ["Board", "Resources", "get", "names"]

