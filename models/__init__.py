@@ -1,1 +1,9 @@
-"""Network definitions, training recipes, data sets and shipped weights."""
+"""Network definitions, training recipes, data sets and shipped networks.
+
+`load` and `names` need no torch; `train` and the modules with network definitions do.
+"""
+
+from bnnhw.models.catalogue import Info, info, load, names, recipes
+from bnnhw.models.training import train
+
+__all__ = ["Info", "info", "load", "names", "recipes", "train"]

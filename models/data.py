@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,17 +170,14 @@ def _npz(path: Path, name: str) -> Data:
     if images.dtype != np.uint8 or images.ndim != 4:
         raise FileFormatError(f"images of {path} must be uint8 (N, H, W, C), not {images.dtype} {images.shape}")
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1]:
-        raise FileFormatError(
-            f"labels of {path} must be integers ({len(images)},), not {labels.dtype} {labels.shape}"
-        )
+        raise FileFormatError(f"labels of {path} must be integers ({len(images)},), not {labels.dtype} {labels.shape}")
     return Data(images, labels.astype(np.int64), name)
 
 
 def _class_folder(folder: Path, name: str) -> Data:
     classes = sorted(p for p in folder.iterdir() if p.is_dir())
-    number: Callable[[Path], int] = lambda p: int(p.name)
     if all(p.name.isdecimal() for p in classes):
-        classes.sort(key=number)
+        classes.sort(key=lambda p: int(p.name))
     images: list[Images] = []
     labels: list[int] = []
     for label, sub in enumerate(classes):

@@ -28,7 +28,7 @@ class Block(nn.Module):
 
 
 class SnnDigits(nn.Module):
-    """Normalised images (N, 1, 8, 8) -> scores (N, 10): an 8-bit stem, two stages of blocks, pooling, one dense layer."""
+    """Normalised images (N, 1, 8, 8) -> scores (N, 10): a stem, two stages of blocks, pooling, one dense layer."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS, blocks: tuple[int, ...] = BLOCKS, tau: int = TAU) -> None:
         super().__init__()

@@ -10,12 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bnnhw.compiler.frontend.fx import import_module
+from bnnhw.compiler.ir import Graph
 from bnnhw.models import data
 from bnnhw.models.layers import CodebookConv2d
 from bnnhw.models.snn_digits import SnnDigits
 
 Progress = Callable[[str, int, int], None]
 
+PAPER = "Sub-bit Neural Networks: learning to compress and accelerate binary neural networks (ICCV 2021)"
 EPOCHS = 150
 BATCH = 64
 RATE = 4e-3
@@ -53,7 +56,8 @@ def augment(images: Tensor, background: float) -> Tensor:
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
     """Seed, one thread, deterministic kernels; the caller's settings come back afterwards."""
-    threads, strict, state = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_rng_state()
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    strict = torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
@@ -65,34 +69,46 @@ def reproducible(seed: int) -> Iterator[None]:
         torch.set_rng_state(state)
 
 
-def train(seed: int = 1, epochs: int = EPOCHS, progress: Progress | None = None) -> tuple[SnnDigits, float, float]:
-    """Train and return (network in evaluation mode, mean, std of the input normalisation).
-
-    ``progress(stage, epoch, epochs)`` is called after every epoch.
-    """
+def train(seed: int = 1, epochs: int = EPOCHS, progress: Progress | None = None) -> Graph:
+    """Train on ``digits:train`` and return the network. ``progress(stage, epoch, epochs)`` is called every epoch."""
     training = data.load("digits:train")
     mean, std = statistics(training.images)
     with reproducible(seed):
-        images, labels = tensor(training.images, mean, std), torch.from_numpy(training.labels)
         network = SnnDigits()
-        codebooks = [m for m in network.modules() if isinstance(m, CodebookConv2d)]
-        optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
-        steps = epochs * (len(images) // BATCH)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
-        step = 0
-        for epoch in range(epochs):
-            network.train()
-            order = torch.randperm(len(images))
-            for batch in order[: len(order) // BATCH * BATCH].split(BATCH):
-                scores = network(augment(images[batch], -mean / std))
-                loss = F.cross_entropy(scores, labels[batch], label_smoothing=0.05)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                for codebook in codebooks:
-                    codebook.refine(step)
-                step += 1
-            if progress:
-                progress(f"training, loss {loss.item():.3f}", epoch + 1, epochs)
-    return network.eval(), mean, std
+        fit(network, tensor(training.images, mean, std), torch.from_numpy(training.labels), epochs, progress)
+    graph = import_module(
+        network.eval(),
+        (8, 8, 1),
+        mean=[mean],
+        std=[std],
+        name="snn_digits",
+        classes=[str(digit) for digit in range(10)],
+        paper=PAPER,
+        weights=f"trained on scikit-learn digits, {len(training)} images, {epochs} epochs, seed {seed}",
+    )
+    return graph.with_meta(command=f"bnnhw train snn_digits --seed {seed} --epochs {epochs}")
+
+
+def fit(network: SnnDigits, images: Tensor, labels: Tensor, epochs: int, progress: Progress | None) -> None:
+    """The training loop: Adam, one cycle of the learning rate, codebooks refined every 25th step."""
+    background = float(images.min())
+    codebooks = [m for m in network.modules() if isinstance(m, CodebookConv2d)]
+    optimiser = torch.optim.Adam(network.parameters(), lr=RATE)
+    steps = epochs * (len(images) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
+    step = 0
+    network.train()
+    for epoch in range(epochs):
+        order = torch.randperm(len(images))
+        for batch in order[: len(order) // BATCH * BATCH].split(BATCH):
+            scores = network(augment(images[batch], background))
+            loss = F.cross_entropy(scores, labels[batch], label_smoothing=0.05)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            for codebook in codebooks:
+                codebook.refine(step)
+            step += 1
+        if progress:
+            progress(f"training, loss {loss.item():.3f}", epoch + 1, epochs)
