@@ -15,7 +15,7 @@ from bnnhw.boards import tools
 from bnnhw.boards.board import Board
 from bnnhw.boards.emit import Sources, for_board
 from bnnhw.boards.failures import TimingError
-from bnnhw.boards.layout import Layout, Options, check_fit, place_and_route
+from bnnhw.boards.layout import DEFAULT_OPTIONS, Layout, Options, check_fit, place_and_route
 from bnnhw.boards.picture import draw
 from bnnhw.boards.synthesis import Synthesis, synthesise
 
@@ -49,7 +49,7 @@ def build(
     directory: Path,
     clock_hz: Fraction | int,
     *,
-    options: Options = Options(),
+    options: Options = DEFAULT_OPTIONS,
     keep: Sequence[str] = (),
     allow_slow: bool = False,
     progress: Progress = lambda stage, seconds: None,
@@ -58,7 +58,8 @@ def build(
 
     Leaves in ``directory``: ``top.il``, ``top.v``, ``top.lpf``, ``top.json``, ``top.config``, ``top.bit``,
     ``placed.json``, ``placed.png``, ``timing.json`` and the logs ``yosys.log``, ``nextpnr.log``, ``ecppack.log``.
-    Those of an earlier run are removed first, so what is there belongs together; ``top.bit`` appears whole or not at all.
+    Those of an earlier run are removed first, so what is there belongs together. ``top.bit`` appears whole or
+    not at all.
 
     Parameters
     ----------

@@ -35,6 +35,9 @@ class Options:
     extra: tuple[str, ...] = ()
 
 
+DEFAULT_OPTIONS = Options()
+
+
 @dataclass(frozen=True)
 class ClockTiming:
     """One clock after routing. ``path`` is its critical path as text, one hop a line, delays in ns."""
@@ -71,7 +74,13 @@ class Layout:
 
 
 def place_and_route(
-    netlist: Path, lpf: str, board: Board, options: Options = Options(), *, top: str = "top", keep: Sequence[str] = ()
+    netlist: Path,
+    lpf: str,
+    board: Board,
+    options: Options = DEFAULT_OPTIONS,
+    *,
+    top: str = "top",
+    keep: Sequence[str] = (),
 ) -> Layout:
     """Place and route ``netlist`` in its own directory. Timing that is not met is reported, not raised.
 
@@ -144,7 +153,7 @@ def clocks(report: dict[str, Any]) -> dict[str, ClockTiming]:
     paths = {p["from"]: p["path"] for p in report["critical_paths"] if p["from"] == p["to"]}
     result = {}
     for name, entry in sorted(report["fmax"].items()):
-        hops = next((path for edge, path in paths.items() if edge.split(" ", 1)[-1] == name), [])
+        hops: list[dict[str, Any]] = next((path for edge, path in paths.items() if edge.split(" ", 1)[-1] == name), [])
         result[name] = ClockTiming(name, entry["achieved"], entry["constraint"], _path_text(hops))
     return result
 
@@ -155,5 +164,7 @@ def _path_text(hops: list[dict[str, Any]]) -> str:
         total += hop["delay"]
         if hop["delay"]:  # the hops inside a carry chain cost nothing
             end = hop["to"]
-            lines.append(f"{total:7.2f} {hop['delay']:+6.2f} {hop['type']:<8} {end['cell']}.{end['port']} {tuple(end['loc'])}")
+            lines.append(
+                f"{total:7.2f} {hop['delay']:+6.2f} {hop['type']:<8} {end['cell']}.{end['port']} {tuple(end['loc'])}"
+            )
     return "\n".join(lines)

@@ -48,11 +48,19 @@ def draw(placed: Path, picture: Path, paths: Sequence[str] = (), *, top: str = "
     figure = Figure(figsize=(9, 7), dpi=120)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    colours = {label: colour for label, colour in KINDS.values()} | dict(zip(paths, MODULES * len(paths), strict=False))
+    colours = dict(KINDS.values()) | dict(zip(paths, MODULES * len(paths), strict=False))
     for label, points in parts.items():
         if points:
             size = 9 if label in ("block RAM", "multipliers") else 1
-            axes.scatter(*zip(*points, strict=True), s=size, marker="s", linewidths=0, c=colours[label], label=label)
+            axes.scatter(
+                [x for x, _ in points],
+                [y for _, y in points],
+                s=size,
+                marker="s",
+                linewidths=0,
+                c=colours[label],
+                label=label,
+            )
     axes.invert_yaxis()
     axes.set_aspect("equal")
     axes.set_xlabel("tile column")

