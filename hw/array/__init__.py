@@ -1,0 +1,1 @@
+"""The output-stationary array of processing elements."""

@@ -1,0 +1,76 @@
+"""A block of processing elements that shares operand and control registers."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.array.pe import ProcessingElement
+from bnnhw.spec import engine
+
+CONTROL = data.StructLayout({"valid": 1, "keep": 1, "last": 1})
+"""Control of one step: accumulate; do not double; the sum leaves for the drain register."""
+
+
+class Block(wiring.Component):
+    """rows x cols processing elements behind one set of operand registers and one of control registers.
+
+    Rate: one step a cycle. Operands reach the elements one cycle after they came, the controls too: they must come
+    ``pe_latency`` cycles after the operands they belong to.
+
+    Parameters
+    ----------
+    rows, cols
+        Elements; small, so that the registers drive few of them.
+    depth, acc_width, form
+        Of the elements.
+
+    Members
+    -------
+    i_act: rows words. i_weights: cols words, delayed bit by bit as ``pe_skews`` says. i_control. i_next: every drain
+    register takes the one below, in the same cycle. i_below: drain registers of the block below, o: of the first row.
+    """
+
+    def __init__(self, *, rows: int, cols: int, depth: int, acc_width: int, form: engine.Popcount) -> None:
+        self.rows, self.cols, self.depth, self.acc_width, self.form = rows, cols, depth, acc_width, form
+        counts = data.ArrayLayout(unsigned(acc_width), cols)
+        super().__init__(
+            {
+                "i_act": In(data.ArrayLayout(unsigned(depth), rows)),
+                "i_weights": In(data.ArrayLayout(unsigned(depth), cols)),
+                "i_control": In(CONTROL),
+                "i_next": In(1),
+                "i_below": In(counts),
+                "o": Out(counts),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        act = Signal.like(self.i_act, reset_less=True)
+        weights = Signal.like(self.i_weights, reset_less=True)
+        control = Signal(CONTROL)
+        clear = Signal(init=1)  # follows control.last, but a reset also clears the accumulators
+        m.d.sync += [act.eq(self.i_act), weights.eq(self.i_weights), control.eq(self.i_control)]
+        m.d.sync += clear.eq(self.i_control.last)
+
+        for c in range(self.cols):
+            below = self.i_below[c]
+            for r in reversed(range(self.rows)):
+                m.submodules[f"pe_{r}_{c}"] = pe = ProcessingElement(
+                    depth=self.depth, acc_width=self.acc_width, form=self.form
+                )
+                m.d.comb += [
+                    pe.i_act.eq(act[r]),
+                    pe.i_weights.eq(weights[c]),
+                    pe.i_valid.eq(control.valid),
+                    pe.i_keep.eq(control.keep),
+                    pe.i_clear.eq(clear),
+                    pe.i_capture.eq(control.last),
+                    pe.i_drain.eq(self.i_next),
+                    pe.i_below.eq(below),
+                ]
+                below = pe.o
+            m.d.comb += self.o[c].eq(below)
+        return m

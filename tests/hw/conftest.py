@@ -1,0 +1,39 @@
+"""Engine shapes for tests of single components: small, everything else than the named fields at its smallest."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bnnhw.spec.engine import EngineConfig, Popcount
+
+
+def _smallest(kind: type, **given: Any) -> Any:
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        if field.name in given:
+            values[field.name] = given[field.name]
+        elif dataclasses.is_dataclass(hint):
+            values[field.name] = _smallest(typing.cast(type, hint))
+        elif hint is Popcount:
+            values[field.name] = Popcount.TREE
+        else:
+            values[field.name] = {int: 1, bool: False}.get(hint, ())
+    return kind(**values)
+
+
+@pytest.fixture(scope="session")
+def engine_config() -> Callable[..., EngineConfig]:
+    """engine_config(rows=3, ...): an EngineConfig with these fields."""
+
+    def make(**given: Any) -> EngineConfig:
+        config: EngineConfig = _smallest(EngineConfig, **{"tau": 0, "sum_width": 0} | given)
+        return config
+
+    return make
