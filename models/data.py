@@ -160,7 +160,7 @@ def _idx_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
 def _npz(path: Path, name: str) -> Data:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [key for key in ("images", "labels") if key not in archive]
             if missing:
                 raise FileFormatError(f".npz file {path} must hold images and labels, and has no {missing[0]}")

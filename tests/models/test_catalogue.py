@@ -1,0 +1,86 @@
+"""The catalogue: shipped networks load without torch, classify what they claim to, and unknown names are told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bnnhw import models
+from bnnhw.compiler.frontend import torch_exec
+from bnnhw.compiler.ir import BinaryConv, interpret
+from bnnhw.compiler.ir.file import save
+from bnnhw.errors import BnnhwError
+from bnnhw.models import data
+
+
+def test_names() -> None:
+    assert models.names() == ["adabin_r20", "snn_digits"]
+    assert models.recipes() == ["snn_digits"]
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(BnnhwError) as error:
+        models.load("resnet")
+    assert str(error.value) == "model must be one of adabin_r20, snn_digits, or the path of a .bnn file, not 'resnet'"
+    with pytest.raises(BnnhwError, match="^no.bnn: "):
+        models.load("no.bnn")
+
+
+def test_info() -> None:
+    digits = models.info(models.load("snn_digits"))
+    assert (digits.name, digits.macs, digits.ace, digits.weight_bits) == ("snn_digits", 2083456, 3284992, 49536)
+    assert digits.trained.startswith("trained on scikit-learn digits, 1347 images")
+    assert digits.input == (8, 8, 1)
+    ada = models.info(models.load("adabin_r20"), "other")
+    binary, stem, head = 40108032, 442368, 640
+    assert (ada.name, ada.macs, ada.ace) == ("other", binary + stem + head, binary + 64 * (stem + head))
+    assert ada.weight_bits == 267264 + 8 * (432 + 640)
+    assert (ada.trained, ada.input) == ("untrained", (32, 32, 3))
+
+
+def test_file(tmp_path: Path) -> None:
+    graph = models.load("adabin_r20")
+    save(graph, tmp_path / "net.bnn")
+    again = models.load(tmp_path / "net.bnn")
+    images = np.zeros((1, 32, 32, 3), np.uint8)
+    assert np.array_equal(interpret.run(graph, images), interpret.run(again, images))
+
+
+def test_untrained_network_keeps_its_values_in_range() -> None:
+    images = np.random.Generator(np.random.PCG64(2)).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    scores = interpret.run(models.load("adabin_r20"), images)
+    assert 0.05 < np.abs(scores).max() < 20
+    assert np.ptp(scores, axis=0).max() > 0.01
+
+
+def test_shipped_digits() -> None:
+    graph, held = models.load("snn_digits"), data.load("digits")
+    scores = interpret.run(graph, held.images)
+    assert (scores.argmax(axis=1) == held.labels).mean() >= 0.97
+    assert (torch_exec.run(graph, held.images).argmax(axis=1) == scores.argmax(axis=1)).mean() >= 0.995
+    convs = [node.op for node in graph.nodes if isinstance(node.op, BinaryConv)]
+    assert [op.words.shape for op in convs] == [(32, 9)] * 4
+    assert all(len(np.unique(op.words, axis=0)) == 32 for op in convs)
+
+
+def test_no_torch_is_needed() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from bnnhw import models\n"
+        "from bnnhw.compiler.frontend import torch_exec, import_checkpoint\n"
+        "print([models.load(name).meta['name'] for name in models.names()], torch_exec.available())\n"
+        "from bnnhw.errors import BnnhwError\n"
+        "for act in (lambda: models.train('snn_digits'), lambda: import_checkpoint(sys.executable, 'adabin_r20')):\n"
+        "    try: act()\n"
+        "    except BnnhwError as error: print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == [
+        "['adabin_r20', 'snn_digits'] False",
+        "training needs torch: pip install 'bnnhw[torch]'",
+        "importing a checkpoint needs torch: pip install 'bnnhw[torch]'",
+    ]
