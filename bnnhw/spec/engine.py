@@ -19,8 +19,8 @@ COUNTERS = ("frame", "issue", "weights", "params", "post", "layer", "pass_")
 """Counters of the last finished frame, in cycles. ``frame`` is the sum of all others.
 
 issue: a step entered the array (or the pool reader). weights, params: the loader had not finished the next pass.
-post: the post-processor still drained the previous tile. layer: waiting for the previous layer's last output.
-pass_: switching passes (fetching the descriptor) and entering / leaving the frame.
+post: the post-processor still drained the previous tile. layer: waiting for the last output of the previous layer, or
+of the frame. pass_: fetching a pass descriptor.
 """
 
 

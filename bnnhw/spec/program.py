@@ -48,6 +48,7 @@ class Widths:
     tap: int
     row: int
     classes: int
+    drain: int
 
     @classmethod
     def of(cls, c: EngineConfig) -> Widths:
@@ -65,6 +66,7 @@ class Widths:
             tap=unsigned_width(max(c.kernel - 1, 1)),
             row=unsigned_width(max(c.rows - 1, 1)),
             classes=unsigned_width(max(c.classes - 1, 1)),
+            drain=unsigned_width(c.rows * c.subs * c.post.code_planes + 1),
         )
 
 
@@ -123,6 +125,7 @@ def pass_layout(c: EngineConfig) -> WordLayout:
             f("x_high", w.position),
             f("x_inner", w.classes),
             f("x_count", w.classes + 1, doc="class = class_y * x_count + class_x"),
+            f("drain", w.drain, doc="vectors of a tile - 1: strips in use * subs * planes (conv), planes (pool)"),
             # post-processing
             f("shift", index(len(post.shifts)), doc="index into PostConfig.shifts"),
             f("slope_shift", index(len(post.slope_shifts))),

@@ -1,0 +1,155 @@
+"""The engine: memories, sequencer, array, pool reader and post-processor of one network, put together."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.array.array import Array
+from bnnhw.hw.input.windows import InputWindows
+from bnnhw.hw.memory.activation import ActivationMemory
+from bnnhw.hw.memory.rom_stream import RomStream
+from bnnhw.hw.memory.value import ValueMemory
+from bnnhw.hw.pool.reader import PoolReader
+from bnnhw.hw.post.processor import PostProcessor
+from bnnhw.hw.scores import Scores
+from bnnhw.hw.sequencer.fetch import Fetch
+from bnnhw.hw.sequencer.issue import Issue
+from bnnhw.hw.sequencer.prefetch import Prefetcher
+from bnnhw.hw.weights.buffer import WeightBuffer
+from bnnhw.hw.weights.loader import WeightLoader
+from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.program import Images, param_bits
+
+
+class Engine(wiring.Component):
+    """Images in, scores out; runs the program in ``images`` once for every image.
+
+    Rate: an image every ``counters[0]`` cycles while the next one is at hand; receiving an image and gathering its
+    windows overlap with computing the one before.
+
+    Members
+    -------
+    i_image: image bytes in (y, x, channel) order. i_image_abort: drops a partly received image.
+    o_scores: scores in class order with the frame's end marked.
+    counters: cycles of the last finished frame, as ``spec.engine.COUNTERS`` names them.
+    """
+
+    def __init__(self, config: EngineConfig, images: Images) -> None:
+        self.config, self.images = config, images
+        score = data.StructLayout({"score": signed(config.post.value_width), "last": 1})
+        super().__init__(
+            {
+                "i_image": In(stream.Signature(8)),
+                "i_image_abort": In(1),
+                "o_scores": Out(stream.Signature(score)),
+                "counters": Out(data.ArrayLayout(32, len(COUNTERS))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c, images = self.config, self.images
+        m.submodules.issue = issue = Issue(c, images)
+        m.submodules.fetch = fetch = Fetch(c, images)
+        m.submodules.array = array = Array(c)
+        m.submodules.post = post = PostProcessor(c, images)
+        m.submodules.scores = scores = Scores(c)
+        m.submodules.windows = windows = InputWindows(c)
+        m.submodules.activations = activations = ActivationMemory(c)
+        m.submodules.values = values = ValueMemory(c)
+        self._weights(m, issue, fetch, post)
+
+        wiring.connect(m, wiring.flipped(self.i_image), windows.i_image)
+        wiring.connect(m, scores.o_scores, wiring.flipped(self.o_scores))
+        m.d.comb += [
+            windows.i_abort.eq(self.i_image_abort),
+            issue.i_run.eq(windows.o_ready & scores.o_room),
+            windows.i_start.eq(issue.o_start),
+            scores.i_start.eq(issue.o_start),
+            windows.i_done.eq(issue.o_done),
+            fetch.i_valid.eq(issue.o_valid),
+            fetch.i_step.eq(issue.o_step),
+            fetch.i_pass.eq(issue.o_pass),
+            # memories
+            activations.i_address.eq(fetch.o_address),
+            fetch.i_bits.eq(activations.o_bits),
+            windows.i_address.eq(fetch.o_input_address),
+            fetch.i_input.eq(windows.o_windows),
+            values.i_address.eq(Mux(fetch.o_pool_read, fetch.o_value_address, post.o_residual_address)),
+            fetch.i_value.eq(values.o_word),
+            post.i_residual.eq(values.o_word),
+            values.i_write_valid.eq(post.o_value_valid),
+            values.i_write_address.eq(post.o_value_address),
+            values.i_write_word.eq(post.o_value_word),
+            activations.i_write_valid.eq(post.o_bits_valid),
+            activations.i_write.eq(post.o_bits),
+            # array
+            array.i_act.eq(fetch.o_act),
+            array.i_weights.eq(fetch.o_weights),
+            array.i_valid.eq(fetch.o_valid),
+            array.i_shift.eq(fetch.o_shift),
+            array.i_last.eq(fetch.o_last),
+            post.i_array.eq(array.o_capture),
+            post.i_counts.eq(array.o_counts),
+            array.i_next.eq(post.o_next),
+            # scores
+            scores.i_valid.eq(post.o_score_valid),
+            scores.i_scores.eq(post.o_scores),
+        ]
+        if c.sum_width:
+            m.d.comb += post.i_sum.eq(array.o_sum)
+        if c.pool_modes:
+            m.submodules.pool = pool = PoolReader(c)
+            m.d.comb += [
+                pool.i_valid.eq(fetch.o_pool_valid),
+                pool.i_first.eq(fetch.o_pool_first),
+                pool.i_last.eq(fetch.o_pool_last),
+                pool.i_ok.eq(fetch.o_pool_ok),
+                pool.i_max.eq(fetch.o_pool_max),
+                pool.i_value.eq(fetch.o_value),
+                post.i_pool.eq(pool.o_capture),
+                post.i_values.eq(pool.o_values),
+            ]
+        self._count(m, issue)
+        return m
+
+    def _weights(self, m: Module, issue: Issue, fetch: Fetch, post: PostProcessor) -> None:
+        """Weights and parameters: streams in the order of use, which an external memory could feed as well."""
+        c, images = self.config, self.images
+        m.submodules.prefetch = prefetch = Prefetcher(c, images)
+        m.submodules.loader = loader = WeightLoader(c, images.decodes)
+        m.submodules.buffer = buffer = WeightBuffer(c)
+        m.submodules.weight_rom = weight_rom = RomStream(images.weights, c.beat_bits)
+        m.submodules.param_rom = param_rom = RomStream(images.params, param_bits(c))
+        wiring.connect(m, weight_rom.o, loader.i_beat)
+        wiring.connect(m, param_rom.o, post.i_beat)
+        wiring.connect(m, prefetch.o_weights, loader.i_load)
+        wiring.connect(m, prefetch.o_params, post.i_load)
+        m.d.comb += [
+            prefetch.i_weights_loaded.eq(loader.o_done),
+            prefetch.i_params_loaded.eq(post.o_loaded),
+            prefetch.i_take.eq(issue.o_take),
+            prefetch.i_retired.eq(post.o_retired),
+            issue.i_weights.eq(prefetch.o_weights_ready),
+            issue.i_params.eq(prefetch.o_params_ready),
+            issue.i_drained.eq(prefetch.o_drained),
+            buffer.i_enable.eq(loader.o_enable),
+            buffer.i_write_address.eq(loader.o_address),
+            buffer.i_data.eq(loader.o_data),
+            buffer.i_address.eq(fetch.o_weight_address),
+            fetch.i_weights.eq(buffer.o_weights),
+        ]
+
+    def _count(self, m: Module, issue: Issue) -> None:
+        """Counts the cycles of the running frame by cause; shows them when the frame is done."""
+        running = Signal(data.ArrayLayout(32, len(COUNTERS)))
+        counted = Signal.like(running)
+        m.d.comb += counted[0].eq(Mux(issue.o_start, 1, running[0] + (issue.o_cause != 0)))
+        for n in range(1, len(COUNTERS)):
+            m.d.comb += counted[n].eq(Mux(issue.o_start, 0, running[n]) + issue.o_cause[n - 1])
+        m.d.sync += running.eq(counted)
+        with m.If(issue.o_done):
+            m.d.sync += self.counters.eq(counted)
+

@@ -1,0 +1,1 @@
+"""From image bytes to im2col windows of bit planes."""

@@ -1,0 +1,143 @@
+"""Input windows: image bytes in, im2col words of bit planes out, one image ahead of the one being computed."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.input.receiver import Receiver
+from bnnhw.hw.input.taps import TAP, TapWalker
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.program import Widths
+
+
+class InputWindows(wiring.Component):
+    """Gathers, for every output pixel of the first layer, the bits of its window, plane by plane.
+
+    A tap a cycle is read from the image buffer; after each chunk of taps its ``planes`` words are written, one a
+    cycle, to the half of the window memory that is not being computed on. One image takes about
+    out_height * out_width * max(taps, chunks * planes) cycles, beside the computation.
+
+    Members
+    -------
+    i_image, i_abort: image bytes, see ``Receiver``.
+    o_ready: the windows of an image are complete. i_start: they are taken into use; i_done: they are used up.
+    i_address: word of all rows' banks, answered in the next cycle at o_windows.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "i_image": In(stream.Signature(8)),
+                "i_abort": In(1),
+                "o_ready": Out(1),
+                "i_start": In(1),
+                "i_done": In(1),
+                "i_address": In(Widths.of(config).input_addr),
+                "o_windows": Out(data.ArrayLayout(unsigned(config.depth), config.rows)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c, image = self.config, self.config.input
+        m.submodules.receiver = receiver = Receiver(c)
+        m.submodules.taps = taps = TapWalker(c)
+        wiring.connect(m, wiring.flipped(self.i_image), receiver.i_image)
+        m.submodules.image = pixels = memory.Memory(
+            shape=unsigned(8 * image.channels), depth=max(receiver.pixels, 2), init=[]
+        )
+        store, read = pixels.write_port(), pixels.read_port()
+        m.d.comb += [
+            receiver.i_abort.eq(self.i_abort),
+            store.en.eq(receiver.o_valid),
+            store.addr.eq(receiver.o_index),
+            store.data.eq(receiver.o_pixel),
+            read.addr.eq(taps.o_address),
+        ]
+
+        finished = Signal()
+        complete, occupied = Signal(2), Signal(2)  # halves of the window memory
+        filling, computing = Signal(), Signal()
+        m.d.comb += self.o_ready.eq(complete != 0)
+        m.d.sync += [
+            complete.eq(complete + finished - self.i_start),
+            occupied.eq(occupied + taps.i_begin - self.i_done),
+            filling.eq(filling ^ finished),
+            computing.eq(computing ^ self.i_done),
+        ]
+
+        # The image buffer is free for the next image as soon as its last tap was read; a new image's windows begin
+        # when the words of the last one are written.
+        gathering = Signal()
+        m.d.comb += [
+            taps.i_begin.eq(receiver.o_full & ~gathering & (occupied != 2)),
+            receiver.i_release.eq(taps.o_valid & taps.i_go & taps.o_tap.end),
+        ]
+        with m.If(taps.i_begin):
+            m.d.sync += gathering.eq(1)
+        with m.Elif(finished):
+            m.d.sync += gathering.eq(0)
+
+        words, load, tap = self._gather(m, taps, read)
+        self._write(m, words, load, tap, filling, computing, finished)
+        return m
+
+    def _gather(self, m: Module, taps: TapWalker, read):  # type: ignore[no-untyped-def]
+        """The chunk's words with the tap that the image buffer answers now, and whether that completes the chunk."""
+        c, image = self.config, self.config.input
+        tap, valid = Signal(TAP), Signal()
+        m.d.sync += [tap.eq(taps.o_tap), valid.eq(taps.o_valid & taps.i_go)]
+        self._left = Signal(range(image.planes + 1))  # words of the previous chunk still to be written
+        busy = (valid & tap.last) | (self._left > 2)
+        m.d.comb += taps.i_go.eq(~(taps.o_tap.last & busy))
+        used = image.chunk_taps * image.channels
+        words = []
+        for plane in range(image.planes):
+            held, word = (Signal(used, name=f"{n}_{plane}") for n in ("held", "word"))
+            bits = Cat(read.data[channel * 8 + plane] for channel in range(image.channels))
+            bits = Mux(tap.inside, bits, 0)
+            rest = Mux(tap.first, Const(0, used), held)[image.channels :]
+            m.d.comb += word.eq(Cat(rest, bits[: image.channels]))
+            with m.If(valid):
+                m.d.sync += held.eq(word)
+            words.append(word)
+        return words, valid & tap.last, tap
+
+    def _write(self, m: Module, words, load, tap, filling, computing, finished) -> None:  # type: ignore[no-untyped-def]
+        c, image = self.config, self.config.input
+        row_words = image.strip * image.chunks * image.planes
+        half = 1 << Widths.of(c).input_addr
+        used = len(words[0])
+        out = [Signal(used, name=f"out_{plane}") for plane in range(image.planes)]
+        flags = Signal(TAP)
+        bank = Signal(range(max(c.rows, 2)))
+        row, address = Signal(range(half)), Signal(range(half))
+        writing, last = self._left != 0, self._left == 1
+        m.d.comb += finished.eq(last & flags.end)
+        with m.If(writing):
+            m.d.sync += [self._left.eq(self._left - 1), address.eq(address + 1)]
+            m.d.sync += [a.eq(b) for a, b in zip(out, out[1:], strict=False)]
+            with m.If(last):
+                with m.If(flags.end):
+                    m.d.sync += [bank.eq(0), row.eq(0), address.eq(0)]
+                with m.Elif(flags.row_end):
+                    m.d.sync += [bank.eq(0), row.eq(row + row_words), address.eq(row + row_words)]
+                with m.Elif(flags.strip_end):
+                    m.d.sync += [bank.eq(bank + 1), address.eq(row)]
+        with m.If(load):
+            m.d.sync += [self._left.eq(image.planes), flags.eq(tap)]
+            m.d.sync += [a.eq(b) for a, b in zip(out, words, strict=True)]
+        for r in range(c.rows):
+            windows = memory.Memory(shape=unsigned(used), depth=2 * half, init=[])
+            m.submodules[f"bank_{r}"] = windows
+            write, port = windows.write_port(), windows.read_port()
+            m.d.comb += [
+                write.en.eq(writing & (bank == r)),
+                write.addr.eq(Cat(address, filling)),
+                write.data.eq(out[0]),
+                port.addr.eq(Cat(self.i_address, computing)),
+                self.o_windows[r].eq(port.data << (c.depth - used)),
+            ]

@@ -1,0 +1,1 @@
+"""Memories of the engine: activation banks, value memory, read-only streams."""

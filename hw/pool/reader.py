@@ -1,0 +1,62 @@
+"""Pool reader: sum or maximum, per lane, of the values that a pool position's steps read."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.spec.engine import EngineConfig
+
+
+class PoolReader(wiring.Component):
+    """o_values[l] = sum (or maximum) over a position's steps of the value of lane l; taps outside the map are skipped.
+
+    Rate: a step a cycle. Latency: o_capture pulses one cycle after the last step; o_values then holds until the next
+    position's last step. A maximum over no tap at all is the smallest value.
+
+    Members
+    -------
+    i_valid, i_first, i_last: a step is on i_value, the first / last of its position. i_ok: the tap is inside the map.
+    i_max: maximum instead of sum. i_value: lanes signed values of value_width bits, lane 0 lowest.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "i_valid": In(1),
+                "i_first": In(1),
+                "i_last": In(1),
+                "i_ok": In(1),
+                "i_max": In(1),
+                "i_value": In(unsigned(config.lanes * config.post.value_width)),
+                "o_capture": Out(1),
+                "o_values": Out(data.ArrayLayout(signed(config.pool_width), config.lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c, width = self.config, self.config.post.value_width
+        lowest = -(1 << (width - 1))
+        m.d.sync += self.o_capture.eq(self.i_valid & self.i_last)
+        for lane in range(c.lanes):
+            value = self.i_value.word_select(lane, width).as_signed()
+            held = Signal(signed(c.pool_width), name=f"held_{lane}")
+            results = {}
+            if "sum" in c.pool_modes:
+                results["sum"] = Mux(self.i_first, 0, held) + Mux(self.i_ok, value, 0)
+            if "max" in c.pool_modes:
+                before = Signal(signed(width), name=f"before_{lane}")
+                m.d.comb += before.eq(Mux(self.i_first, lowest, held))
+                results["max"] = Mux(self.i_ok & (value > before), value, before)
+            reduced = Signal(signed(c.pool_width), name=f"reduced_{lane}")
+            m.d.comb += reduced.eq(
+                Mux(self.i_max, results["max"], results["sum"]) if len(results) == 2 else next(iter(results.values()))
+            )
+            with m.If(self.i_valid):
+                m.d.sync += held.eq(reduced)
+                with m.If(self.i_last):
+                    m.d.sync += self.o_values[lane].eq(reduced)
+        return m

@@ -1,0 +1,1 @@
+"""Post-processing: from accumulators to values, bits, codes and scores."""

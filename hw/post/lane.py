@@ -1,0 +1,175 @@
+"""One post-processing lane: the arithmetic of a layer's output for one channel, pipelined."""
+
+from __future__ import annotations
+
+from amaranth import Array, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.layouts import struct
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.layout import WordLayout
+from bnnhw.spec.program import lane_layout, pass_layout
+
+
+class Stages:
+    """At which pipeline stage a lane takes what; stage n is n cycles after the vector left the walker.
+
+    x is taken at ``source``, the record at the stages of ``records`` (in order: scales, in_offset, slopes, out_offset,
+    threshold), offset and residual at ``offset``; y comes out at ``result``, the bit at ``bit``.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.source = 1
+        self.offset = 2
+        self.in_offset = 3
+        self.slope = 5
+        self.out_offset = 7
+        self.clamp = 9 if config.post.slope_width else 5
+        self.result = self.clamp + 1
+        self.codes = bool(config.post.code_shifts)
+        self.bit = self.result + (2 if self.codes else 1)
+        self.records = (self.source, self.in_offset, self.slope, self.out_offset, self.result)
+
+
+def lane_fields(config: EngineConfig) -> data.StructLayout:
+    """The pass fields that lanes use."""
+    names = ("shift", "slope_shift", "code_shift", "low", "high", "residual", "codes", "last_plane")
+    return struct(WordLayout(tuple(f for f in pass_layout(config).fields if f.name in names)))
+
+
+def pick(values: tuple[int, ...], index: Value | int, of: object) -> Value:
+    """of(values[index]): the alternatives side by side, selected; a single one needs no selection."""
+    choices = [of(v) for v in values]  # type: ignore[operator]
+    return choices[0] if len(choices) == 1 else Array(choices)[index]
+
+
+class Lane(wiring.Component):
+    """v = (scale * x + sum_scale * a + offset) >> shift; z = v + residual + in_offset;
+    y = clamp(((pos if z >= 0 else neg) * z + half + (out_offset << s)) >> s); bit = y >= threshold, or a bit of the code.
+
+    The first shift's half is part of ``offset``. Rate: one a cycle, no back-pressure. Latency: see ``Stages``; the
+    caller presents every input at its stage. Sums never overflow: the widths hold every value the compiler admits.
+
+    Members
+    -------
+    i_x: mismatch count or pooled value; i_a: activation sum. i_record{k}: parameters at the k-th record stage.
+    i_offset, i_residual. i_fields{n}: pass fields at stage n. i_plane: at ``bit`` - 1. o_y, o_bit.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config, self.stages = config, Stages(config)
+        c, p, s = config, config.post, self.stages
+        record, fields = struct(lane_layout(c)), lane_fields(c)
+        self.x_width = max(c.acc_width + 1, c.pool_width)
+        members: dict[str, wiring.Member] = {
+            "i_x": In(signed(self.x_width)),
+            "i_a": In(unsigned(c.sum_width)),
+            "i_offset": In(signed(p.offset_width)),
+            "i_residual": In(signed(p.value_width)),
+            "i_plane": In(unsigned(max(p.code_planes - 1, 1).bit_length())),
+            "o_y": Out(signed(p.value_width)),
+            "o_bit": Out(1),
+        }
+        for k in range(len(s.records)):
+            members[f"i_record{k}"] = In(record)
+        self.field_stages = sorted({s.offset, 4, s.out_offset, s.clamp - 1, s.clamp, s.result, s.bit - 1})
+        for n in self.field_stages:
+            members[f"i_fields{n}"] = In(fields)
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        z = self._affine(m)
+        y = self._slope(m, z) if self.config.post.slope_width else z
+        self._publish(m, y)
+        return m
+
+    def _fields(self, stage: int):  # type: ignore[no-untyped-def]
+        return self[f"i_fields{stage}"]
+
+    def _affine(self, m: Module) -> Signal:
+        """Stages 1 to 5: z."""
+        p = self.config.post
+        record, late_record = self.i_record0, self.i_record1
+        total_shape = signed(p.offset_width + 2)
+
+        product = Signal(signed(self.x_width + p.scale_width))
+        total = Signal(total_shape)
+        m.d.sync += product.eq(self.i_x * record.scale)
+        parts = Signal(total_shape)
+        offset = Signal.like(self.i_offset)
+        m.d.sync += [parts.eq(product), offset.eq(self.i_offset)]
+        if p.sum_scale_width:
+            sum_product = Signal(signed(self.config.sum_width + 1 + p.sum_scale_width))
+            m.d.sync += sum_product.eq(self.i_a * record.sum_scale)
+            m.d.sync += parts.eq(product + sum_product)
+        m.d.sync += total.eq(parts + offset)
+
+        addend: Value = Const(0)
+        if p.residual:
+            residual = Signal(signed(p.value_width))
+            m.d.sync += residual.eq(Mux(self._fields(self.stages.offset).residual, self.i_residual, 0))
+            addend = residual
+        if p.residual or p.in_offset_width:
+            inner = Signal(signed(max(p.value_width, p.in_offset_width) + 1))
+            m.d.sync += inner.eq(addend + (late_record.in_offset if p.in_offset_width else 0))
+            addend = inner
+        z = Signal(signed(p.pre_width))
+        fields = self._fields(4)
+        m.d.sync += z.eq(pick(p.shifts, _index(fields, "shift"), lambda s: total >> s) + addend)
+        return z
+
+    def _slope(self, m: Module, z: Signal) -> Signal:
+        """Stages 5 to 9: the two-slope function."""
+        p = self.config.post
+        slope, held = Signal(signed(p.slope_width)), Signal.like(z)
+        record, last = self.i_record2, self.i_record3
+        m.d.sync += [slope.eq(Mux(z[-1], record.neg, record.pos)), held.eq(z)]
+        product = Signal(signed(p.slope_width + p.pre_width))
+        m.d.sync += product.eq(held * slope)
+
+        def constant(s: int) -> Value:
+            half = Const(1 << s >> 1, s + 1)
+            return (last.out_offset << s) + half if p.out_offset_width else half
+
+        fields = self._fields(self.stages.out_offset)
+        width = max(p.slope_width + p.pre_width, p.out_offset_width + max(p.slope_shifts)) + 1
+        total = Signal(signed(width))
+        m.d.sync += total.eq(product + pick(p.slope_shifts, _index(fields, "slope_shift"), constant))
+        y = Signal(signed(width - min(p.slope_shifts)))
+        fields = self._fields(self.stages.clamp - 1)
+        m.d.sync += y.eq(pick(p.slope_shifts, _index(fields, "slope_shift"), lambda s: total >> s))
+        return y
+
+    def _publish(self, m: Module, y: Signal) -> None:
+        """Clamp, then the bit: threshold or one plane of the code."""
+        p, s = self.config.post, self.stages
+        fields = self._fields(s.clamp)
+        below, above = y < fields.low, y > fields.high
+        m.d.sync += self.o_y.eq(Mux(below, fields.low, Mux(above, fields.high, y)))
+        reached = self.o_y >= self.i_record4.threshold
+        if not s.codes:
+            m.d.sync += self.o_bit.eq(reached)
+            return
+        was_reached = Signal()
+        rounded = Signal(signed(p.value_width + 2))
+        fields = self._fields(s.result)
+        m.d.sync += was_reached.eq(reached)
+        m.d.sync += rounded.eq(
+            pick(p.code_shifts, _index(fields, "code_shift"), lambda n: (self.o_y + (1 << n >> 1)) >> n)
+        )
+        fields = self._fields(s.bit - 1)
+        overflow = Signal()
+        planes = min(p.code_planes, len(rounded) - 1)
+        for last in range(planes):
+            with m.If(fields.last_plane == last):
+                m.d.comb += overflow.eq(rounded[last + 1 :].any())
+        code_bit = ~rounded[-1] & (overflow | rounded[:planes].bit_select(self.i_plane, 1))
+        m.d.sync += self.o_bit.eq(Mux(fields.codes, code_bit, was_reached))
+
+
+def _index(fields, name: str):  # type: ignore[no-untyped-def]
+    """A selection field, or 0 where there is nothing to select."""
+    layout = fields.shape()
+    return fields[name] if name in layout.members else 0

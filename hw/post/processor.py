@@ -1,0 +1,134 @@
+"""Post-processor: walker, parameters and lanes put together; writes values, bits, codes and scores."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.memory.activation import ActivationMemory, bit_write
+from bnnhw.hw.post.lane import Lane, Stages
+from bnnhw.hw.post.params import ParamStore, param_load
+from bnnhw.hw.post.walk import VectorWalker, vector
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.program import Images, Widths, param_bits
+
+
+class PostProcessor(wiring.Component):
+    """Takes captured tiles and pooled values, one vector of ``lanes`` channels a cycle, and stores what they become.
+
+    Rate: a vector a cycle; never stalls. Latency: o_retired pulses ``latency`` cycles after the last vector of a pass,
+    when all its outputs can be read.
+
+    Members
+    -------
+    i_array, i_counts, i_sum, o_next: the array's capture, its row of counts, activation sum, drain chain.
+    i_pool, i_values: the pool reader's capture and values.
+    o_residual_address, i_residual: read of the value memory, answered in the next cycle.
+    o_value_valid/address/word: write of the value memory. o_bits_valid, o_bits: write of the activation memory.
+    o_score_valid, o_scores: a vector of scores. i_load, i_beat, o_loaded: see ``ParamStore``.
+    """
+
+    def __init__(self, config: EngineConfig, images: Images) -> None:
+        self.config, self.images = config, images
+        c, w = config, Widths.of(config)
+        word = unsigned(c.lanes * c.post.value_width)
+        super().__init__(
+            {
+                "i_array": In(1),
+                "i_counts": In(data.ArrayLayout(unsigned(c.acc_width), c.cols)),
+                "i_sum": In(unsigned(c.sum_width)),
+                "o_next": Out(1),
+                "i_pool": In(1),
+                "i_values": In(data.ArrayLayout(signed(max(c.pool_width, 1)), c.lanes)),
+                "o_residual_address": Out(w.value_addr),
+                "i_residual": In(word),
+                "o_value_valid": Out(1),
+                "o_value_address": Out(w.value_addr),
+                "o_value_word": Out(word),
+                "o_bits_valid": Out(1),
+                "o_bits": Out(bit_write(c)),
+                "o_score_valid": Out(1),
+                "o_scores": Out(data.ArrayLayout(signed(c.post.value_width), c.lanes)),
+                "i_load": In(stream.Signature(param_load(c))),
+                "i_beat": In(stream.Signature(unsigned(param_bits(c)))),
+                "o_loaded": Out(1),
+                "o_retired": Out(1),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        return Stages(self.config).bit + ActivationMemory.write_latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c, s = self.config, Stages(self.config)
+        m.submodules.walker = walker = VectorWalker(c, self.images)
+        m.submodules.params = params = ParamStore(c, record_ports=len(s.records))
+        m.d.comb += [walker.i_array.eq(self.i_array), walker.i_pool.eq(self.i_pool), self.o_next.eq(walker.o_next)]
+        wiring.connect(m, wiring.flipped(self.i_load), params.i_load)
+        wiring.connect(m, wiring.flipped(self.i_beat), params.i_beat)
+        m.d.comb += self.o_loaded.eq(params.o_done)
+
+        vectors = [walker.o_vector] + [Signal(vector(c), name=f"vector_{n}") for n in range(1, s.bit + 1)]
+        m.d.sync += [later.eq(earlier) for earlier, later in zip(vectors, vectors[1:], strict=False)]
+        sources, total = self._sources(m, walker)
+
+        at = vectors[s.source]
+        m.d.comb += params.i_offset.eq(Cat(at.sub, at.class_, at.bank))
+        m.d.comb += self.o_residual_address.eq(at.residual_address)
+        for k, stage in enumerate(s.records):
+            m.d.comb += params[f"i_record{k}"].eq(Cat(vectors[stage].sub, vectors[stage].bank))
+
+        lanes = []
+        for n in range(c.lanes):
+            m.submodules[f"lane_{n}"] = lane = Lane(c)
+            lanes.append(lane)
+            m.d.comb += [
+                lane.i_x.eq(sources[n]),
+                lane.i_a.eq(total),
+                lane.i_offset.eq(params.o_offset[n]),
+                lane.i_residual.eq(self.i_residual.word_select(n, c.post.value_width).as_signed()),
+                lane.i_plane.eq(vectors[s.bit - 1].plane),
+            ]
+            m.d.comb += [lane[f"i_record{k}"].eq(params[f"o_record{k}"][n]) for k in range(len(s.records))]
+            for stage in lane.field_stages:
+                fields = lane[f"i_fields{stage}"]
+                m.d.comb += [fields[name].eq(vectors[stage].fields[name]) for name in fields.shape().members]
+        self._store(m, vectors, lanes)
+        return m
+
+    def _sources(self, m: Module, walker: VectorWalker) -> tuple[data.View, Signal]:  # type: ignore[type-arg]
+        """Stage 1: the lanes' inputs, from the array's current row or the pool reader."""
+        c = self.config
+        chosen = Signal(data.ArrayLayout(signed(max(c.acc_width + 1, c.pool_width)), c.lanes))
+        total = Signal(unsigned(c.sum_width))
+        counts = [self.i_counts.as_value().word_select(walker.o_vector.sub * c.lanes + n, c.acc_width) for n in range(c.lanes)]
+        for n in range(c.lanes):
+            count = counts[n] if c.subs > 1 else self.i_counts[n]
+            m.d.sync += chosen[n].eq(Mux(walker.o_pool, self.i_values[n], count) if c.pool_modes else count)
+        m.d.sync += total.eq(self.i_sum)
+        return chosen, total
+
+    def _store(self, m: Module, vectors, lanes) -> None:  # type: ignore[no-untyped-def]
+        c, s = self.config, Stages(self.config)
+        result, end = vectors[s.result], vectors[s.bit]
+        values = [lane.o_y for lane in lanes]
+        first = result.valid & result.inside & (result.plane == 0)
+        m.d.comb += [
+            self.o_value_valid.eq(first & result.fields.value),
+            self.o_value_address.eq(result.value_address),
+            self.o_value_word.eq(Cat(values)),
+            self.o_score_valid.eq(first & result.fields.score),
+            self.o_scores.eq(Cat(values)),
+            self.o_bits_valid.eq(end.valid & end.inside & end.fields.bits),
+            self.o_bits.eq(end.write),
+            self.o_bits.bits.eq(Cat(lane.o_bit for lane in lanes)),
+        ]
+        retiring = [end.valid & end.pass_end]
+        for n in range(ActivationMemory.write_latency):
+            retired = Signal(name=f"retiring_{n}")
+            m.d.sync += retired.eq(retiring[-1])
+            retiring.append(retired)
+        m.d.comb += self.o_retired.eq(retiring[-1])

@@ -1,0 +1,1 @@
+"""Walks the program: passes, positions and steps; prefetches weights and parameters."""

@@ -1,0 +1,160 @@
+"""Fetch: turns issued steps into memory reads, masks taps outside the map, and aligns operands with their control."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.layouts import struct
+from bnnhw.hw.sequencer.issue import PASS_FIELDS, issued_step
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.program import CONV_INPUT, POOL, Images, Widths, pass_layout, step_layout
+
+
+class Fetch(wiring.Component):
+    """Reads step words, forms addresses and masks, and delivers one operand set per issued step.
+
+    Rate: a step a cycle, no back-pressure. Latency: ``latency`` cycles from i_valid to o_valid (or o_pool_valid).
+
+    Members
+    -------
+    i_valid, i_step, i_pass: from the issue unit.
+    o_address: read address of every slot's activation banks (the same in all rows); o_input_address,
+    o_value_address, o_weight_address ({word, bank}): of the input windows, value memory and weight buffer. All these
+    memories answer in the next cycle at i_bits (rows x depth), i_input (rows x depth), i_value, i_weights.
+    o_act: operands, masked. o_weights. o_valid, o_shift, o_last: control of the array, aligned with o_act.
+    o_pool_valid, o_pool_first, o_pool_last, o_pool_ok (tap inside the map), o_pool_max, o_value: for the pool reader.
+    o_pool_read: a pool read is on o_value_address.
+    """
+
+    def __init__(self, config: EngineConfig, images: Images) -> None:
+        self.config, self.images = config, images
+        w, c = Widths.of(config), config
+        rows = data.ArrayLayout(unsigned(c.depth), c.rows)
+        columns = data.ArrayLayout(unsigned(c.depth), c.cols)
+        value = unsigned(c.lanes * c.post.value_width)
+        super().__init__(
+            {
+                "i_valid": In(1),
+                "i_step": In(issued_step(config)),
+                "i_pass": In(struct(pass_layout(config), PASS_FIELDS)),
+                "o_address": Out(data.ArrayLayout(unsigned(w.bit_addr), c.slots)),
+                "o_input_address": Out(w.input_addr),
+                "o_value_address": Out(w.value_addr),
+                "o_weight_address": Out(w.weight + 1),
+                "i_bits": In(rows),
+                "i_input": In(rows),
+                "i_value": In(value),
+                "i_weights": In(columns),
+                "o_act": Out(rows),
+                "o_weights": Out(columns),
+                "o_valid": Out(1),
+                "o_shift": Out(1),
+                "o_last": Out(1),
+                "o_pool_read": Out(1),
+                "o_pool_valid": Out(1),
+                "o_pool_first": Out(1),
+                "o_pool_last": Out(1),
+                "o_pool_ok": Out(1),
+                "o_pool_max": Out(1),
+                "o_value": Out(value),
+            }
+        )
+
+    latency = 5
+    """Step word, step register, address, memory, operand register."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c, w = self.config, Widths.of(self.config)
+        layout = struct(step_layout(c))
+        m.submodules.rom = rom = memory.Memory(shape=unsigned(layout.size), depth=c.steps, init=self.images.steps)
+        port = rom.read_port()
+        m.d.comb += port.addr.eq(self.i_step.step)
+
+        # Stage 1: the step memory answers. Stage 2: step word and position in registers.
+        position = Signal(self.i_step.shape())
+        at = Signal(self.i_step.shape())
+        word = Signal(layout)
+        valid = [self.i_valid] + [Signal(name=f"valid_{i}") for i in range(1, self.latency + 1)]
+        m.d.sync += [valid[i + 1].eq(valid[i]) for i in range(self.latency)]
+        m.d.sync += [position.eq(self.i_step), at.eq(position), word.eq(port.data)]
+        fields = Signal(self.i_pass.shape())  # i_pass is one cycle behind the issue; this one two
+        m.d.sync += fields.eq(self.i_pass)
+
+        masks = self._addresses(m, fields, at, word)
+        self._control(m, fields, at, word, valid)
+        self._operands(m, masks)
+        return m
+
+    def _addresses(self, m: Module, fields, at, word) -> Signal:  # type: ignore[no-untyped-def]
+        """Stage 3: addresses; stages 3 to 5: masks (one bit per row and slot, aligned with the memories' answers)."""
+        c, w = self.config, Widths.of(self.config)
+        row_ok = Signal(c.slots)
+        columns = [Signal(signed(w.position + 2), name=f"column_{s}") for s in range(c.slots)]
+        masks = Signal(c.rows * c.slots)
+        masked = Signal(c.rows * c.slots)
+        addresses = []
+        for s in range(c.slots):
+            y = Signal(signed(w.position + 2), name=f"y_{s}")
+            m.d.comb += y.eq(at.y + word[f"dy{s}"])
+            m.d.sync += [
+                row_ok[s].eq(word[f"en{s}"] & (y >= 0) & (y < fields.in_height)),
+                columns[s].eq(at.x + word[f"dx{s}"]),
+            ]
+            address = Signal(w.source, name=f"address_{s}")
+            m.d.sync += address.eq(at.base + word[f"offset{s}"])
+            m.d.comb += self.o_address[s].eq(address)
+            addresses.append(address)
+        m.d.comb += [self.o_input_address.eq(addresses[0]), self.o_value_address.eq(addresses[0])]
+        m.d.sync += self.o_weight_address.eq(Cat(word.weight, at.bank))
+
+        # i_pass.in_strip settles two cycles before the first step of its pass reaches stage 3.
+        for r in range(c.rows):
+            low, high = (Signal(signed(w.position + w.row + 2), name=f"{n}_{r}") for n in ("low", "high"))
+            m.d.sync += [low.eq(-(r * fields.in_strip)), high.eq(fields.in_width - r * fields.in_strip)]
+            for s in range(c.slots):
+                inside = (columns[s] >= low) & (columns[s] < high)
+                m.d.sync += masks[r * c.slots + s].eq(row_ok[s] & inside)
+        m.d.sync += masked.eq(masks)
+        return masked
+
+    def _control(self, m: Module, fields, at, word, valid) -> None:  # type: ignore[no-untyped-def]
+        control = data.StructLayout({"kind": 2, "max": 1, "first": 1, "last": 1, "shift": 1})
+        stages = [Signal(control, name=f"control_{i}") for i in range(3, self.latency + 1)]
+        m.d.sync += [
+            stages[0].kind.eq(fields.kind),
+            stages[0].max.eq(fields.pool_max),
+            stages[0].first.eq(at.first),
+            stages[0].last.eq(at.last),
+            stages[0].shift.eq(word.shift),
+        ]
+        m.d.sync += [later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)]
+        now = stages[-1]
+        m.d.comb += [
+            self.o_pool_read.eq(valid[3] & (stages[0].kind == POOL)),
+            self.o_valid.eq(valid[-1] & (now.kind != POOL)),
+            self.o_last.eq(self.o_valid & now.last),
+            self.o_shift.eq(now.shift),
+            self.o_pool_valid.eq(valid[-1] & (now.kind == POOL)),
+            self.o_pool_first.eq(now.first),
+            self.o_pool_last.eq(now.last),
+            self.o_pool_max.eq(now.max),
+        ]
+        self._from_input = now.kind == CONV_INPUT
+
+    def _operands(self, m: Module, masks: Signal) -> None:
+        """Stage 4: memories answer; stage 5: registered, masked and selected."""
+        c = self.config
+        bits, windows = Signal(self.i_bits.shape()), Signal(self.i_input.shape())
+        m.d.sync += [bits.eq(self.i_bits), windows.eq(self.i_input), self.o_weights.eq(self.i_weights)]
+        m.d.sync += self.o_value.eq(self.i_value)
+        m.d.comb += self.o_pool_ok.eq(masks[0])
+        for r in range(c.rows):
+            for s in range(c.slots):
+                lanes = slice(s * c.lanes, (s + 1) * c.lanes)
+                keep = masks[r * c.slots + s]
+                m.d.comb += self.o_act[r][lanes].eq(
+                    Mux(self._from_input, windows[r][lanes], Mux(keep, bits[r][lanes], 0))
+                )

@@ -1,0 +1,96 @@
+"""Prefetcher: tells the loaders, pass by pass, what to load, one pass ahead of the one in use."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.layouts import struct
+from bnnhw.hw.post.params import param_load
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.program import Images, load_layout
+
+
+def weight_load(config: EngineConfig) -> data.StructLayout:
+    """A request to the weight loader: a load descriptor and the bank that it goes to."""
+    return data.StructLayout({**struct(load_layout(config)).members, "bank": 1})
+
+
+class Prefetcher(wiring.Component):
+    """Walks the load descriptors for ever. Pass p is loaded once pass p - 2, whose bank it takes, is retired.
+
+    Members
+    -------
+    o_weights, o_params: requests. i_weights_loaded, i_params_loaded: pulses, the request is done.
+    i_take: a pass's data was taken into use. i_retired: pulse, a pass's last output is stored.
+    o_weights_ready, o_params_ready: the next pass to be taken is loaded. o_drained: no pass in use is unfinished.
+    """
+
+    def __init__(self, config: EngineConfig, images: Images) -> None:
+        self.config, self.images = config, images
+        super().__init__(
+            {
+                "o_weights": Out(stream.Signature(weight_load(config))),
+                "o_params": Out(stream.Signature(param_load(config))),
+                "i_weights_loaded": In(1),
+                "i_params_loaded": In(1),
+                "i_take": In(1),
+                "i_retired": In(1),
+                "o_weights_ready": Out(1),
+                "o_params_ready": Out(1),
+                "o_drained": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layout = struct(load_layout(self.config))
+        passes = self.config.passes
+        m.submodules.rom = rom = memory.Memory(shape=unsigned(layout.size), depth=passes, init=self.images.loads)
+        port = rom.read_port()
+        fetched = data.View(layout, port.data)
+        index = Signal(range(max(passes, 2)))
+        m.d.comb += port.addr.eq(index)
+
+        held = Signal(2)  # banks being loaded, loaded or in use
+        ready = Signal(2)  # passes loaded and not yet taken
+        open_ = Signal(2)  # passes taken and not yet retired
+        bank, weights_done, params_done = Signal(), Signal(), Signal()
+        start, finish = Signal(), Signal()
+        m.d.sync += [
+            held.eq(held + start - self.i_retired),
+            ready.eq(ready + finish - self.i_take),
+            open_.eq(open_ + self.i_take - self.i_retired),
+        ]
+        m.d.comb += self.o_drained.eq(open_ == 0)
+
+        for request in (self.o_weights.payload, self.o_params.payload):
+            m.d.comb += [request[name].eq(fetched[name]) for name in layout.members if name in request.shape().members]
+            m.d.comb += request.bank.eq(bank)
+
+        with m.FSM():
+            with m.State("FETCH"):
+                m.next = "WAIT"
+            with m.State("WAIT"):
+                with m.If(held != 2):
+                    m.d.comb += [start.eq(1), self.o_params.valid.eq(1), self.o_weights.valid.eq(fetched.weights)]
+                    m.d.sync += [weights_done.eq(~fetched.weights), params_done.eq(0)]
+                    m.d.sync += index.eq(Mux(index == passes - 1, 0, index + 1))
+                    m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.sync += [
+                    weights_done.eq(weights_done | self.i_weights_loaded),
+                    params_done.eq(params_done | self.i_params_loaded),
+                ]
+                with m.If(weights_done & params_done):
+                    m.d.comb += finish.eq(1)
+                    m.d.sync += bank.eq(~bank)
+                    m.next = "WAIT"
+
+        # While one of the two is still loading, the other may be ready already: that tells the waits apart.
+        m.d.comb += [
+            self.o_weights_ready.eq((ready != 0) | weights_done),
+            self.o_params_ready.eq(ready != 0),
+        ]
+        return m
