@@ -1,0 +1,47 @@
+"""From an Amaranth component to Verilog whose memory contents lie in files beside it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+
+from bnnhw.boards import tools
+
+TOP = "dut"
+SCRIPT = f"read_rtlil {TOP}.il; proc -nomux -norom; memory_collect; write_verilog -norename -noattr -extmem {TOP}.v"
+
+
+@dataclass(frozen=True)
+class Verilog:
+    """A design: the module ``dut``, and the files that its ``$readmemb`` calls read from the working directory.
+
+    Two designs of one shape differ in ``memories`` only, so a simulator compiled from ``text`` serves both.
+    """
+
+    text: str
+    memories: dict[str, bytes]
+
+    def write_memories(self, folder: Path) -> None:
+        """Put the memory files into the folder in which the simulation will run."""
+        for name, content in self.memories.items():
+            (folder / name).write_bytes(content)
+
+
+def convert(component: Any, *, name: str = TOP) -> Verilog:
+    """Verilog of ``component``, the same bytes every time.
+
+    Names: a port of a stream is ``i_image__valid``; clock and reset are ``clk`` and ``rst``.
+    """
+    text = rtlil.convert(component, name=name, emit_src=False)
+    with tempfile.TemporaryDirectory(prefix="bnnhw-") as path:
+        folder = Path(path)
+        (folder / f"{TOP}.il").write_text(text)
+        tools.run("yosys", ["-q", "-p", SCRIPT], folder, "yosys.log")
+        verilog = (folder / f"{TOP}.v").read_text()
+        memories = {p.name: p.read_bytes() for p in sorted(folder.glob("*.mem"))}
+    return Verilog(re.sub(r"\A/\*.*?\*/\s*", "", verilog), memories)

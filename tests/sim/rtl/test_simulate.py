@@ -1,0 +1,92 @@
+"""The runner feeds, collects and measures correctly, and reports a component that breaks the engine's interface."""
+
+import numpy as np
+import pytest
+from stand_in import StandIn
+
+from bnnhw.errors import BnnhwError
+from bnnhw.sim.rtl.simulate import SimulationError, Stalls, run
+from bnnhw.sim.rtl.verilator import Effort, compiler
+from bnnhw.sim.rtl.verilog import convert
+
+SHAPE = (5, 3, 2)
+COUNT = 30
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(1)
+
+
+def weights(rng, scores=4):
+    return rng.integers(-128, 128, (scores, COUNT))
+
+
+def images(rng, frames=6):
+    return rng.integers(0, 256, (frames, *SHAPE), dtype=np.uint8)
+
+
+def expected(w, x):
+    return x.reshape(len(x), -1).astype(np.int64) @ w.T
+
+
+def test_scores_cycles_and_counters(rng):
+    w, x = weights(rng), images(rng)
+    result = run(StandIn(w), x, 4, effort=Effort.COMPILE)
+    assert (result.scores == expected(w, x)).all()
+    assert result.periods[1:] == [COUNT + 4 + 4] * 5
+    assert result.cycles[1:] == result.periods[1:]
+    assert result.counters[0]["issue"] == COUNT
+    assert list(result.counters[0]) == ["frame", "issue", "weights", "params", "post", "layer", "pass_"]
+
+
+@pytest.mark.parametrize("stalls", [Stalls(image=60, seed=3), Stalls(scores=60, seed=4), Stalls(40, 40, 50, seed=5)])
+def test_stalls_and_aborts_change_no_score(rng, stalls):
+    w, x = weights(rng), images(rng)
+    result = run(StandIn(w), x, 4, effort=Effort.COMPILE, stalls=stalls)
+    assert (result.scores == expected(w, x)).all()
+    assert sum(result.periods) > 5 * (COUNT + 8)
+
+
+def test_other_weights_use_the_same_model(rng):
+    x = images(rng)
+    first, second = weights(rng), weights(rng)
+    assert convert(StandIn(first)).text == convert(StandIn(second)).text
+    run(StandIn(first), x, 4, effort=Effort.COMPILE)
+    result = run(StandIn(second), x, 4, effort=Effort.COMPILE)
+    assert (result.scores == expected(second, x)).all()
+    assert result.compile_seconds < 2
+
+
+def test_without_cache_and_with_waves(rng, tmp_path):
+    w, x = weights(rng), images(rng, 1)
+    wave = tmp_path / "wave.vcd"
+    result = run(StandIn(w), x, 4, effort=Effort.COMPILE, keep=False, wave=wave)
+    assert (result.scores == expected(w, x)).all()
+    assert "i_image__payload" in wave.read_text()
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        ("stuck", r"^RTL simulation: nothing moved for 500 cycles: 1 of 6 images sent, 0 frames and 3 scores out$"),
+        ("long", r"^RTL simulation: frame 0: score 4 of 4 is not marked last$"),
+    ],
+)
+def test_broken_interface(rng, fault, text):
+    with pytest.raises(SimulationError, match=text):
+        run(StandIn(weights(rng), fault=fault), images(rng), 4, effort=Effort.COMPILE, limit=500)
+
+
+def test_a_last_too_early(rng):
+    with pytest.raises(SimulationError, match=r"^RTL simulation: frame 0: score 4 of 5 is marked last$"):
+        run(StandIn(weights(rng)), images(rng), 5, effort=Effort.COMPILE)
+
+
+def test_no_compiler(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(BnnhwError) as caught:
+        compiler()
+    assert str(caught.value) == (
+        "RTL simulation must have a C++ compiler (no-such-compiler) on the path, which has none"
+    )
