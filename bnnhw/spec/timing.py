@@ -1,5 +1,9 @@
 """Fixed latencies that the hardware has and the cost model counts with."""
 
+from __future__ import annotations
+
+from bnnhw.spec.engine import EngineConfig
+
 POST_SWITCH = 1
 """Cycles the post-processor needs between the last vector of a pass and the first of the next."""
 
@@ -15,3 +19,27 @@ def array_latency(depth: int) -> int:
     Entry register, block register, popcount of all products but one, drain register.
     """
     return 3 + popcount_levels(depth - 1)
+
+
+FETCH = 5
+"""Cycles from the issue of a step to its operands at the array or the pool reader."""
+
+POOL = 1
+"""Cycles from the last step at the pool reader to its capture."""
+
+ACTIVATION_WRITE = 3
+"""Cycles from a write of the activation memory until it can be read."""
+
+
+def post_latency(config: EngineConfig) -> int:
+    """Cycles from a pass's last vector until all it stores can be read."""
+    post = config.post
+    result = 10 if post.slope_width else 6
+    return result + (2 if post.code_shifts else 1) + ACTIVATION_WRITE
+
+
+def param_cycles(config: EngineConfig, last_class: int) -> int:
+    """Cycles from the request for a pass's parameters to its done pulse, with beats always at hand."""
+    records = config.lanes * config.subs
+    offsets = (last_class + 1) * config.subs * config.lanes // config.offsets_per_beat
+    return records + offsets + 1

@@ -12,6 +12,7 @@ from bnnhw.hw.post.params import ParamStore, param_load
 from bnnhw.hw.post.walk import VectorWalker, vector
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Images, Widths, param_bits
+from bnnhw.spec.timing import post_latency
 
 
 class PostProcessor(wiring.Component):
@@ -31,6 +32,7 @@ class PostProcessor(wiring.Component):
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
         self.config, self.images = config, images
+        assert self.latency == post_latency(config)
         c, w = config, Widths.of(config)
         word = unsigned(c.lanes * c.post.value_width)
         super().__init__(

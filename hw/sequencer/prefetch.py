@@ -85,7 +85,7 @@ class Prefetcher(wiring.Component):
                 ]
                 with m.If(weights_done & params_done):
                     m.d.comb += finish.eq(1)
-                    m.d.sync += bank.eq(~bank)
+                    m.d.sync += [bank.eq(~bank), weights_done.eq(0)]
                     m.next = "WAIT"
 
         # While one of the two is still loading, the other may be ready already: that tells the waits apart.

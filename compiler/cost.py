@@ -1,0 +1,163 @@
+"""Cost model: exact cycles of a program, pass by pass, and what each cycle was spent on.
+
+The engine's units meet at few points (a pass may start when its data are loaded, when earlier layers are stored, when
+the post-processor is free), so the time of every event follows from those before it without simulating cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from bnnhw.spec import timing
+from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.network import Bits, Codes, Conv, Network
+from bnnhw.spec.program import POOL, Images, decode_layout, load_layout, pass_layout
+
+CAUSES = COUNTERS[1:]
+LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_")
+"""What cycles beyond the ideal went to. rows, columns: array rows and columns beyond the map or the channels; depth:
+unused bits of a step; pool: pooling steps; the others as in ``spec.engine.COUNTERS``."""
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """Cycles of one pass by cause, in the order of CAUSES; its steps for each tile."""
+
+    cycles: tuple[int, ...]
+    steps: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.cycles)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Predicted cycles: ``first`` frame after reset, every later ``frame``; ``passes`` of a later frame."""
+
+    first: int
+    frame: int
+    passes: tuple[PassCost, ...]
+
+    def causes(self) -> dict[str, int]:
+        """Cycles of a frame by cause."""
+        return {name: sum(p.cycles[n] for p in self.passes) for n, name in enumerate(CAUSES)}
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """Cycles of one layer: ideal = ACE / array size, plus losses by name, = ``cycles``."""
+
+    name: str
+    macs: int
+    ace: int
+    cycles: int
+    ideal: Fraction
+    losses: dict[str, Fraction]
+
+
+class _Program:
+    """Unpacked descriptors, and for each pass the times that do not depend on others."""
+
+    def __init__(self, config: EngineConfig, images: Images) -> None:
+        layout, loads, decodes = pass_layout(config), load_layout(config), decode_layout(config)
+        self.passes = [layout.unpack(word) for word in images.passes]
+        decode_words = [decodes.unpack(word) for word in images.decodes]
+        self.weights, self.params = [], []
+        for word in images.loads:
+            load = loads.unpack(word)
+            self.weights.append(timing.load_cycles(config, load, decode_words) if load["weights"] else 0)
+            self.params.append(timing.param_cycles(config, load["last_class"]))
+        result = timing.post_latency(config)
+        self.retire = [
+            timing.FETCH + (timing.POOL if p["kind"] == POOL else timing.array_latency(config.depth)) + result
+            for p in self.passes
+        ]
+
+
+def predict(config: EngineConfig, images: Images) -> Cost:
+    """Cycles of a frame. Milliseconds: the work is proportional to the number of passes."""
+    program = _Program(config, images)
+    # The times of the frames before this one: when the loader finished, and when the last two passes retired.
+    loaded, retired = -(1 << 30), [-(1 << 30)] * 2
+    timer = -(1 << 30)
+    frames: list[tuple[int, tuple[PassCost, ...]]] = []
+    start = 0
+    for _ in range(3):
+        costs, loaded, retired, timer, end = _frame(program, start, loaded, retired, timer)
+        frames.append((end - start, costs))
+        start = end
+    assert frames[1][0] == frames[2][0], "a frame's cycles depend on more than the frame before"
+    return Cost(frames[0][0], frames[1][0], frames[1][1])
+
+
+def _frame(
+    program: _Program, start: int, loaded: int, retired: Sequence[int], timer: int
+) -> tuple[tuple[PassCost, ...], int, list[int], int, int]:
+    """One frame from cycle ``start``: its passes' costs, and the state that the next frame starts from.
+
+    loaded: cycle in which the loader finished its last request. timer: first cycle in which the post-processor takes
+    another tile.
+    """
+    costs = []
+    retired = list(retired)
+    last_issue = start  # the cycle that sees the frame start counts to the first pass
+    for n, p in enumerate(program.passes):
+        request = max(loaded + 1, retired[-2] + 1)
+        weights = request + program.weights[n] + 1
+        loaded = request + max(program.weights[n], program.params[n]) + 1
+        run = last_issue + 2  # after the cycle that takes the descriptor into use
+        waited = {"pass_": 1 + (n == 0)}
+        at = run
+        for cause, ready in (
+            ("weights", weights),
+            ("params", loaded + 1),
+            ("layer", retired[-1] + 1 if p["barrier"] else at),
+        ):
+            waited[cause] = max(0, ready - at)
+            at = max(at, ready)
+        steps = (p["step_last"] - p["step_first"]) + 1
+        tiles = (p["last_y"] + 1) * (p["last_lx"] + 1) * (p["last_r"] + 1 if p["kind"] == POOL else 1)
+        first_last = max(at + steps - 1, timer)
+        pace = max(steps, p["drain"] + 1)
+        last_issue = first_last + (tiles - 1) * pace
+        waited["post"] = first_last - (at + steps - 1) + (tiles - 1) * (pace - steps)
+        waited["issue"] = steps * tiles
+        timer = last_issue + p["drain"] + timing.POST_SWITCH + 1
+        retired.append(last_issue + program.retire[n] + p["drain"])
+        if n == len(program.passes) - 1:
+            waited["layer"] += retired[-1] + 1 - last_issue
+        costs.append(PassCost(tuple(waited[name] for name in CAUSES), steps))
+    end = retired[-1] + 2
+    return tuple(costs), loaded, retired[-2:], timer, end
+
+
+def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_pass: Sequence[int]) -> list[LayerCost]:
+    """Each layer's cycles, split exactly into ideal and losses."""
+    result = []
+    for index, layer in enumerate(network.layers):
+        mine = [cost.passes[n] for n, owner in enumerate(layer_of_pass) if owner == index]
+        by_cause = {name: sum(p.cycles[n] for p in mine) for n, name in enumerate(CAUSES)}
+        losses = {name: Fraction(by_cause.get(name, 0)) for name in LOSSES}
+        issue = Fraction(by_cause["issue"])
+        ace = network.ace(layer)
+        ideal = Fraction(ace, config.macs_per_cycle)
+        if isinstance(layer, Conv):
+            source, out = network.tensors[layer.source], network.out_tensor(layer)
+            assert isinstance(source.format, Bits | Codes)
+            steps_used = Fraction(layer.weight[0].size * layer.weight_bits * source.format.planes, config.depth)
+            pixels = Fraction(out.height * out.width, config.rows)
+            steps = mine[0].steps
+            positions = issue / len(mine) / steps
+            groups = Fraction(out.channels, config.cols)
+            losses["depth"] = (steps - steps_used) * positions * len(mine)
+            losses["columns"] = steps_used * positions * (len(mine) - groups)
+            losses["rows"] = steps_used * (positions - pixels) * groups
+        else:
+            losses["pool"] = issue
+        cycles = sum(p.total for p in mine)
+        assert ideal + sum(losses.values()) == cycles, f"losses of {layer.name} do not add up"
+        result.append(LayerCost(layer.name, network.macs(layer), ace, cycles, ideal, losses))
+    return result
