@@ -136,10 +136,10 @@ class Engine(wiring.Component):
             issue.i_params.eq(prefetch.o_params_ready),
             issue.i_drained.eq(prefetch.o_drained),
             buffer.i_enable.eq(loader.o_enable),
-            buffer.i_write_address.eq(loader.o_address),
+            buffer.i_write.eq(loader.o_address),
             buffer.i_data.eq(loader.o_data),
-            buffer.i_address.eq(fetch.o_weight_address),
-            fetch.i_weights.eq(buffer.o_weights),
+            buffer.i_read.eq(fetch.o_weight_address),
+            fetch.i_weights.eq(buffer.o_read),
         ]
 
     def _count(self, m: Module, issue: Issue) -> None:
@@ -152,4 +152,3 @@ class Engine(wiring.Component):
         m.d.sync += running.eq(counted)
         with m.If(issue.o_done):
             m.d.sync += self.counters.eq(counted)
-

@@ -53,8 +53,8 @@ class Lane(wiring.Component):
 
     Members
     -------
-    i_x: mismatch count or pooled value; i_a: activation sum. i_record{k}: parameters at the k-th record stage.
-    i_offset, i_residual. i_fields{n}: pass fields at stage n. i_plane: at ``bit`` - 1. o_y, o_bit.
+    i_x: mismatch count or pooled value; i_a: activation sum. i_record[k]: parameters at the k-th record stage.
+    i_offset, i_residual. i_fields[k]: pass fields at stage ``field_stages[k]``. i_plane: at ``bit`` - 1. o_y, o_bit.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -62,21 +62,20 @@ class Lane(wiring.Component):
         c, p, s = config, config.post, self.stages
         record, fields = struct(lane_layout(c)), lane_fields(c)
         self.x_width = max(c.acc_width + 1, c.pool_width)
-        members: dict[str, wiring.Member] = {
-            "i_x": In(signed(self.x_width)),
-            "i_a": In(unsigned(c.sum_width)),
-            "i_offset": In(signed(p.offset_width)),
-            "i_residual": In(signed(p.value_width)),
-            "i_plane": In(unsigned(max(p.code_planes - 1, 1).bit_length())),
-            "o_y": Out(signed(p.value_width)),
-            "o_bit": Out(1),
-        }
-        for k in range(len(s.records)):
-            members[f"i_record{k}"] = In(record)
         self.field_stages = sorted({s.offset, 4, s.out_offset, s.clamp - 1, s.clamp, s.result, s.bit - 1})
-        for n in self.field_stages:
-            members[f"i_fields{n}"] = In(fields)
-        super().__init__(members)
+        super().__init__(
+            {
+                "i_x": In(signed(self.x_width)),
+                "i_a": In(unsigned(c.sum_width)),
+                "i_offset": In(signed(p.offset_width)),
+                "i_residual": In(signed(p.value_width)),
+                "i_plane": In(unsigned(max(p.code_planes - 1, 1).bit_length())),
+                "o_y": Out(signed(p.value_width)),
+                "o_bit": Out(1),
+                "i_record": In(record).array(len(s.records)),
+                "i_fields": In(fields).array(len(self.field_stages)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -86,12 +85,12 @@ class Lane(wiring.Component):
         return m
 
     def _fields(self, stage: int):  # type: ignore[no-untyped-def]
-        return self[f"i_fields{stage}"]
+        return self.i_fields[self.field_stages.index(stage)]
 
     def _affine(self, m: Module) -> Signal:
         """Stages 1 to 5: z."""
         p = self.config.post
-        record, late_record = self.i_record0, self.i_record1
+        record, late_record = self.i_record[0], self.i_record[1]
         total_shape = signed(p.offset_width + 2)
 
         product = Signal(signed(self.x_width + p.scale_width))
@@ -124,7 +123,7 @@ class Lane(wiring.Component):
         """Stages 5 to 9: the two-slope function."""
         p = self.config.post
         slope, held = Signal(signed(p.slope_width)), Signal.like(z)
-        record, last = self.i_record2, self.i_record3
+        record, last = self.i_record[2], self.i_record[3]
         m.d.sync += [slope.eq(Mux(z[-1], record.neg, record.pos)), held.eq(z)]
         product = Signal(signed(p.slope_width + p.pre_width))
         m.d.sync += product.eq(held * slope)
@@ -148,7 +147,7 @@ class Lane(wiring.Component):
         fields = self._fields(s.clamp)
         below, above = y < fields.low, y > fields.high
         m.d.sync += self.o_y.eq(Mux(below, fields.low, Mux(above, fields.high, y)))
-        reached = self.o_y >= self.i_record4.threshold
+        reached = self.o_y >= self.i_record[4].threshold
         if not s.codes:
             m.d.sync += self.o_bit.eq(reached)
             return

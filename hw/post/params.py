@@ -33,7 +33,7 @@ class ParamStore(wiring.Component):
     Members
     -------
     i_load: request. i_beat: parameter beats. o_done: pulse.
-    i_record{k}: {sub, bank} of record port k; o_record{k}: lanes records.
+    i_record[k]: {sub, bank} of record port k; o_record[k]: lanes records.
     i_offset: {sub, class, bank}; o_offset: lanes signed offsets, one cycle later.
     """
 
@@ -42,17 +42,17 @@ class ParamStore(wiring.Component):
         c = config
         self.sub_bits, self.class_bits = _bits(c.subs), Widths.of(c).classes
         self.record = struct(lane_layout(c))
-        members: dict[str, wiring.Member] = {
-            "i_load": In(stream.Signature(param_load(c))),
-            "i_beat": In(stream.Signature(unsigned(param_bits(c)))),
-            "o_done": Out(1),
-            "i_offset": In(self.sub_bits + self.class_bits + 1),
-            "o_offset": Out(data.ArrayLayout(signed(c.post.offset_width), c.lanes)),
-        }
-        for k in range(record_ports):
-            members[f"i_record{k}"] = In(self.sub_bits + 1)
-            members[f"o_record{k}"] = Out(data.ArrayLayout(self.record, c.lanes))
-        super().__init__(members)
+        super().__init__(
+            {
+                "i_load": In(stream.Signature(param_load(c))),
+                "i_beat": In(stream.Signature(unsigned(param_bits(c)))),
+                "o_done": Out(1),
+                "i_offset": In(self.sub_bits + self.class_bits + 1),
+                "o_offset": Out(data.ArrayLayout(signed(c.post.offset_width), c.lanes)),
+                "i_record": In(self.sub_bits + 1).array(record_ports),
+                "o_record": Out(data.ArrayLayout(self.record, c.lanes)).array(record_ports),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -112,8 +112,8 @@ class ParamStore(wiring.Component):
                     w.en.eq(write & (lane == n)),
                     w.addr.eq(address),
                     w.data.eq(self.i_beat.payload[: self.record.size]),
-                    r.addr.eq(self[f"i_record{k}"]),
-                    self[f"o_record{k}"][n].eq(r.data),
+                    r.addr.eq(self.i_record[k]),
+                    self.o_record[k][n].eq(r.data),
                 ]
 
     def _offsets(self, m: Module, write: Signal, group: Signal, address) -> None:  # type: ignore[no-untyped-def]

@@ -81,7 +81,7 @@ class PostProcessor(wiring.Component):
         m.d.comb += params.i_offset.eq(Cat(at.sub, at.class_, at.bank))
         m.d.comb += self.o_residual_address.eq(at.residual_address)
         for k, stage in enumerate(s.records):
-            m.d.comb += params[f"i_record{k}"].eq(Cat(vectors[stage].sub, vectors[stage].bank))
+            m.d.comb += params.i_record[k].eq(Cat(vectors[stage].sub, vectors[stage].bank))
 
         lanes = []
         for n in range(c.lanes):
@@ -94,9 +94,8 @@ class PostProcessor(wiring.Component):
                 lane.i_residual.eq(self.i_residual.word_select(n, c.post.value_width).as_signed()),
                 lane.i_plane.eq(vectors[s.bit - 1].plane),
             ]
-            m.d.comb += [lane[f"i_record{k}"].eq(params[f"o_record{k}"][n]) for k in range(len(s.records))]
-            for stage in lane.field_stages:
-                fields = lane[f"i_fields{stage}"]
+            m.d.comb += [lane.i_record[k].eq(params.o_record[k][n]) for k in range(len(s.records))]
+            for fields, stage in zip(lane.i_fields, lane.field_stages, strict=True):
                 m.d.comb += [fields[name].eq(vectors[stage].fields[name]) for name in fields.shape().members]
         self._store(m, vectors, lanes)
         return m
@@ -106,7 +105,9 @@ class PostProcessor(wiring.Component):
         c = self.config
         chosen = Signal(data.ArrayLayout(signed(max(c.acc_width + 1, c.pool_width)), c.lanes))
         total = Signal(unsigned(c.sum_width))
-        counts = [self.i_counts.as_value().word_select(walker.o_vector.sub * c.lanes + n, c.acc_width) for n in range(c.lanes)]
+        counts = [
+            self.i_counts.as_value().word_select(walker.o_vector.sub * c.lanes + n, c.acc_width) for n in range(c.lanes)
+        ]
         for n in range(c.lanes):
             count = counts[n] if c.subs > 1 else self.i_counts[n]
             m.d.sync += chosen[n].eq(Mux(walker.o_pool, self.i_values[n], count) if c.pool_modes else count)

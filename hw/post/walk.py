@@ -13,7 +13,19 @@ from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.layout import WordLayout
 from bnnhw.spec.program import POOL, Images, Widths, pass_layout
 
-CARRIED = ("shift", "slope_shift", "code_shift", "low", "high", "residual", "value", "score", "bits", "codes", "last_plane")
+CARRIED = (
+    "shift",
+    "slope_shift",
+    "code_shift",
+    "low",
+    "high",
+    "residual",
+    "value",
+    "score",
+    "bits",
+    "codes",
+    "last_plane",
+)
 """Pass fields that travel with a vector: the walker may be two passes ahead of the end of the pipeline."""
 
 
@@ -168,9 +180,7 @@ class VectorWalker(wiring.Component):
 
     def _bit_addresses(self, m: Module, p, fetched, sub, plane, walks) -> None:  # type: ignore[no-untyped-def]
         c, w = self.config, Widths.of(self.config)
-        m.submodules.cell = cell = StripWalk(
-            bank_width=w.row, position_width=w.position, address_width=w.bit_addr
-        )
+        m.submodules.cell = cell = StripWalk(bank_width=w.row, position_width=w.position, address_width=w.bit_addr)
         load, next_y, next_lx, next_r = walks
         m.d.comb += [
             cell.i_load.eq(load),

@@ -8,13 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.post.params import param_load
+from bnnhw.hw.weights.loader import load_request
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Images, load_layout
-
-
-def weight_load(config: EngineConfig) -> data.StructLayout:
-    """A request to the weight loader: a load descriptor and the bank that it goes to."""
-    return data.StructLayout({**struct(load_layout(config)).members, "bank": 1})
 
 
 class Prefetcher(wiring.Component):
@@ -31,7 +27,7 @@ class Prefetcher(wiring.Component):
         self.config, self.images = config, images
         super().__init__(
             {
-                "o_weights": Out(stream.Signature(weight_load(config))),
+                "o_weights": Out(stream.Signature(load_request(config))),
                 "o_params": Out(stream.Signature(param_load(config))),
                 "i_weights_loaded": In(1),
                 "i_params_loaded": In(1),
