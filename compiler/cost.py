@@ -13,7 +13,7 @@ from fractions import Fraction
 from bnnhw.spec import timing
 from bnnhw.spec.engine import COUNTERS, EngineConfig
 from bnnhw.spec.network import Bits, Codes, Conv, Network
-from bnnhw.spec.program import POOL, Images, decode_layout, load_layout, pass_layout
+from bnnhw.spec.program import POOL, Images, load_layout, pass_layout
 
 CAUSES = COUNTERS[1:]
 LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_")
@@ -62,13 +62,12 @@ class _Program:
     """Unpacked descriptors, and for each pass the times that do not depend on others."""
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
-        layout, loads, decodes = pass_layout(config), load_layout(config), decode_layout(config)
+        layout, loads = pass_layout(config), load_layout(config)
         self.passes = [layout.unpack(word) for word in images.passes]
-        decode_words = [decodes.unpack(word) for word in images.decodes]
         self.weights, self.params = [], []
         for word in images.loads:
             load = loads.unpack(word)
-            self.weights.append(timing.load_cycles(config, load, decode_words) if load["weights"] else 0)
+            self.weights.append(timing.load_cycles(config, load, images.decodes) if load["weights"] else 0)
             self.params.append(timing.param_cycles(config, load["last_class"]))
         result = timing.post_latency(config)
         self.retire = [

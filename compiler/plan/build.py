@@ -1,0 +1,169 @@
+"""Builds a plan for one shape: schedule, parameters, engine configuration, memory images."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bnnhw.compiler.plan.config import engine_config, unit_slope
+from bnnhw.compiler.plan.descriptors import decode_words, load_words, pass_words, step_words
+from bnnhw.compiler.plan.fold import Channels, fold_channels
+from bnnhw.compiler.plan.orders import channel_orders
+from bnnhw.compiler.plan.params import param_beats
+from bnnhw.compiler.plan.places import BitPlace, ValuePlace
+from bnnhw.compiler.plan.ranges import LayerRange, layer_ranges
+from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule, default_spread, make_schedule
+from bnnhw.compiler.plan.shape import Shape
+from bnnhw.compiler.plan.uses import Uses, find_uses
+from bnnhw.compiler.plan.weights import WeightImage, codebook_beats, conv_weights, input_weights, raw_beats
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.network import Conv, Network
+from bnnhw.spec.numbers import IntArray
+from bnnhw.spec.program import CONV_INPUT, POOL, Images
+
+
+@dataclass(frozen=True, eq=False)
+class Symbol:
+    """Where a tensor can be found after the passes of layer ``layer``: for traces, not needed to run."""
+
+    name: str
+    layer: int
+    place: BitPlace | ValuePlace
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """An engine and the contents of its memories, which run ``network``.
+
+    layer_of_pass: index of the layer that each pass belongs to. cost: predicted cycles (compiler.cost), None while
+    no cost model is installed. symbols: all stored tensors, by layer. resources: see ``resources.estimate``.
+    """
+
+    network: Network
+    shape: Shape
+    engine: EngineConfig
+    images: Images
+    layer_of_pass: tuple[int, ...]
+    symbols: tuple[Symbol, ...]
+    cost: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What does not depend on the shape of the engine."""
+
+    network: Network
+    uses: Uses
+    orders: dict[str, IntArray]
+    ranges: Sequence[LayerRange]
+
+
+def analyse(network: Network) -> Analysis:
+    """Uses, channel orders and ranges of a network; raises UnsupportedError for what the engine cannot run."""
+    uses = find_uses(network)
+    return Analysis(network, uses, channel_orders(network, uses), layer_ranges(network, uses))
+
+
+def make_plan(found: Analysis, shape: Shape, spread: frozenset[str] | None = None) -> Plan:
+    """The plan of a network on one shape. ``spread``: bits maps that keep each channel group in one slot only."""
+    network = found.network
+    if spread is None:
+        spread = default_spread(network, found.uses, shape)
+    schedule = make_schedule(network, found.uses, found.orders, shape, spread)
+    weights = [_weights(found, schedule, s) for s in schedule.layers]
+    unit = unit_slope(network)
+    channels = [
+        _channels(found, s, limits, w, unit, shape)
+        for s, limits, w in zip(schedule.layers, found.ranges, weights, strict=True)
+    ]
+    config = engine_config(network, schedule, found.ranges, channels)
+    images = _images(found, config, schedule, weights, channels)
+    return Plan(
+        network=network,
+        shape=shape,
+        engine=config,
+        images=images,
+        layer_of_pass=tuple(i for i, s in enumerate(schedule.layers) for _ in range(s.passes)),
+        symbols=_symbols(found, schedule),
+        cost=predict(config, images),
+    )
+
+
+def predict(config: EngineConfig, images: Images) -> Any:
+    """Cost by compiler.cost, or None where that module is not there."""
+    try:
+        cost = importlib.import_module("bnnhw.compiler.cost")
+    except ModuleNotFoundError:
+        return None
+    return cost.predict(config, images)
+
+
+def _out_order(found: Analysis, s: LayerSchedule) -> IntArray:
+    return found.orders[found.network.out_tensor(s.layer).name]
+
+
+def _weights(found: Analysis, schedule: Schedule, s: LayerSchedule) -> WeightImage | None:
+    if not isinstance(s.layer, Conv):
+        return None
+    if s.kind == CONV_INPUT:
+        return input_weights(s.layer, schedule.input, _out_order(found, s), schedule.shape)
+    place = schedule.places.bits[s.layer.source]
+    return conv_weights(s.layer, s.words, _out_order(found, s), place.order, place.groups, schedule.shape)
+
+
+def _channels(
+    found: Analysis, s: LayerSchedule, limits: LayerRange, weights: WeightImage | None, unit: int, shape: Shape
+) -> Channels:
+    count = s.passes * s.groups * shape.lanes
+    return fold_channels(found.network, s.layer, limits, _out_order(found, s), count, weights, unit)
+
+
+def _images(
+    found: Analysis,
+    config: EngineConfig,
+    schedule: Schedule,
+    weights: Sequence[WeightImage | None],
+    channels: Sequence[Channels],
+) -> Images:
+    passes: list[int] = []
+    loads: list[int] = []
+    beats: list[int] = []
+    params: list[int] = []
+    for index, (s, limits, own) in enumerate(zip(schedule.layers, found.ranges, channels, strict=True)):
+        passes += pass_words(found.network, config, schedule, index, limits, own)
+        loads += load_words(config, s, own)
+        params += param_beats(config, s, own)
+        if s.kind != POOL:
+            beats += _weight_beats(config, schedule.shape, weights[index], s)
+    return Images(
+        passes=tuple(passes),
+        steps=tuple(step_words(config, schedule)),
+        loads=tuple(loads),
+        decodes=tuple(decode_words(config, schedule)) if config.tau else (),
+        weights=tuple(beats),
+        params=tuple(params),
+    )
+
+
+def _weight_beats(config: EngineConfig, shape: Shape, image: WeightImage | None, s: LayerSchedule) -> list[int]:
+    assert image is not None
+    beats: list[int] = []
+    for number in range(s.passes):
+        if s.decodes:
+            assert image.index is not None
+            assert image.codebook is not None
+            beats += codebook_beats(image.index[number], image.codebook, config.tau, shape)
+        else:
+            beats += raw_beats(image.bits[number], shape)
+    return beats
+
+
+def _symbols(found: Analysis, schedule: Schedule) -> tuple[Symbol, ...]:
+    places: list[tuple[str, BitPlace | ValuePlace]] = [*schedule.places.bits.items(), *schedule.places.values.items()]
+    symbols = [Symbol(name, found.uses.producer[name], place) for name, place in places]
+    return tuple(sorted(symbols, key=lambda s: s.layer))
+
+
+__all__ = ["Analysis", "Plan", "Symbol", "analyse", "make_plan", "predict"]

@@ -1,0 +1,131 @@
+"""Engine configuration: sizes of memories from the schedule, widths of numbers from the values they must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bnnhw.compiler.plan.fold import Channels
+from bnnhw.compiler.plan.ranges import LayerRange
+from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule
+from bnnhw.spec.engine import EngineConfig, PostConfig
+from bnnhw.spec.network import Conv, Network, Pool
+from bnnhw.spec.numbers import Bits, Codes, IntArray, signed_width, unsigned_width
+
+
+def unit_slope(network: Network) -> int:
+    """The slope that stands for 1 at the smallest slope shift of the network; 0 if it has no two-slope function."""
+    shifts = slope_shifts(network)
+    return 1 << shifts[0] if shifts else 0
+
+
+def slope_shifts(network: Network) -> tuple[int, ...]:
+    """Distinct shifts of two-slope functions."""
+    return tuple(sorted({layer.post.slope.shift for layer in network.layers if layer.post.slope is not None}))
+
+
+def engine_config(
+    network: Network, schedule: Schedule, ranges: Sequence[LayerRange], channels: Sequence[Channels]
+) -> EngineConfig:
+    """The smallest engine of this shape that runs this schedule with these parameters."""
+    shape, layers = schedule.shape, schedule.layers
+    pools = [s.layer for s in layers if isinstance(s.layer, Pool)]
+    post = _post_config(network, layers, ranges, channels)
+    record = post.scale_width + post.sum_scale_width + post.value_width + 1
+    record += post.in_offset_width + 2 * post.slope_width + post.out_offset_width
+    pool_bounds = [r.pool for r in ranges if r.pool is not None]
+    coded = [s.layer.codebook.tau for s in layers if s.decodes and isinstance(s.layer, Conv) and s.layer.codebook]
+    sums = [s for s, c in zip(layers, channels, strict=True) if c.sum_scale is not None]
+    pool_width = signed_width(min(b[0] for b in pool_bounds), max(b[1] for b in pool_bounds)) if pools else 0
+    modes = tuple(sorted({p.mode for p in pools}, reverse=True))
+    return EngineConfig(
+        rows=shape.rows,
+        cols=shape.cols,
+        depth=shape.depth,
+        lanes=shape.lanes,
+        fetch=shape.fetch,
+        popcount=shape.popcount,
+        tau=max(coded, default=0),
+        acc_width=max(unsigned_width(_largest_count(network, s, shape.lanes, True)) for s in layers),
+        sum_width=max((unsigned_width(_largest_count(network, s, shape.lanes, False)) for s in sums), default=0),
+        input=schedule.input,
+        post=post,
+        pool_modes=modes,
+        pool_width=max(pool_width, post.value_width) if "max" in modes else pool_width,
+        bit_words=max(schedule.bit_words, 1),
+        value_words=max(schedule.value_words, 1),
+        weight_words=max(s.weight_words for s in layers),
+        steps=len(schedule.steps.steps),
+        passes=sum(s.passes for s in layers),
+        halo_reach=schedule.places.halo_reach,
+        classes=max(c.offset.shape[1] for c in channels),
+        offsets_per_beat=_offsets_per_beat(shape.lanes, record, post.offset_width),
+        kernel=_kernel(network, schedule),
+        map_size=max(max(t.height, t.width) for t in network.tensors.values()),
+        scores=network.tensors[network.output].channels,
+    )
+
+
+def _post_config(
+    network: Network, layers: Sequence[LayerSchedule], ranges: Sequence[LayerRange], channels: Sequence[Channels]
+) -> PostConfig:
+    codes = [s for s in layers if s.forms.codes]
+    slopes = slope_shifts(network)
+    sums = [c.sum_scale for c in channels if c.sum_scale is not None]
+
+    def slope_width(arrays: Iterable[IntArray]) -> int:
+        return _width(arrays) if slopes else 0
+
+    return PostConfig(
+        scale_width=_width(c.scale for c in channels),
+        sum_scale_width=_width(sums) if sums else 0,
+        offset_width=_width(c.offset for c in channels),
+        pre_width=signed_width(min(r.pre[0] for r in ranges), max(r.pre[1] for r in ranges)),
+        value_width=signed_width(min(r.low for r in ranges), max(r.high for r in ranges)),
+        shifts=tuple(sorted({s.layer.post.affine.shift for s in layers})),
+        residual=any(s.layer.post.residual is not None for s in layers),
+        slope_width=slope_width(x for c in channels for x in (c.pos, c.neg)),
+        slope_shifts=slopes,
+        in_offset_width=slope_width(c.in_offset for c in channels),
+        out_offset_width=slope_width(c.out_offset for c in channels),
+        code_shifts=tuple(sorted({s.layer.post.publish.code_shift for s in codes})),
+        code_planes=max((s.out_planes for s in codes), default=1),
+    )
+
+
+def _width(arrays: Iterable[IntArray]) -> int:
+    """Signed width that holds every element."""
+    ends = [(int(a.min()), int(a.max())) for a in arrays]
+    return signed_width(min(low for low, _ in ends), max(high for _, high in ends))
+
+
+def _largest_count(network: Network, schedule: LayerSchedule, lanes: int, weights: bool) -> int:
+    """Largest accumulated mismatch count of a layer, or (``weights`` false) largest activation sum."""
+    layer = schedule.layer
+    if not isinstance(layer, Conv):
+        return 0
+    form = network.tensors[layer.source].format
+    assert isinstance(form, Bits | Codes)
+    positions = layer.weight[0].size
+    if schedule.decodes:  # a codebook also fills positions without a channel
+        positions = lanes * sum(unit is not None for word in schedule.words for unit in word.units)
+    count = positions * ((1 << form.planes) - 1)
+    return count * ((1 << layer.weight_bits) - 1) if weights else count
+
+
+def _offsets_per_beat(lanes: int, record: int, offset_width: int) -> int:
+    """Offsets in a parameter beat: as many as fit a lane's record, a divisor of the lanes."""
+    return max(n for n in range(1, lanes + 1) if lanes % n == 0 and (n == 1 or n * offset_width <= record))
+
+
+def _kernel(network: Network, schedule: Schedule) -> int:
+    """Window size that gives tap, stride, pad and halo fields enough bits."""
+    windows = [layer.window for layer in network.layers if layer.source != network.input]
+    kernel = max((w.kernel for w in windows), default=1)
+    wide = [x for w in windows for x in (w.stride, w.pad)]
+    wide += [x for p in schedule.places.bits.values() for x in (p.halo_low, p.halo_high)]
+    while (1 << unsigned_width(max(kernel - 1, 1)) + 1) <= max(wide, default=0):
+        kernel += 1
+    return kernel
+
+
+__all__ = ["engine_config", "slope_shifts", "unit_slope"]

@@ -1,0 +1,200 @@
+"""Pass, load, step and decode words: field values from the schedule, packed by the layouts of spec.program."""
+
+from __future__ import annotations
+
+from bnnhw.compiler.plan.fold import Channels
+from bnnhw.compiler.plan.places import BitPlace
+from bnnhw.compiler.plan.ranges import LayerRange
+from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule
+from bnnhw.compiler.plan.uses import borders
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.layout import WordLayout
+from bnnhw.spec.network import BorderAxis, Network
+from bnnhw.spec.program import CONV_INPUT, POOL, Widths, decode_layout, load_layout, pass_layout, step_layout
+
+Fields = dict[str, int]
+
+
+def pass_words(
+    network: Network, config: EngineConfig, schedule: Schedule, index: int, limits: LayerRange, channels: Channels
+) -> list[int]:
+    """Descriptors of all passes of layer ``index``."""
+    layer = schedule.layers[index]
+    layout, widths = pass_layout(config), Widths.of(config)
+    fields = _walk(network, schedule, layer) | _border(network, layer, channels) | _numbers(config, layer, limits)
+    words = []
+    for number in range(layer.passes):
+        group = number * layer.groups
+        own = fields | _source(schedule, layer, group) | _outputs(schedule, layer, group)
+        own["drain"] = layer.vectors * (own.get("last_plane", 0) + 1) - 1
+        own["barrier"] = number == 0
+        own["final"] = index == len(schedule.layers) - 1 and number == layer.passes - 1
+        words.append(layout.pack(_wrap(layout, own, widths)))
+    return words
+
+
+ADDRESSES = ("base", "d_", "res_", "val_", "bit_base", "bit_d")
+"""Fields that wrap at their width."""
+
+
+def _wrap(layout: WordLayout, fields: Fields, widths: Widths) -> Fields:
+    """Addresses and address steps modulo their memory's address width; others unchanged."""
+    sizes = {f.name: f.width for f in layout.fields}
+    return {n: v & ((1 << sizes[n]) - 1) if n.startswith(ADDRESSES) else v for n, v in fields.items()}
+
+
+def _walk(network: Network, schedule: Schedule, s: LayerSchedule) -> Fields:
+    """Positions, steps and geometry of the source."""
+    source, out, window = network.tensors[s.layer.source], network.out_tensor(s.layer), s.layer.window
+    fields = {
+        "kind": s.kind,
+        "pool_max": s.kind == POOL and s.layer.mode == "max",  # type: ignore[union-attr]
+        "step_first": s.step_first,
+        "step_last": s.step_first + s.steps - 1,
+        "last_y": out.height - 1,
+        "last_lx": s.strip - 1,
+        "last_r": s.strips - 1,
+        "out_width": out.width,
+        "strip": s.strip,
+    }
+    if s.kind == CONV_INPUT:
+        words = schedule.input.chunks * schedule.input.planes
+        return fields | {"d_lx": words, "d_y": words * schedule.input.strip}
+    places = schedule.places
+    place = places.values[source.name] if s.kind == POOL else places.bits[source.name]
+    return fields | {
+        "d_lx": window.stride * place.cell,
+        "d_y": window.stride * place.row,
+        "d_r": s.strip * window.stride * place.cell if s.kind == POOL else 0,
+        "stride": window.stride,
+        "pad": window.pad,
+        "in_height": source.height,
+        "in_width": source.width,
+        "in_strip": s.strip * window.stride,
+    }
+
+
+def _border(network: Network, s: LayerSchedule, channels: Channels) -> Fields:
+    """Border classes; one class where the offsets do not depend on the position."""
+    if channels.offset.shape[1] == 1:
+        whole = network.out_tensor(s.layer)
+        return _axis("y", BorderAxis(whole.height, 0, 0)) | _axis("x", BorderAxis(whole.width, 0, 0)) | {"x_count": 1}
+    y, x = borders(network, s.layer)
+    return _axis("y", y) | _axis("x", x) | {"x_count": x.count}
+
+
+def _axis(name: str, axis: BorderAxis) -> Fields:
+    """Class of a position p: p below ``low``; p - ``high`` + ``inner`` from ``high`` on; ``low`` between."""
+    inner = axis.count - axis.low - axis.high
+    low = axis.low if inner or axis.high else axis.low - 1  # no class beyond the last: the last low one stands in
+    return {f"{name}_low": low, f"{name}_high": axis.size - axis.high, f"{name}_inner": low + inner if axis.high else 0}
+
+
+def _numbers(config: EngineConfig, s: LayerSchedule, limits: LayerRange) -> Fields:
+    """Selections of shifts, and the clamp."""
+    post, have = s.layer.post, config.post
+    return {
+        "shift": have.shifts.index(post.affine.shift),
+        "slope_shift": have.slope_shifts.index(post.slope.shift) if post.slope is not None else 0,
+        "code_shift": have.code_shifts.index(post.publish.code_shift) if s.forms.codes else 0,
+        "low": limits.low,
+        "high": limits.high,
+    }
+
+
+def _source(schedule: Schedule, s: LayerSchedule, group: int) -> Fields:
+    """Source word of position 0, tap (0, 0); of a pool pass that of its channel group."""
+    if s.kind == CONV_INPUT:
+        return {"base": 0}
+    pad = s.layer.window.pad
+    if s.kind == POOL:
+        value = schedule.places.values[s.layer.source]
+        return {"base": value.base + min(group, value.stored_groups - 1) - pad * (value.row + value.cell)}
+    bits = schedule.places.bits[s.layer.source]
+    return {"base": bits.base + bits.halo_low * bits.cell - pad * (bits.row + bits.cell)}
+
+
+def _outputs(schedule: Schedule, s: LayerSchedule, group: int) -> Fields:
+    """Residual, value, score and activation addresses of the pass that starts at ``group``."""
+    fields: Fields = {"score": s.forms.score}
+    residual = s.layer.post.residual
+    if residual is not None and group < schedule.places.values[residual.tensor].stored_groups:
+        value, stride = schedule.places.values[residual.tensor], residual.stride
+        fields |= {
+            "residual": 1,
+            "res_base": value.base + group,
+            "res_dx": stride * value.cell,
+            "res_dr": s.strip * stride * value.cell,
+            "res_dy": stride * value.row,
+        }
+    if s.forms.value is not None:
+        value = schedule.places.values[s.forms.value]
+        fields |= {
+            "value": 1,
+            "val_base": value.base + group,
+            "val_dx": value.cell,
+            "val_dr": s.strip * value.cell,
+            "val_dy": value.row,
+        }
+    if s.forms.bits is not None and group < schedule.places.bits[s.forms.bits].stored_groups:
+        fields |= _bit_outputs(schedule.places.bits[s.forms.bits], s, group)
+    return fields
+
+
+def _bit_outputs(place: BitPlace, s: LayerSchedule, group: int) -> Fields:
+    quotient, rest = divmod(s.strip, place.strip) if s.strips > 1 else (0, 0)
+    return {
+        "bits": 1,
+        "codes": s.forms.codes,
+        "last_plane": s.out_planes - 1,
+        "bit_base": place.base + place.halo_low * place.cell + place.group_offset(group),
+        "bit_dx": place.cell,
+        "bit_dy": place.row,
+        "bit_dplane": place.q,
+        "bit_strip": place.strip,
+        "bit_dstrip": place.strip * place.cell,
+        "bit_q": quotient,
+        "bit_rem": rest,
+        "bit_drem": rest * place.cell,
+        "halo_low": place.halo_low,
+        "halo_high": place.halo_high,
+        "spread": place.spread,
+        "slot": group % place.slots if place.spread else 0,
+    }
+
+
+def load_words(config: EngineConfig, s: LayerSchedule, channels: Channels) -> list[int]:
+    """Load words of all passes of a layer."""
+    fields = {"last_class": channels.offset.shape[1] - 1}
+    if s.kind != POOL:
+        fields |= {"weights": 1, "last_word": s.weight_words - 1}
+    if s.decodes:
+        fields |= {"codebook": 1, "decode": s.decode_first}
+    return [load_layout(config).pack(fields)] * s.passes
+
+
+def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
+    """The step memory."""
+    layout, words, mask = step_layout(config), [], (1 << Widths.of(config).source) - 1
+    for step in schedule.steps.steps:
+        fields: Fields = {"shift": step.shift, "weight": step.weight}
+        for slot, read in enumerate(step.reads):
+            own = {"en": read.enabled, "dy": read.dy, "dx": read.dx, "offset": read.offset & mask}
+            fields |= {f"{name}{slot}": value for name, value in own.items()}
+        words.append(layout.pack(fields))
+    return words
+
+
+def decode_words(config: EngineConfig, schedule: Schedule) -> list[int]:
+    """The decode memory of codebook passes."""
+    layout, words = decode_layout(config), []
+    for decode in schedule.decodes:
+        fields: Fields = {"load": decode.load}
+        for slot, unit in enumerate(decode.units):
+            if unit is not None:
+                fields |= {f"en{slot}": 1, f"tap{slot}": unit[0], f"group{slot}": unit[1]}
+        words.append(layout.pack(fields))
+    return words
+
+
+__all__ = ["decode_words", "load_words", "pass_words", "step_words"]

@@ -1,0 +1,117 @@
+"""Folding: from the network's affine step on X to the hardware's on the mismatch count.
+
+The array delivers ACC = sum over plane pairs of 2**(i + j) * mismatches; out-of-bounds and missing activations are
+0-bits. With w = sum of 2**j * (2 * bit - 1):
+
+    Bits    a = +-1:  X = K * (2**J - 1) - 2 * (ACC - P) + sum of out-of-bounds w
+            K positions with a channel; P = sum of 2**j * bit over positions without one; an out-of-bounds tap was
+            counted as a = -1, that is as -w
+    Codes   u >= 0:   X = (2**I - 1) * S - ACC, S = sum of 2**j * bit over all positions; for a 0-bit of activation
+            mismatch and weight bit cancel, so out-of-bounds and missing taps add nothing
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnnhw.compiler.plan.orders import stored_channels
+from bnnhw.compiler.plan.ranges import LayerRange
+from bnnhw.compiler.plan.uses import borders
+from bnnhw.compiler.plan.weights import WeightImage
+from bnnhw.spec.network import BorderAxis, Conv, Layer, Network
+from bnnhw.spec.numbers import Bits, Codes, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """Hardware parameters of a layer for every stored output position (S); ``offset``: (S, border classes).
+
+    One border class is left where all are equal. Positions without a channel give y = 0 and the bit 0.
+    """
+
+    scale: IntArray
+    sum_scale: IntArray | None
+    offset: IntArray
+    in_offset: IntArray
+    pos: IntArray
+    neg: IntArray
+    out_offset: IntArray
+    threshold: IntArray
+
+
+def fold_channels(
+    network: Network,
+    layer: Layer,
+    limits: LayerRange,
+    order: IntArray,
+    count: int,
+    weights: WeightImage | None,
+    unit_slope: int,
+) -> Channels:
+    """Parameters of ``count`` stored positions in ``order``; ``unit_slope``: the slope that stands for 1 (or 0)."""
+    affine = layer.post.affine
+    scale, offset = affine.scale, affine.offset + (1 << affine.shift >> 1)
+    if isinstance(layer, Conv):
+        assert weights is not None
+        factor, constant = _array_constant(network, layer, order, weights)
+        scale, offset = factor * scale, offset + scale[:, None] * constant
+    offset = offset[:, :1] if (offset == offset[:, :1]).all() else offset
+    channels = stored_channels(order, count)
+    zero = np.zeros(len(order), np.int64)
+    slope, threshold = layer.post.slope, limits.threshold
+
+    def store(x: IntArray, missing: int = 0) -> IntArray:
+        picked = x[channels]
+        picked[channels < 0] = missing
+        return picked
+
+    return Channels(
+        scale=store(scale),
+        sum_scale=None if affine.sum_scale is None else store(affine.sum_scale),
+        offset=store(offset),
+        in_offset=store(zero if slope is None else slope.in_offset),
+        pos=store(zero + unit_slope if slope is None else slope.pos),
+        neg=store(zero + unit_slope if slope is None else slope.neg),
+        out_offset=store(zero if slope is None else slope.out_offset),
+        threshold=store(zero if threshold is None else threshold, limits.high + 1),
+    )
+
+
+def _array_constant(network: Network, layer: Conv, order: IntArray, weights: WeightImage) -> tuple[int, IntArray]:
+    """(factor, constant (C, classes)) with X = factor * ACC + constant[:, class]."""
+    form = network.tensors[layer.source].format
+    places, bits = weights.bits.shape[1] // layer.weight_bits, layer.weight_bits
+    split = weights.bits.reshape(len(weights.bits), bits, places, -1, weights.bits.shape[3])
+    ones = split.sum(axis=(2, 4), dtype=np.int64)
+    stored = (ones << np.arange(bits)[None, :, None]).sum(axis=1).reshape(-1)[: len(order)]
+    total = np.empty_like(stored)
+    total[order] = stored  # S: sum of 2**j * bit over all positions, by channel
+    if isinstance(form, Codes):
+        return -1, ((1 << form.bits) - 1) * total[:, None]
+    assert isinstance(form, Bits)
+    positions = layer.weight[0].size * ((1 << bits) - 1)
+    own = (layer.weight.sum(axis=(1, 2, 3)) + positions) >> 1
+    return -2, (positions + 2 * (total - own))[:, None] + _outside(network, layer)
+
+
+def _outside(network: Network, layer: Conv) -> IntArray:
+    """Sum of the weights of out-of-bounds taps, (C, classes)."""
+    source = network.tensors[layer.source]
+    axes = borders(network, layer)
+    inside = [_inside(axis, size, layer) for axis, size in zip(axes, (source.height, source.width), strict=True)]
+    per_tap = layer.weight.sum(axis=1)
+    kept = np.einsum("okl,yk,xl->oyx", per_tap, inside[0], inside[1])
+    return per_tap.sum(axis=(1, 2))[:, None] - kept.reshape(len(per_tap), -1)
+
+
+def _inside(axis: BorderAxis, size: int, layer: Conv) -> IntArray:
+    """(classes, kernel): 1 where the tap of an output of that class is inside the map."""
+    window = layer.window
+    first = np.array([axis.example(c) * window.stride - window.pad for c in range(axis.count)])
+    at = first[:, None] + np.arange(window.kernel)
+    return ((at >= 0) & (at < size)).astype(np.int64)
+
+
+__all__ = ["Channels", "fold_channels"]

@@ -1,0 +1,170 @@
+"""Schedule: how each layer is cut into passes and steps, before any number is packed. Cheap: no weights are touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnnhw.compiler.plan.memory import place_all
+from bnnhw.compiler.plan.orders import Orders
+from bnnhw.compiler.plan.places import Places, make_places, replication_gain
+from bnnhw.compiler.plan.shape import Shape
+from bnnhw.compiler.plan.steps import StepTable, Word, conv_steps, input_steps, pack_units, pool_steps
+from bnnhw.compiler.plan.uses import Stored, Uses, stored
+from bnnhw.compiler.plan.weights import Decode, decodes_of, uses_codebook
+from bnnhw.errors import DoesNotFitError
+from bnnhw.spec.engine import InputConfig
+from bnnhw.spec.network import Conv, Layer, Network
+from bnnhw.spec.numbers import Codes
+from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSchedule:
+    """One layer: ``passes`` passes of ``groups`` channel groups each, all playing the same steps."""
+
+    layer: Layer
+    kind: int
+    forms: Stored
+    step_first: int
+    steps: int
+    words: tuple[Word, ...]
+    weight_words: int
+    """Words of all weight planes; 0 for pooling."""
+    decodes: tuple[Decode, ...]
+    """Of a codebook layer; else empty."""
+    decode_first: int
+    passes: int
+    groups: int
+    strip: int
+    """Output columns of an array row."""
+    strips: int
+    """Array rows in use."""
+    out_planes: int
+    """Bit planes of the codes it publishes, else 1."""
+
+    @property
+    def vectors(self) -> int:
+        """Channel groups of pixels in a tile: vectors, if one plane is published."""
+        return 1 if self.kind == POOL else self.strips * self.groups
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """All layers, tables shared by them, and the maps at their addresses."""
+
+    shape: Shape
+    places: Places
+    bit_words: int
+    value_words: int
+    input: InputConfig
+    layers: tuple[LayerSchedule, ...]
+    steps: StepTable
+    decodes: tuple[Decode, ...]
+
+
+def make_schedule(network: Network, uses: Uses, orders: Orders, shape: Shape, spread: frozenset[str]) -> Schedule:
+    """The schedule of a network on a shape. Raises DoesNotFitError if a pixel of the input is deeper than the array."""
+    places, bit_words, value_words = place_all(network, uses, make_places(network, uses, orders, shape, spread))
+    config = input_config(network, uses, shape)
+    table, decodes = StepTable(), DecodeTable()
+    layers = [_layer(network, uses, layer, shape, places, config, table, decodes) for layer in network.layers]
+    return Schedule(shape, places, bit_words, value_words, config, tuple(layers), table, tuple(decodes.words))
+
+
+def default_spread(network: Network, uses: Uses, shape: Shape) -> frozenset[str]:
+    """Maps that lose nothing when each group is kept in one slot only."""
+    names = [n for n in uses.convs if n != network.input]
+    return frozenset(n for n in names if replication_gain(network, uses, n, shape) == 0)
+
+
+def input_config(network: Network, uses: Uses, shape: Shape) -> InputConfig:
+    """How images become input windows."""
+    tensor, layer = network.tensors[network.input], network.layers[uses.bits(network.input)[0]]
+    out = network.out_tensor(layer)
+    if tensor.channels > shape.depth:
+        raise DoesNotFitError(
+            f"depth of the array must be at least the {tensor.channels} channels of input {tensor.name}, "
+            f"not {shape.depth}"
+        )
+    taps = layer.window.kernel**2
+    return InputConfig(
+        height=tensor.height,
+        width=tensor.width,
+        channels=tensor.channels,
+        kernel=layer.window.kernel,
+        stride=layer.window.stride,
+        pad=layer.window.pad,
+        out_height=out.height,
+        out_width=out.width,
+        strip=-(-out.width // shape.rows),
+        chunk_taps=min(shape.depth // tensor.channels, taps),
+    )
+
+
+class DecodeTable:
+    """All distinct lists of decode words; a list that occurs inside another is not stored again."""
+
+    def __init__(self) -> None:
+        self.words: list[Decode] = []
+
+    def add(self, decodes: tuple[Decode, ...]) -> int:
+        """Index of the first word of this list."""
+        for first in range(len(self.words) - len(decodes) + 1):
+            if tuple(self.words[first : first + len(decodes)]) == decodes:
+                return first
+        self.words += decodes
+        return len(self.words) - len(decodes)
+
+
+def _layer(
+    network: Network,
+    uses: Uses,
+    layer: Layer,
+    shape: Shape,
+    places: Places,
+    config: InputConfig,
+    table: StepTable,
+    decodes: DecodeTable,
+) -> LayerSchedule:
+    out, forms = network.out_tensor(layer), stored(network, uses, layer)
+    words: tuple[Word, ...] = ()
+    coded: tuple[Decode, ...] = ()
+    if not isinstance(layer, Conv):
+        steps = pool_steps(places.values[layer.source], layer.window, shape.slots)
+        kind, weight_words = POOL, 0
+        target = places.bits.get(forms.bits or "")
+        strip = out.width if target is None else target.strip
+        store = places.values.get(forms.value or "")
+        passes, groups = -(-out.channels // shape.lanes) if store is None else store.stored_groups, 1
+    else:
+        passes, groups = -(-out.channels // shape.cols), shape.subs
+        if layer.source == network.input:
+            kind, strip = CONV_INPUT, config.strip
+            steps, weight_words = input_steps(config, shape.slots, layer.weight_bits), config.chunks * layer.weight_bits
+        else:
+            place = places.bits[layer.source]
+            kind, strip = CONV_BITS, place.strip // layer.window.stride
+            words = tuple(pack_units(layer.window.kernel, place.groups, shape.slots, place.spread))
+            weight_words = len(words) * layer.weight_bits
+            steps = conv_steps(place, layer.window, words, layer.weight_bits)
+            coded = decodes_of(words, shape.slots) if uses_codebook(layer, shape) else ()
+    form = network.tensors[forms.bits].format if forms.bits and forms.codes else None
+    return LayerSchedule(
+        layer=layer,
+        kind=kind,
+        forms=forms,
+        step_first=table.add(steps),
+        steps=len(steps),
+        words=words,
+        weight_words=weight_words,
+        decodes=coded,
+        decode_first=decodes.add(coded),
+        passes=passes,
+        groups=groups,
+        strip=strip,
+        strips=-(-out.width // strip),
+        out_planes=form.bits if isinstance(form, Codes) else 1,
+    )
+
+
+__all__ = ["LayerSchedule", "Schedule", "default_spread", "input_config", "make_schedule"]

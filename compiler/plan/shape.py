@@ -1,0 +1,54 @@
+"""What a caller fixes of an engine: the shape of its array, and the limits of the chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnnhw.errors import BnnhwError
+from bnnhw.spec.engine import Popcount
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Shape of the array and its neighbours; see ``spec.engine.EngineConfig`` for the meaning of each.
+
+    Raises BnnhwError where a number is not positive or does not divide what it must divide.
+    """
+
+    rows: int
+    cols: int
+    depth: int
+    lanes: int
+    fetch: int
+    popcount: Popcount = Popcount.TREE
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "cols", "depth", "lanes", "fetch"):
+            if getattr(self, name) < 1:
+                raise BnnhwError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, whole in (("lanes", "cols"), ("lanes", "depth"), ("fetch", "cols")):
+            part, total = getattr(self, name), getattr(self, whole)
+            if total % part:
+                raise BnnhwError(f"{name} must divide {whole} = {total}, not be {part}")
+
+    @property
+    def slots(self) -> int:
+        """Channel groups reduced in one step."""
+        return self.depth // self.lanes
+
+    @property
+    def subs(self) -> int:
+        """Channel groups computed by one pass."""
+        return self.cols // self.lanes
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the engine may use of the chip: LUT4s, 18 kbit block RAMs, 18 x 18 multipliers."""
+
+    lut4: int
+    bram18k: int
+    dsp: int
+
+
+__all__ = ["Limits", "Popcount", "Shape"]

@@ -1,0 +1,157 @@
+"""Runs frames: every pass, line by line, on the memories; traces tensors and locates the first difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.compiler.plan.build import Symbol
+from bnnhw.compiler.plan.places import BitPlace
+from bnnhw.errors import BnnhwError
+from bnnhw.sim.machine.post import Post
+from bnnhw.sim.machine.program import PassWords, read_program
+from bnnhw.sim.machine.sources import Array, PoolReader
+from bnnhw.sim.machine.state import State
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.numbers import IntArray
+from bnnhw.spec.program import POOL, Images
+
+BATCH = 32
+BATCH_BYTES = 1 << 28
+
+
+class Planned(Protocol):
+    """What the machine needs of a plan; the last two only for traces."""
+
+    @property
+    def engine(self) -> EngineConfig: ...
+    @property
+    def images(self) -> Images: ...
+    @property
+    def symbols(self) -> tuple[Symbol, ...]: ...
+    @property
+    def layer_of_pass(self) -> tuple[int, ...]: ...
+
+
+class Machine:
+    """An engine with its program, ready to run batches of frames."""
+
+    def __init__(self, config: EngineConfig, images: Images) -> None:
+        self.config = config
+        self.passes = [self._prepare(words) for words in read_program(config, images)]
+
+    def _prepare(self, words: PassWords) -> tuple[PassWords, Array | PoolReader, Post]:
+        pool = words.fields["kind"] == POOL
+        source = PoolReader(self.config, words) if pool else Array(self.config, words)
+        return words, source, Post(self.config, words)
+
+    def start(self, images: NDArray[np.uint8]) -> State:
+        """Memories before a frame, with these images (N, height, width, channels) in the input memory."""
+        c = self.config.input
+        wanted = (c.height, c.width, c.channels)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != wanted:
+            raise BnnhwError(f"images must be uint8 (N, {wanted[0]}, {wanted[1]}, {wanted[2]}), not {images.shape}")
+        return State(self.config, images)
+
+    def play(self, state: State, number: int) -> None:
+        """Plays pass ``number``."""
+        words, source, post = self.passes[number]
+        for y in range(words.fields["last_y"] + 1):
+            if isinstance(source, Array):
+                post.line(state, y, *source.line(state, y))
+            else:
+                post.line(state, y, source.line(state, y), None)
+
+    def scores(self, state: State) -> IntArray:
+        """Scores (N, classes) of a finished frame."""
+        return np.concatenate(state.scores, axis=1)[:, : self.config.scores]
+
+    @property
+    def batch(self) -> int:
+        """Images run together: bounded by memory."""
+        c = self.config
+        bits = c.rows * (c.slots * c.bit_words * c.lanes + c.input.words * c.depth)
+        return max(1, min(BATCH, BATCH_BYTES // (bits + 8 * c.value_words * c.lanes)))
+
+
+def run(plan: Planned, images: NDArray[np.uint8]) -> IntArray:
+    """Scores (N, classes), int64, of uint8 images (N, height, width, channels), from engine and memory images alone."""
+    machine = Machine(plan.engine, plan.images)
+    parts = [np.zeros((0, plan.engine.scores), np.int64)]
+    for first in range(0, len(images), machine.batch):
+        state = machine.start(images[first : first + machine.batch])
+        for number in range(len(machine.passes)):
+            machine.play(state, number)
+        parts.append(machine.scores(state))
+    return np.concatenate(parts)
+
+
+def trace(plan: Planned, images: NDArray[np.uint8]) -> dict[str, IntArray]:
+    """Every stored tensor (N, height, width, C) in channel order, as it is after its layer, and "scores"."""
+    machine = Machine(plan.engine, plan.images)
+    state, found = machine.start(images), {}
+    for number, layer in enumerate(plan.layer_of_pass):
+        machine.play(state, number)
+        if plan.layer_of_pass[number + 1 : number + 2] != (layer,):
+            found.update({s.name: tensor_of(state, s) for s in plan.symbols if s.layer == layer})
+    return found | {"scores": machine.scores(state)}
+
+
+def tensor_of(state: State, symbol: Symbol) -> IntArray:
+    """A tensor (N, height, width, C) as it is in the memories now; bits as 0 and 1, codes as integers."""
+    place, lanes = symbol.place, state.config.lanes
+    tensor = place.tensor
+    y, x, group = np.ix_(np.arange(tensor.height), np.arange(tensor.width), np.arange(place.groups))
+    if isinstance(place, BitPlace):
+        bank, column = np.divmod(x, place.strip)
+        slot = group % place.slots if place.spread else group * 0
+        at = place.base + y * place.row + (place.halo_low + column) * place.cell
+        at = at + (group // place.slots if place.spread else group)
+        planes = [state.activation[:, bank, slot, at + p * place.q].astype(np.int64) << p for p in range(place.planes)]
+        stored: IntArray = np.sum(planes, axis=0)
+    else:
+        stored = state.values[:, place.base + y * place.row + x * place.cell + group]
+    flat = stored.reshape(*stored.shape[:3], place.groups * lanes)[..., : tensor.channels]
+    result = np.empty_like(flat)
+    result[..., place.order] = flat
+    return result
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first difference between two traces, in the order of the layers."""
+
+    tensor: str
+    layer: int
+    image: int
+    y: int
+    x: int
+    channel: int
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        return (
+            f"layer {self.layer}, tensor {self.tensor}, image {self.image}, pixel ({self.y}, {self.x}), "
+            f"channel {self.channel}: {self.found}, not {self.expected}"
+        )
+
+
+def first_mismatch(
+    symbols: Sequence[Symbol], expected: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]
+) -> Mismatch | None:
+    """Where ``found`` first differs from ``expected``; None if nowhere."""
+    for symbol in symbols:
+        wrong = np.argwhere(expected[symbol.name] != found[symbol.name])
+        if len(wrong):
+            at = tuple(int(i) for i in wrong[0])
+            values = int(expected[symbol.name][at]), int(found[symbol.name][at])
+            return Mismatch(symbol.name, symbol.layer, *at, *values)
+    return None
+
+
+__all__ = ["Machine", "Mismatch", "Planned", "first_mismatch", "run", "tensor_of", "trace"]
