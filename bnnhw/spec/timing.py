@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from bnnhw.spec.engine import EngineConfig
 
 POST_SWITCH = 1
@@ -43,3 +45,18 @@ def param_cycles(config: EngineConfig, last_class: int) -> int:
     records = config.lanes * config.subs
     offsets = (last_class + 1) * config.subs * config.lanes // config.offsets_per_beat
     return records + offsets + 1
+
+
+def load_cycles(config: EngineConfig, fields: Mapping[str, int], decodes: Sequence[int]) -> int:
+    """Cycles from the loader's acceptance of a pass to its ``o_done`` when weight beats never stall.
+
+    ``fields`` are those of the pass's load word (``program.load_layout``), ``decodes`` is ``Images.decodes``. A raw
+    pass takes a beat a cycle; a codebook pass 9 beats of codebook, then for each column group and word ``tau`` beats if
+    the word loads indices, and a cycle for the write.
+    """
+    groups, words = config.cols // config.fetch, fields["last_word"] + 1
+    if not fields.get("codebook", 0):
+        return groups * words + 2
+    first = fields["decode"]
+    loads = sum(word & 1 for word in decodes[first : first + words])
+    return 9 + groups * (words + config.tau * loads) + 3

@@ -1,0 +1,55 @@
+"""A read-only memory played as an endless stream: what an external memory takes over later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import Out
+
+
+class RomStream(wiring.Component):
+    """The words in order, then again from the first, without end.
+
+    Rate: one word a cycle, also right after a stall. Latency: 3 cycles from reset to the first word. ``o.ready`` goes
+    no further than the output and skid registers; memory and address counter see it a cycle later.
+
+    Parameters
+    ----------
+    words
+        Contents of the memory; none at all plays zeros.
+    width
+        Bits of a word.
+    """
+
+    def __init__(self, words: Sequence[int], width: int) -> None:
+        self.words, self.width = tuple(words) or (0,), width
+        super().__init__({"o": Out(stream.Signature(unsigned(width)))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        depth = len(self.words)
+        m.submodules.rom = rom = memory.Memory(shape=unsigned(self.width), depth=depth, init=self.words)
+        port = rom.read_port()
+        address = Signal(range(depth))
+        m.d.comb += port.addr.eq(address)
+
+        # Three stages hold words behind the output: the memory's own output, a plain register that takes the memory's
+        # slow output, and the skid. While the skid is taken the first two stand still.
+        read_valid, word_valid, skid_valid = Signal(), Signal(), Signal()
+        word, skid, payload = (Signal(self.width, name=n, reset_less=True) for n in ("word", "skid", "payload"))
+        with m.If(~skid_valid):
+            m.d.comb += port.en.eq(1)
+            m.d.sync += [address.eq(Mux(address == depth - 1, 0, address + 1)), read_valid.eq(1)]
+            m.d.sync += [word.eq(port.data), word_valid.eq(read_valid)]
+        with m.Else():
+            m.d.comb += port.en.eq(0)
+
+        m.d.comb += self.o.payload.eq(payload)
+        with m.If(self.o.ready | ~self.o.valid):
+            m.d.sync += [payload.eq(Mux(skid_valid, skid, word)), self.o.valid.eq(skid_valid | word_valid)]
+            m.d.sync += skid_valid.eq(0)
+        with m.Elif(~skid_valid & word_valid):
+            m.d.sync += [skid.eq(word), skid_valid.eq(1)]
+        return m

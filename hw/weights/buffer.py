@@ -1,0 +1,55 @@
+"""Double buffer of weight words between loader and array."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.program import Widths
+
+
+class WeightBuffer(wiring.Component):
+    """Two banks of weight words of cols * depth bits, one memory for each group of ``fetch`` columns.
+
+    Rate: one read and one write a cycle. o_read shows the word of i_read in the next cycle; what is written in a cycle
+    can be read from the next on.
+
+    Members
+    -------
+    i_enable: one bit a column group. i_write, i_data: address {word, bank} and the columns of that group.
+    i_read, o_read: address {word, bank} and word, cols x depth.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self.groups = config.cols // config.fetch
+        address = Widths.of(config).weight + 1
+        super().__init__(
+            {
+                "i_enable": In(self.groups),
+                "i_write": In(address),
+                "i_data": In(config.beat_bits),
+                "i_read": In(address),
+                "o_read": Out(data.ArrayLayout(unsigned(config.depth), config.cols)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        reads = []
+        for g in range(self.groups):
+            m.submodules[f"group_{g}"] = mem = memory.Memory(
+                shape=unsigned(self.config.beat_bits), depth=1 << len(self.i_read), init=[]
+            )
+            write, read = mem.write_port(), mem.read_port()
+            m.d.comb += [
+                write.addr.eq(self.i_write),
+                write.data.eq(self.i_data),
+                write.en.eq(self.i_enable[g]),
+                read.addr.eq(self.i_read),
+            ]
+            reads.append(read.data)
+        m.d.comb += self.o_read.eq(Cat(reads))
+        return m

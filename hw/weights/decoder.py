@@ -1,0 +1,92 @@
+"""Codebook decode: indices and codewords in, weight bits out."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Signal, Value, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.layouts import struct
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.program import decode_layout
+
+KERNEL = 9
+"""Positions of a codeword: codebooks are of 3 x 3 kernels."""
+
+
+class CodebookDecoder(wiring.Component):
+    """o[c, s, l] = codebook[tap{s}][index[c, group{s} * lanes + l]] where en{s}, else 0.
+
+    c: column of the beat; s: slot; l: lane; fields of the decode word are in braces.
+
+    Rate: one word a cycle. Latency: 2 cycles from i_entry to o, 1 from i_beat to o. Codebook and indices are
+    registers: what is stored in a cycle counts for the entries of later cycles.
+
+    Parameters
+    ----------
+    config
+        depth, lanes, fetch, tau.
+
+    Members
+    -------
+    i_beat: a beat. i_position: one-hot, stores it as the codebook's bits of that kernel position. i_plane: one-hot,
+    stores it as that bit of the indices. i_raw: o becomes the beat itself, instead of a decoded word.
+    i_entry: how to make the word; o: the word.
+    """
+
+    latency = 2
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "i_beat": In(config.beat_bits),
+                "i_position": In(KERNEL),
+                "i_plane": In(config.tau),
+                "i_raw": In(1),
+                "i_entry": In(struct(decode_layout(config))),
+                "o": Out(config.beat_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c = self.config
+        words = 1 << c.tau
+        codebook = [Signal(words, name=f"codebook_{t}", reset_less=True) for t in range(KERNEL)]
+        planes = [Signal(c.beat_bits, name=f"plane_{b}", reset_less=True) for b in range(c.tau)]
+        for t, position in enumerate(codebook):
+            with m.If(self.i_position[t]):
+                m.d.sync += position.eq(self.i_beat[:words])
+        for b, plane in enumerate(planes):
+            with m.If(self.i_plane[b]):
+                m.d.sync += plane.eq(self.i_beat)
+
+        decoded = Signal(c.beat_bits)
+        for s in range(c.slots):
+            self._slot(m, s, codebook, planes, decoded)
+        with m.If(self.i_raw):
+            m.d.sync += self.o.eq(self.i_beat)
+        with m.Else():
+            m.d.sync += self.o.eq(decoded)
+        return m
+
+    def _slot(self, m: Module, s: int, codebook: list[Signal], planes: list[Signal], decoded: Value) -> None:
+        """First stage: the slot's codebook bits and every bit's index. Second: the codebook bit of that index."""
+        c = self.config
+        vector = Signal(1 << c.tau, name=f"vector_{s}", reset_less=True)
+        with m.If(self.i_entry[f"en{s}"]):
+            with m.Switch(self.i_entry[f"tap{s}"]):
+                for t, position in enumerate(codebook):
+                    with m.Case(t):
+                        m.d.sync += vector.eq(position)
+        with m.Else():
+            m.d.sync += vector.eq(0)
+        group = self.i_entry[f"group{s}"] if c.slots > 1 else 0
+        for column in range(c.fetch):
+            for lane in range(c.lanes):
+                base = column * c.depth + lane
+                index = Signal(c.tau, name=f"index_{s}_{column}_{lane}", reset_less=True)
+                choices = Cat(plane[base + g * c.lanes] for g in range(c.slots) for plane in planes)
+                m.d.sync += index.eq(data.View(data.ArrayLayout(unsigned(c.tau), c.slots), choices)[group])
+                m.d.comb += decoded[base + s * c.lanes].eq(vector.bit_select(index, 1))

@@ -1,0 +1,64 @@
+"""Plays the decode words of a codebook pass over and over, once for each column group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth import Module, Mux, Signal, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.layouts import struct
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.program import decode_layout, load_layout
+
+
+class DecodeWalk(wiring.Component):
+    """o shows decode words i_first, i_first + 1, .. i_first + i_last, and from i_first again, one for each i_next.
+
+    Rate: one word a cycle. Latency: o shows the first word ``latency`` cycles after i_start, and the next one in the
+    cycle after i_next. i_first and i_last must hold from the cycle after i_start on.
+
+    Parameters
+    ----------
+    config
+        Its layouts.
+    decodes
+        All decode words.
+    """
+
+    latency = 4
+
+    def __init__(self, config: EngineConfig, decodes: Sequence[int]) -> None:
+        self.decodes = tuple(decodes)
+        fields = struct(load_layout(config)).members
+        super().__init__(
+            {
+                "i_start": In(1),
+                "i_first": In(fields["decode"]),
+                "i_last": In(fields["last_word"]),
+                "i_next": In(1),
+                "o": Out(struct(decode_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.rom = rom = memory.Memory(
+            shape=unsigned(self.o.as_value().shape().width), depth=len(self.decodes), init=self.decodes
+        )
+        port = rom.read_port()
+        offset = Signal.like(self.i_last)  # of the word at ``address``, from the first
+        address = Signal.like(self.i_first)
+        started = Signal(self.latency - 1)
+        move = Signal()
+        m.d.comb += [move.eq(started[1:].any() | self.i_next), port.en.eq(move), port.addr.eq(address)]
+        m.d.sync += started.eq((started << 1) | self.i_start)
+        with m.If(started[0]):
+            m.d.sync += [offset.eq(0), address.eq(self.i_first)]
+        with m.Elif(move):
+            wraps = offset == self.i_last
+            m.d.sync += [offset.eq(Mux(wraps, 0, offset + 1)), address.eq(Mux(wraps, self.i_first, address + 1))]
+        with m.If(move):
+            m.d.sync += self.o.eq(port.data)
+        return m
