@@ -58,6 +58,19 @@ class Command(IntEnum):
     PING = 6
 
 
+HEAD_BYTES = 10
+"""Bytes of a request's body before a block's: command, tag, image id, word."""
+BODY_BYTES = {
+    Command.IDENTIFY: (2, 2),
+    Command.BEGIN: (6, 6),
+    Command.BLOCK: (HEAD_BYTES + 1, HEAD_BYTES + BLOCK_BYTES),
+    Command.SCORES: (HEAD_BYTES, HEAD_BYTES),
+    Command.COUNTERS: (2, 2),
+    Command.PING: (2, 2),
+}
+"""Fewest and most body bytes of each command; others are answered with BAD_LENGTH."""
+
+
 class Status(IntEnum):
     """First byte of a reply's body after command and tag."""
 
@@ -160,14 +173,16 @@ class Request:
 
     @classmethod
     def unpack(cls, body: bytes) -> Request:
-        """Splits a body; a body too short for its command's arguments has them all in ``payload``."""
+        """Splits a body whose length is right for its command (`BODY_BYTES`)."""
         command, tag, rest = body[0], body[1], body[2:]
-        if command == Command.BEGIN and len(rest) == 4:
-            return cls(command, tag, image=int.from_bytes(rest, "little"))
-        if command in (Command.BLOCK, Command.SCORES) and len(rest) >= 8:
-            image, word = struct.unpack("<II", rest[:8])
-            return cls(command, tag, image, word, rest[8:])
-        return cls(command, tag, payload=rest)
+        match command:
+            case Command.BEGIN:
+                return cls(command, tag, image=int.from_bytes(rest, "little"))
+            case Command.BLOCK | Command.SCORES:
+                image, word = struct.unpack("<II", rest[:8])
+                return cls(command, tag, image, word, rest[8:])
+            case _:
+                return cls(command, tag, payload=rest)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Host link: serial port, frames, commands (`bnnhw.spec.link` is the protocol)."""

@@ -1,0 +1,124 @@
+"""The device's end of the host link: bytes on one side, images, scores and counters on the other."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from bnnhw.errors import BnnhwError
+from bnnhw.hw.link.commands import CommandHandler
+from bnnhw.hw.link.frame_in import FrameReceiver
+from bnnhw.hw.link.frame_out import FrameSender
+from bnnhw.hw.link.image import ImageReceiver
+from bnnhw.hw.link.judge import Judge
+from bnnhw.hw.link.scores import ScoreStore, score_layout
+from bnnhw.hw.link.sources import ConstantSource, ShiftSource
+from bnnhw.spec.link import DATA_BYTES, HEAD_BYTES, Identity
+
+
+class HostLink(wiring.Component):
+    """Speaks `bnnhw.spec.link` over any pair of byte streams and feeds an engine.
+
+    Rate: a byte a clock in, a byte every 2 clocks out. Image bytes wait for the engine in the link's buffer; commands
+    are answered meanwhile. Scores are always taken.
+
+    Parameters
+    ----------
+    identity
+        What the device is; the sizes in it shape the hardware.
+
+    Members
+    -------
+    i : In(stream of 8 bits), o : Out(stream of 8 bits)
+        Host side.
+    o_image : Out(stream of 8 bits), o_image_abort : Out(1)
+        Image bytes to the engine; the abort drops a partly sent image and never comes with a valid byte.
+    i_scores : In(stream of score_layout)
+        Scores from the engine, one image after the other in the order they were completed.
+    counters : In(array of 32 bits)
+        The engine's counters.
+
+    Raises
+    ------
+    BnnhwError
+        When the counters do not fit a reply.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    o_image: stream.Interface
+    o_image_abort: Signal
+    i_scores: stream.Interface
+    counters: Signal
+
+    def __init__(self, *, identity: Identity) -> None:
+        if not 1 <= identity.counters <= DATA_BYTES // 4:
+            raise BnnhwError(f"counters must be 1 to {DATA_BYTES // 4}, not {identity.counters}")
+        self.identity = identity
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(8)),
+                "o_image": Out(stream.Signature(8)),
+                "o_image_abort": Out(1),
+                "i_scores": In(stream.Signature(score_layout(identity.score_bits))),
+                "counters": In(data.ArrayLayout(32, identity.counters)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.receiver = receiver = FrameReceiver()
+        m.submodules.sender = sender = FrameSender()
+        m.submodules.judge = judge = Judge(identity=self.identity)
+        m.submodules.handler = handler = CommandHandler(identity=self.identity)
+        m.submodules.image = image = ImageReceiver(size=self.identity.image_bytes)
+        m.submodules.scores = scores = ScoreStore(identity=self.identity)
+        m.submodules.constants = constants = ConstantSource(self.identity.pack())
+        m.submodules.counts = counts = ShiftSource(size=4 * self.identity.counters)
+        connect(m, flipped(self.i), receiver.i)
+        connect(m, receiver.o, handler.i)
+        connect(m, handler.o, sender.i)
+        connect(m, sender.o, flipped(self.o))
+        connect(m, image.o, flipped(self.o_image))
+        connect(m, constants.o, handler.i_identity)
+        connect(m, scores.o, handler.i_scores)
+        connect(m, counts.o, handler.i_counters)
+        frame = receiver.o.payload
+        m.d.comb += [
+            receiver.hold.eq(handler.hold),
+            receiver.address.eq(image.address),
+            image.data.eq(receiver.data),
+            image.image.eq(frame.image),
+            image.length.eq(frame.length - HEAD_BYTES),
+            image.bank.eq(frame.bank),
+            image.begin.eq(handler.begin),
+            image.accept.eq(handler.accept),
+            self.o_image_abort.eq(image.o_abort),
+            scores.i.valid.eq(self.i_scores.valid),
+            scores.i.payload.eq(self.i_scores.payload),
+            self.i_scores.ready.eq(1),
+            scores.image.eq(frame.image),
+            scores.begin.eq(handler.begin),
+            scores.advance.eq(~image.partial),
+            scores.completed.eq(image.completed),
+            scores.first.eq(frame.word),
+            scores.read.eq(handler.start_scores),
+            counts.value.eq(self.counters.as_value()),
+            counts.start.eq(handler.start_counters),
+            constants.start.eq(handler.start_identity),
+            handler.current.eq(image.current),
+            handler.expected.eq(image.expected),
+            handler.status.eq(judge.status),
+            handler.fresh.eq(judge.fresh),
+            judge.frame.eq(frame),
+            judge.current.eq(image.current),
+            judge.expected.eq(image.expected),
+            judge.partial.eq(image.partial),
+            judge.busy.eq(image.busy),
+            judge.full.eq(scores.full),
+            judge.known.eq(scores.known),
+            judge.done.eq(scores.done),
+        ]
+        return m

@@ -1,0 +1,68 @@
+"""The whole design behind a serial port: engine and host link."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect
+
+from bnnhw.hw.link.host_link import HostLink
+from bnnhw.hw.link.uart import UartReceiver, UartTransmitter, divisor
+from bnnhw.spec.link import Identity
+
+RX_FIFO, TX_FIFO = 512, 512
+"""Bytes kept while a reply is sent and while the host is slow to listen: one block RAM each."""
+
+
+class Top(wiring.Component):
+    """Engine and `HostLink` behind serial pins; clock domain "sync".
+
+    Parameters
+    ----------
+    engine
+        Component with ``i_image``, ``i_image_abort``, ``o_scores``, ``counters`` as `HostLink` wants them.
+    identity
+        What the device answers to IDENTIFY; its clock is the one the rate is made from.
+    baud
+        Rate of the serial line.
+
+    Members
+    -------
+    rx : In(1)
+        Serial line from the host, synchronised to the clock.
+    tx : Out(1)
+
+    Raises
+    ------
+    BnnhwError
+        When the clock cannot make the rate.
+    """
+
+    rx: Signal
+    tx: Signal
+
+    def __init__(self, engine: wiring.Component, *, identity: Identity, baud: int = 3_000_000) -> None:
+        self.engine = engine
+        self.identity = identity
+        self.baud = baud
+        self.divisor = divisor(identity.clock_hz, baud)
+        super().__init__({"rx": In(1), "tx": Out(1, init=1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.engine = engine = self.engine
+        m.submodules.link = link = HostLink(identity=self.identity)
+        m.submodules.receiver = receiver = UartReceiver(divisor=self.divisor)
+        m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
+        m.submodules.rx_fifo = rx_fifo = SyncFIFOBuffered(width=8, depth=RX_FIFO)
+        m.submodules.tx_fifo = tx_fifo = SyncFIFOBuffered(width=8, depth=TX_FIFO)
+        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
+        connect(m, receiver.o, rx_fifo.w_stream)
+        connect(m, rx_fifo.r_stream, link.i)
+        connect(m, link.o, tx_fifo.w_stream)
+        connect(m, tx_fifo.r_stream, transmitter.i)
+        connect(m, link.o_image, engine.i_image)
+        connect(m, engine.o_scores, link.i_scores)
+        m.d.comb += [engine.i_image_abort.eq(link.o_image_abort), link.counters.eq(engine.counters)]
+        return m

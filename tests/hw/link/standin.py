@@ -1,0 +1,73 @@
+"""A stand-in for the engine: same ports, scores that depend on every byte and its place, any delay."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Array, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.link.scores import score_layout
+from bnnhw.spec.link import Identity
+
+IDENTITY = Identity(
+    build=0x0123_4567_89AB_CDEF,
+    height=5,
+    width=11,
+    channels=7,
+    scores=3,
+    score_bits=13,
+    counters=2,
+    clock_hz=48_000_000,
+)
+
+
+def scores_of(image: bytes, identity: Identity) -> list[int]:
+    """score[c] = sum of byte[p] * (p + c + 1), wrapped to ``score_bits``."""
+    half = 1 << (identity.score_bits - 1)
+    sums = [sum(byte * (place + c + 1) for place, byte in enumerate(image)) for c in range(identity.scores)]
+    return [(total + half) % (2 * half) - half for total in sums]
+
+
+class StandIn(wiring.Component):
+    """Takes the next image while it waits ``delay`` clocks before the scores of the last; counters: images, aborts."""
+
+    def __init__(self, *, identity: Identity, delay: int = 20) -> None:
+        self.identity, self.delay = identity, delay
+        super().__init__(
+            {
+                "i_image": In(stream.Signature(8)),
+                "i_image_abort": In(1),
+                "o_scores": Out(stream.Signature(score_layout(identity.score_bits))),
+                "counters": Out(data.ArrayLayout(32, identity.counters)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        size, count = self.identity.image_bytes, self.identity.scores
+        place = Signal(range(size + 1))
+        sums = [Signal(self.identity.score_bits, name=f"sum_{c}") for c in range(count)]
+        ready = [Signal(self.identity.score_bits, name=f"score_{c}") for c in range(count)]
+        wait, index, going = Signal(range(self.delay + 1)), Signal(range(count)), Signal()
+        m.d.comb += [
+            self.i_image.ready.eq(place != size),
+            self.o_scores.valid.eq(going & (wait == 0)),
+            self.o_scores.payload.score.eq(Array(ready)[index]),
+            self.o_scores.payload.last.eq(index == count - 1),
+        ]
+        with m.If(self.i_image.valid & self.i_image.ready):
+            m.d.sync += [s.eq(s + self.i_image.payload * (place + c + 1)) for c, s in enumerate(sums)]
+            m.d.sync += place.eq(place + 1)
+        with m.If(going):
+            with m.If(wait != 0):
+                m.d.sync += wait.eq(wait - 1)
+            with m.Elif(self.o_scores.ready):
+                m.d.sync += index.eq(index + 1)
+                with m.If(self.o_scores.payload.last):
+                    m.d.sync += [going.eq(0), index.eq(0)]
+        with m.Elif(place == size):
+            m.d.sync += [going.eq(1), wait.eq(self.delay), place.eq(0), self.counters[0].eq(self.counters[0] + 1)]
+            m.d.sync += [r.eq(s) for r, s in zip(ready, sums, strict=True)] + [s.eq(0) for s in sums]
+        with m.If(self.i_image_abort):
+            m.d.sync += [place.eq(0), self.counters[1].eq(self.counters[1] + 1), *(s.eq(0) for s in sums)]
+        return m
