@@ -1,0 +1,123 @@
+"""What a report is made from: plain measured or predicted numbers, independent of the modules that produce them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Array:
+    """Shape of the XNOR-popcount array and the number of post-processing lanes."""
+
+    rows: int
+    cols: int
+    depth: int
+    lanes: int
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Binary MACs a cycle, which is ACE a cycle."""
+        return self.rows * self.cols * self.depth
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer: its work, and its predicted cycles as an ideal part plus named losses.
+
+    kind: ``conv`` or ``pool``. output: (height, width, channels). precision: weight x activation bits, ``1x8``.
+    macs, ace: per frame, padding taps included. weight_bits: bits of all its weights as stored (indices and codebook
+    for sub-bit weights). bytes_moved: read and written in the memory of :class:`Memory`, per frame.
+    ideal + sum(losses) == cycles; ideal = ACE / (rows * cols * depth) and need not be whole.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, int, int]
+    precision: str
+    macs: int
+    ace: int
+    weight_bits: int
+    bytes_moved: int
+    cycles: int
+    ideal: float
+    losses: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memory that holds weights and maps, and what it moves at most."""
+
+    name: str
+    bytes_per_cycle: float
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Outcome of the RTL simulation: score mismatches against the golden model, cycles a frame, counters by name."""
+
+    level: str
+    images: int
+    mismatches: int
+    cycles: int
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Top-1 accuracy of the golden model on a data set."""
+
+    data: str
+    count: int
+    correct: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A placed cell: tile coordinates and hierarchical name."""
+
+    x: int
+    y: int
+    path: str
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything a report tells.
+
+    weights: what they were trained on, or ``untrained``. ace_paper: the figure of the paper, where it gives one.
+    losses: names of losses with a sentence each, in the order in which they are drawn; layers may use only these.
+    frame_losses: cycles a frame that belong to no layer (fetching, entering and leaving the frame).
+    resources: name -> (used, available); None when the design was not placed. lut4_array: LUT4s of the array (PEs,
+    accumulators, drain) after placement. latency_cycles: from the last byte of an image in the engine to its last
+    score. image_bytes, score_bytes: of one frame on the host link, framing included; link_bytes_per_s: what it moves.
+    placement: cells for the picture of the chip, device_grid its (columns, rows).
+    """
+
+    model: str
+    board: str
+    weights: str
+    command: str
+    input: tuple[int, int, int]
+    classes: int
+    array: Array
+    memory: Memory
+    layers: tuple[LayerCost, ...]
+    losses: Mapping[str, str]
+    clock_mhz: float
+    latency_cycles: int
+    image_bytes: int
+    score_bytes: int
+    link_bytes_per_s: float
+    paper: str | None = None
+    ace_paper: float | None = None
+    frame_losses: Mapping[str, float] = field(default_factory=dict)
+    simulation: Simulation | None = None
+    accuracy: Accuracy | None = None
+    fmax_mhz: float | None = None
+    resources: Mapping[str, tuple[int, int]] | None = None
+    lut4_array: int | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
+    placement: tuple[Cell, ...] = ()
+    device_grid: tuple[int, int] | None = None
