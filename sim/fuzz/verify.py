@@ -1,0 +1,103 @@
+"""Checks an integer network against every rule of spec.network; random and lowered networks must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bnnhw.spec.network import Conv, Layer, Network, border_axis
+from bnnhw.spec.numbers import Bits, Codes, Fixed
+
+
+def faults(network: Network) -> list[str]:
+    """One line for every broken rule; empty for a valid network."""
+    made = {network.input}
+    lines: list[str] = []
+    for layer in network.layers:
+        lines += [f"{layer.name}: {text}" for text in _layer(network, layer, made)]
+        publish = layer.post.publish
+        made |= {name for name in (publish.value, publish.bits, publish.codes) if name is not None}
+    if network.output not in made:
+        lines.append(f"output {network.output} must be published by a layer")
+    if network.output in network.tensors:
+        out = network.tensors[network.output]
+        if (out.height, out.width) != (1, 1) or not isinstance(out.format, Fixed):
+            lines.append(f"output {out.name} must be a 1x1 fixed-point map, not {out}")
+    return lines
+
+
+def _layer(network: Network, layer: Layer, made: set[str]) -> Iterator[str]:
+    if layer.source not in made:
+        yield f"source {layer.source} must be published earlier"
+        return
+    publish = layer.post.publish
+    if publish.value is None and publish.bits is None and publish.codes is None:
+        yield "must publish something"
+        return
+    source, out = network.tensors[layer.source], network.out_tensor(layer)
+    if isinstance(layer, Conv):
+        yield from _conv(network, layer)
+    elif not isinstance(source.format, Fixed) or layer.mode not in ("sum", "max"):
+        yield f"pools a fixed-point map by sum or max, not {source.format} by {layer.mode}"
+    elif source.channels != out.channels:
+        yield f"has {out.channels} channels, its source {source.channels}"
+    yield from _forms(network, layer)
+    yield from _post(network, layer, made)
+
+
+def _conv(network: Network, layer: Conv) -> Iterator[str]:
+    source, out, w = network.tensors[layer.source], network.out_tensor(layer), layer.weight
+    if w.shape != (out.channels, source.channels, layer.window.kernel, layer.window.kernel):
+        yield f"weight has shape {w.shape}"
+    if not isinstance(source.format, Bits | Codes):
+        yield f"reads bits or codes, not {source.format}"
+    if (w % 2 == 0).any() or np.abs(w).max() >= 1 << layer.weight_bits:
+        yield f"weights must be odd and at most {(1 << layer.weight_bits) - 1}"
+    if layer.codebook is not None:
+        book = layer.codebook
+        if not (book.words[book.index].reshape(w.shape) == w).all() or layer.weight_bits != 1:
+            yield "weights differ from the codebook's"
+
+
+def _forms(network: Network, layer: Layer) -> Iterator[str]:
+    publish, out = layer.post.publish, network.out_tensor(layer)
+    for name, kind in ((publish.value, Fixed), (publish.bits, Bits), (publish.codes, Codes)):
+        if name is None:
+            continue
+        tensor = network.tensors[name]
+        if not isinstance(tensor.format, kind):
+            yield f"{name} must be {kind.__name__}, not {tensor.format}"
+        if (tensor.channels, tensor.height, tensor.width) != (out.channels, out.height, out.width):
+            yield f"{name} must have the shape of {out.name}"
+        if isinstance(tensor.format, Fixed) and not tensor.format.min <= layer.post.low <= layer.post.high <= tensor.format.max:
+            yield f"clamp {layer.post.low}..{layer.post.high} does not fit {tensor.format}"
+    if publish.bits is not None and (publish.threshold is None or publish.threshold.shape != (out.channels,)):
+        yield "bits need a threshold for each channel"
+
+
+def _post(network: Network, layer: Layer, made: set[str]) -> Iterator[str]:
+    source, out, post = network.tensors[layer.source], network.out_tensor(layer), layer.post
+    axes = [border_axis(a, b, layer.window) for a, b in ((source.height, out.height), (source.width, out.width))]
+    arrays = {"scale": post.affine.scale}
+    if post.affine.sum_scale is not None:
+        arrays["sum_scale"] = post.affine.sum_scale
+    if post.slope is not None:
+        arrays |= {name: getattr(post.slope, name) for name in ("in_offset", "pos", "neg", "out_offset")}
+    for name, array in arrays.items():
+        if array.shape != (out.channels,) or array.dtype != np.int64:
+            yield f"{name} must be int64 of shape ({out.channels},), not {array.dtype} of {array.shape}"
+    if post.affine.offset.shape != (out.channels, axes[0].count * axes[1].count):
+        yield f"offset has shape {post.affine.offset.shape}, for {axes[0].count} x {axes[1].count} border classes"
+    if post.residual is None:
+        return
+    if post.residual.tensor not in made:
+        yield f"residual {post.residual.tensor} must be published earlier"
+        return
+    other, step = network.tensors[post.residual.tensor], post.residual.stride
+    if not isinstance(other.format, Fixed) or post.residual.pad < 0:
+        yield f"residual must be fixed point, not {other.format}"
+    if other.channels + post.residual.pad > out.channels:
+        yield f"residual of {post.residual.pad} + {other.channels} channels must fit {out.channels}"
+    if (out.height - 1) * step >= other.height or (out.width - 1) * step >= other.width:
+        yield f"residual of {other.height} x {other.width} is too small at stride {step}"
