@@ -127,6 +127,8 @@ class EngineConfig:
     """Largest height or width of any map."""
     scores: int = 0
     """Scores of a frame."""
+    decodes: int = 0
+    """Decode words; 0 without codebooks."""
 
     @property
     def slots(self) -> int:

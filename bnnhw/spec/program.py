@@ -12,10 +12,12 @@ cycle, in the order r, sub (channel group), plane (bit plane of codes).
 Address arithmetic wraps at the address width: a masked tap may compute any address.
 
 Memories (words, contents):
-  activation  per row r and slot s; ``lanes`` bits. Bits map with groups G = ceil(C / lanes), strip t, halos (hl, hh):
+  activation  per row r and slot s; ``lanes`` bits. Bits map with G groups of channels (ceil(C / lanes), rounded up to
+              whole passes where conv passes write it), strip t, halos (hl, hh):
               cell(y, x') = y * (hl + t + hh) + hl + x', x' = x - r * t in -hl .. t + hh - 1 (copies of the
               neighbours' pixels); word = base + (cell * planes + plane) * q + j, where
-              replicated: q = G, every slot holds group j; spread: q = ceil(G / slots), slot s holds group j * slots + s.
+              replicated: q = G, every slot holds group j;
+              spread: q = ceil(G / slots), slot s holds group j * slots + s.
   input       per row; ``depth`` bits; word = ((y * strip + lx) * chunks + chunk) * 8 + plane.
   value       lanes * value_width bits; word = base + (y * width + x) * G + group.
   weights     cols * depth bits, bit = (w + 1) / 2 of the weight plane; column c at bits c * depth and up.
@@ -167,12 +169,13 @@ def pass_layout(c: EngineConfig) -> WordLayout:
 def load_layout(c: EngineConfig) -> WordLayout:
     """What the loaders fetch for one pass: weights (if ``weights``) and per-channel parameters."""
     w = Widths.of(c)
+    decode = unsigned_width(max(c.decodes - 1, c.weight_words - 1, 1))
     return WordLayout(
         (
             BitField("weights", 1, doc="0 for pool passes"),
             BitField("codebook", 1, doc="indices and codebook instead of raw bits"),
             BitField("last_word", w.weight, doc="weight words - 1"),
-            BitField("decode", w.weight if c.tau else 0, doc="first decode word of a codebook pass"),
+            BitField("decode", decode if c.tau else 0, doc="first decode word of a codebook pass"),
             BitField("last_class", w.classes, doc="border classes - 1"),
         )
     )

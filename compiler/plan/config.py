@@ -61,6 +61,7 @@ def engine_config(
         offsets_per_beat=_offsets_per_beat(shape.lanes, record, post.offset_width),
         kernel=_kernel(network, schedule),
         map_size=max(max(t.height, t.width) for t in network.tensors.values()),
+        decodes=len(schedule.decodes),
         scores=network.tensors[network.output].channels,
     )
 
@@ -72,21 +73,25 @@ def _post_config(
     slopes = slope_shifts(network)
     sums = [c.sum_scale for c in channels if c.sum_scale is not None]
 
-    def slope_width(arrays: Iterable[IntArray]) -> int:
-        return _width(arrays) if slopes else 0
+    def optional(arrays: Iterable[IntArray]) -> int:
+        given = [a for a in arrays if a.any()]
+        return _width(given) if given else 0
+
+    # A lane adds products and offset modulo 2**(offset_width + 2): the total must fit, whatever its parts are.
+    total = signed_width(min(r.total[0] for r in ranges), max(r.total[1] for r in ranges))
 
     return PostConfig(
         scale_width=_width(c.scale for c in channels),
         sum_scale_width=_width(sums) if sums else 0,
-        offset_width=_width(c.offset for c in channels),
+        offset_width=max(_width(c.offset for c in channels), total - 2),
         pre_width=signed_width(min(r.pre[0] for r in ranges), max(r.pre[1] for r in ranges)),
         value_width=signed_width(min(r.low for r in ranges), max(r.high for r in ranges)),
         shifts=tuple(sorted({s.layer.post.affine.shift for s in layers})),
         residual=any(s.layer.post.residual is not None for s in layers),
-        slope_width=slope_width(x for c in channels for x in (c.pos, c.neg)),
+        slope_width=_width(x for c in channels for x in (c.pos, c.neg)) if slopes else 0,
         slope_shifts=slopes,
-        in_offset_width=slope_width(c.in_offset for c in channels),
-        out_offset_width=slope_width(c.out_offset for c in channels),
+        in_offset_width=optional(c.in_offset for c in channels),
+        out_offset_width=optional(c.out_offset for c in channels),
         code_shifts=tuple(sorted({s.layer.post.publish.code_shift for s in codes})),
         code_planes=max((s.out_planes for s in codes), default=1),
     )

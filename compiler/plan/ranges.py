@@ -22,10 +22,12 @@ Interval = tuple[IntArray, IntArray]
 class LayerRange:
     """Ranges of one layer over all its channels.
 
-    pre: every v and z. low, high: clamp of y that gives the same published values. pool: partial and full results of
-    the pool reader, or None. threshold: per channel, moved into low .. high + 1.
+    total: scale * X + sum_scale * A + offset, with the rounding half. pre: every v and z. low, high: clamp of y that
+    gives the same published values. pool: partial and full results of the pool reader, or None. threshold: per
+    channel, moved into low .. high + 1.
     """
 
+    total: tuple[int, int]
     pre: tuple[int, int]
     low: int
     high: int
@@ -43,8 +45,10 @@ def layer_ranges(network: Network, uses: Uses) -> list[LayerRange]:
         else:
             pool, (low, high) = _pool(network, layer, ranges[uses.producer[layer.source]])
         affine = layer.post.affine
-        low = round_shift(low + affine.offset.min(axis=1), affine.shift)
-        high = round_shift(high + affine.offset.max(axis=1), affine.shift)
+        half = 1 << affine.shift >> 1
+        low, high = low + affine.offset.min(axis=1) + half, high + affine.offset.max(axis=1) + half
+        total = min(0, int(low.min())), max(0, int(high.max()))
+        low, high = low >> affine.shift, high >> affine.shift
         pre = [low, high]
         if layer.post.residual is not None:
             added = ranges[uses.producer[layer.post.residual.tensor]]
@@ -58,7 +62,7 @@ def layer_ranges(network: Network, uses: Uses) -> list[LayerRange]:
         clamp = _clamp(network, stored(network, uses, layer), layer.post, int(low.min()), int(high.max()))
         threshold = layer.post.publish.threshold
         moved = None if threshold is None else np.clip(threshold, clamp[0], clamp[1] + 1)
-        ranges.append(LayerRange((min(ends), max(ends)), *clamp, pool, moved))
+        ranges.append(LayerRange(total, (min(ends), max(ends)), *clamp, pool, moved))
     return ranges
 
 

@@ -36,6 +36,7 @@ class Post:
         v = self.lanes["scale"] * x + self.words.offsets[self._classes(y), : self.subs]
         if sums is not None and p.sum_scale_width:
             v = v + self.lanes["sum_scale"] * sums[..., None, None]
+        self._check(v, p.offset_width + 2, "affine sum")
         v = v >> p.shifts[f["shift"]]
         self._check(v, p.pre_width, "v")
         if f["residual"]:
