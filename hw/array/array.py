@@ -93,16 +93,19 @@ class Array(wiring.Component):
 
     def _control(self, m: Module) -> data.View:
         """Control, registered as often as the operands and their counts are before the elements add them."""
-        stages = [Signal(CONTROL, name=f"control_{i}") for i in range(1 + pe_latency(self.config.depth))]
+        count = 1 + pe_latency(self.config.depth)
+        stages = [Signal(CONTROL, name=f"control_{i}") for i in range(count - 1)]
+        # The last register says ``last`` while in reset: that clears the accumulators.
+        stages.append(Signal(CONTROL, name=f"control_{count - 1}", init={"last": 1}))
         m.d.sync += [
             stages[0].valid.eq(self.i_valid),
             stages[0].keep.eq(~self.i_shift),
             stages[0].last.eq(self.i_valid & self.i_last),
         ]
         m.d.sync += [later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)]
-        # Two more registers: the one of the blocks, and the drain registers.
-        captured = Signal()
-        m.d.sync += [captured.eq(stages[-1].last), self.o_capture.eq(captured)]
+        lasts = Signal(self.latency)
+        m.d.sync += lasts.eq(Cat(self.i_valid & self.i_last, lasts[:-1]))
+        m.d.comb += self.o_capture.eq(lasts[-1])
         return stages[-1]
 
     def _column(

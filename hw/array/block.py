@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, unsigned
+from amaranth import Module, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.array.pe import ProcessingElement
+from bnnhw.hw.array.register import Copy
 from bnnhw.spec import engine
 
 CONTROL = data.StructLayout({"valid": 1, "keep": 1, "last": 1})
@@ -48,12 +49,9 @@ class Block(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        act = Signal.like(self.i_act, reset_less=True)
-        weights = Signal.like(self.i_weights, reset_less=True)
-        control = Signal(CONTROL)
-        clear = Signal(init=1)  # follows control.last, but a reset also clears the accumulators
-        m.d.sync += [act.eq(self.i_act), weights.eq(self.i_weights), control.eq(self.i_control)]
-        m.d.sync += clear.eq(self.i_control.last)
+        act = self._copy(m, "act", self.i_act)
+        weights = self._copy(m, "weights", self.i_weights)
+        control = self._copy(m, "control", self.i_control)
 
         for c in range(self.cols):
             below = self.i_below[c]
@@ -66,7 +64,7 @@ class Block(wiring.Component):
                     pe.i_weights.eq(weights[c]),
                     pe.i_valid.eq(control.valid),
                     pe.i_keep.eq(control.keep),
-                    pe.i_clear.eq(clear),
+                    pe.i_clear.eq(control.last),
                     pe.i_capture.eq(control.last),
                     pe.i_drain.eq(self.i_next),
                     pe.i_below.eq(below),
@@ -74,3 +72,10 @@ class Block(wiring.Component):
                 below = pe.o
             m.d.comb += self.o[c].eq(below)
         return m
+
+    @staticmethod
+    def _copy(m: Module, name: str, value: data.View) -> data.View:
+        """The value a cycle later, in registers of this block's own."""
+        m.submodules[name] = copy = Copy(len(value.as_value()))
+        m.d.comb += copy.i.eq(value)
+        return data.View(value.shape(), copy.o)
