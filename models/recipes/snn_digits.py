@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bnnhw.compiler.frontend.fx import import_module
 from bnnhw.compiler.ir import Graph
+from bnnhw.compiler.lower import calibrate
 from bnnhw.models import data
 from bnnhw.models.layers import CodebookConv2d
 from bnnhw.models.snn_digits import SnnDigits
@@ -70,7 +71,10 @@ def reproducible(seed: int) -> Iterator[None]:
 
 
 def train(seed: int = 1, epochs: int = EPOCHS, progress: Progress | None = None) -> Graph:
-    """Train on ``digits:train`` and return the network. ``progress(stage, epoch, epochs)`` is called every epoch."""
+    """Train on ``digits:train`` and return the network, calibrated on the same images.
+
+    ``progress(stage, epoch, epochs)`` is called every epoch.
+    """
     training = data.load("digits:train")
     mean, std = statistics(training.images)
     with reproducible(seed):
@@ -86,7 +90,8 @@ def train(seed: int = 1, epochs: int = EPOCHS, progress: Progress | None = None)
         paper=PAPER,
         weights=f"trained on scikit-learn digits, {len(training)} images, {epochs} epochs, seed {seed}",
     )
-    return graph.with_meta(command=f"bnnhw train snn_digits --seed {seed} --epochs {epochs}")
+    command = f"bnnhw train snn_digits --seed {seed} --epochs {epochs}"
+    return calibrate(graph, training.images).with_meta(command=command)
 
 
 def fit(network: SnnDigits, images: Tensor, labels: Tensor, epochs: int, progress: Progress | None) -> None:

@@ -13,8 +13,10 @@ from bnnhw import models
 from bnnhw.compiler.frontend import torch_exec
 from bnnhw.compiler.ir import BinaryConv, interpret
 from bnnhw.compiler.ir.file import save
+from bnnhw.compiler.lower import lower
 from bnnhw.errors import BnnhwError
 from bnnhw.models import data
+from bnnhw.sim import golden
 
 
 def test_names() -> None:
@@ -62,6 +64,8 @@ def test_shipped_digits() -> None:
     scores = interpret.run(graph, held.images)
     assert (scores.argmax(axis=1) == held.labels).mean() >= 0.97
     assert (torch_exec.run(graph, held.images).argmax(axis=1) == scores.argmax(axis=1)).mean() >= 0.995
+    assert (golden.run(lower(graph), held.images).argmax(axis=1) == held.labels).mean() >= 0.97
+    assert set(graph.meta["ranges"]) == {node.name for node in graph.nodes}
     convs = [node.op for node in graph.nodes if isinstance(node.op, BinaryConv)]
     assert [op.words.shape for op in convs] == [(32, 9)] * 4
     assert all(len(np.unique(op.words, axis=0)) == 32 for op in convs)
