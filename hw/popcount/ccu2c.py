@@ -74,7 +74,7 @@ class CarryChain(Elaboratable):
         m = Module()
         carry: ValueLike = C(0, 1)
         for index, pair in enumerate(self._pairs()):
-            carry_out = Signal(name=f"carry_{index}")
+            carry_out = Signal(name=f"cout_{index}")
             pins: dict[str, object] = {"i_CIN": carry, "o_COUT": carry_out}
             for k, half in enumerate(pair):
                 pins[f"p_INIT{k}"] = C(half.init, 16)
@@ -83,7 +83,7 @@ class CarryChain(Elaboratable):
                     value = getattr(half, name)
                     pins[f"i_{name.upper()}{k}"] = C(1, 1) if isinstance(value, int) else value
                 pins[f"o_S{k}"] = Signal(name=f"unused_{index}_{k}") if half.sum is None else half.sum
-            m.submodules[f"half_{index}"] = Instance("CCU2C", **pins)
+            m.submodules[f"cell_{index}"] = Instance("CCU2C", **pins)
             carry = carry_out
         return m
 
