@@ -68,9 +68,9 @@ class Graph:
     def verify(self) -> Graph:
         """Checks names, order, shapes, parameters and output; returns the graph itself."""
         shapes = self.shapes()
-        count = sum(isinstance(node.op, Input) for node in self.nodes)
+        count = sum(node.op.arity == 0 for node in self.nodes)
         if count != 1:
-            raise BnnhwError(f"a network must have exactly 1 Input node, not {count}")
+            raise BnnhwError(f"a network must have exactly 1 input, not {count}")
         if self.output not in shapes:
             raise BnnhwError(f"the output of a network must be one of its nodes, not '{self.output}'")
         channels, height, width = shapes[self.output]

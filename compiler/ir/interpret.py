@@ -103,7 +103,7 @@ def _binarize(op: ops.Binarize, x: FloatArray) -> Any:
 
 @_register(lowered.Quantize)
 def _quantize(op: lowered.Quantize, x: FloatArray) -> Any:
-    return np.clip(np.floor(x / np.float32(op.step) + np.float32(0.5)) - op.zero, 0, (1 << op.bits) - 1)
+    return np.clip(np.floor(x + np.float32(0.5)), 0, (1 << op.bits) - 1)
 
 
 @_register(ops.BatchNorm)
@@ -179,8 +179,8 @@ def _conv(op: ops.Conv, x: FloatArray) -> Any:
 
 @_register(lowered.CodeConv)
 def _code_conv(op: lowered.CodeConv, x: FloatArray) -> Any:
-    y = _convolve(x, op.weight.astype(np.float32), op.stride, op.pad, op.groups)
-    return y + _border_offset(op, op.weight.shape[2], op.offset, x, y)
+    real = x * op.gain.astype(np.float32) + op.zero.astype(np.float32)
+    return _convolve(real, op.weight.astype(np.float32), op.stride, op.pad, op.groups)
 
 
 @_register(lowered.Mac)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.compiler.ir.ops import IntArray, Op, Shape, _require, _Windowed
+from bnnhw.compiler.ir.ops import Binarize, IntArray, Op, Shape, _require, _Windowed
 from bnnhw.spec.network import BorderAxis, Window, border_axis
 
 DoubleArray = NDArray[np.float64]
@@ -68,12 +68,17 @@ class Affine(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class Threshold(Binarize):
+    """A binarisation whose threshold was computed from other parameters."""
+
+    float_type: ClassVar[type[np.floating[Any]]] = np.float64
+
+
+@dataclass(frozen=True, eq=False)
 class Quantize(Op):
-    """Codes: floor(x / step + 1/2) - zero, clamped to 0 .. 2**bits - 1. ``step`` is a power of two."""
+    """Codes: floor(x + 1/2), clamped to 0 .. 2**bits - 1."""
 
     bits: int
-    step: float
-    zero: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +97,28 @@ class _Mac(_Windowed):
 
 @dataclass(frozen=True, eq=False)
 class CodeConv(_Mac):
-    """sum over in-bounds taps of weight * code + offset[o, border]; weights still real."""
+    """Convolution of the map gain[i] * code + zero[i], which is padded with real zeros; weights still real.
+
+    ``mean`` and ``std`` (I,) are what that map's values are expected to be like, ``near`` and ``alike`` the correlations
+    between neighbouring pixels and between channels: weights are rounded where it hurts least.
+    """
+
+    channel_fields: ClassVar[tuple[str, ...]] = ("gain", "zero", "mean", "std")
 
     weight: DoubleArray
-    offset: DoubleArray
+    gain: DoubleArray
+    zero: DoubleArray
+    mean: DoubleArray
+    std: DoubleArray
+    near: float = 0.0
+    alike: float = 0.0
     stride: int = 1
     pad: int = 0
     groups: int = 1
     weight_bits: int = 8
 
     def _shape(self, inputs: Sequence[Shape]) -> Shape:
-        return self._mac_shape(self.weight, self.offset, inputs)
+        return self._conv_shape("weight", self.weight, inputs[0])
 
 
 @dataclass(frozen=True, eq=False)

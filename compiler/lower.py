@@ -1,0 +1,77 @@
+"""Lowering: float network -> integer network, by a pipeline of passes; calibration of ranges on images."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.compiler.ir.graph import Graph
+from bnnhw.compiler.ir.interpret import batches
+from bnnhw.compiler.passes import emit, formats, group
+from bnnhw.compiler.passes.base import Hook, Pass, run_pipeline
+from bnnhw.compiler.passes.estimate_ranges import EstimateRanges
+from bnnhw.compiler.passes.expand_two_value import ExpandTwoValue
+from bnnhw.compiler.passes.fold_batch_norm import FoldBatchNorm
+from bnnhw.compiler.passes.fold_bias import FoldBias
+from bnnhw.compiler.passes.fold_input import FoldInput
+from bnnhw.compiler.passes.move_thresholds import MoveThresholds
+from bnnhw.compiler.passes.pool_before_binarize import PoolBeforeBinarize
+from bnnhw.compiler.passes.quantize_activations import QuantizeActivations
+from bnnhw.compiler.passes.quantize_weights import QuantizeWeights
+from bnnhw.compiler.passes.remove_dead import RemoveDead
+from bnnhw.compiler.passes.share_bits import ShareBits
+from bnnhw.compiler.passes.sink_flatten import SinkFlatten
+from bnnhw.errors import BnnhwError
+from bnnhw.spec.network import Network
+
+WIDTHS = range(9, 19)
+"""Widths that stored values may have."""
+PIPELINE: tuple[Pass, ...] = (
+    RemoveDead(),
+    EstimateRanges(),
+    FoldBatchNorm(),
+    FoldBias(),
+    SinkFlatten(),
+    PoolBeforeBinarize(),
+    FoldInput(),
+    QuantizeActivations(),
+    ExpandTwoValue(),
+    QuantizeWeights(),
+    MoveThresholds(),
+    ShareBits(),
+)
+PASSES = tuple(step.name for step in PIPELINE)
+
+
+def lower(graph: Graph, width: int = 18, verify: bool = True, after: Hook | None = None) -> Network:
+    """The integer network of a float network.
+
+    ``width``: bits of every stored value and of the scores. ``verify``: check the graph between passes. ``after``: is
+    called after every pass with its name, the graph and its seconds, last as "emit" for the step to integers.
+    Raises UnsupportedError naming the first node that cannot be lowered.
+    """
+    if width not in WIDTHS:
+        raise BnnhwError(f"width must be in {WIDTHS.start}..{WIDTHS.stop - 1}, not {width}")
+    graph = run_pipeline(graph.verify(), PIPELINE, verify, after)
+    start = time.perf_counter()
+    drafts = group.group(graph)
+    fracs = formats.choose(drafts, graph.meta["ranges"], width)
+    network = emit.emit(graph, drafts, fracs, width)
+    if after is not None:
+        after("emit", graph, time.perf_counter() - start)
+    return network
+
+
+def calibrate(graph: Graph, images: NDArray[np.uint8]) -> Graph:
+    """The graph with the range of every node's values on these images in meta["ranges"]."""
+    names = {node.name for node in graph.nodes}
+    ranges: dict[str, list[float]] = {}
+    if not len(images):
+        raise BnnhwError("calibration must have at least 1 image, not 0")
+    for values in batches(graph, images, names):
+        for name, value in values.items():
+            low, high = ranges.get(name, [np.inf, -np.inf])
+            ranges[name] = [min(low, float(value.min())), max(high, float(value.max()))]
+    return graph.with_meta(ranges=ranges)

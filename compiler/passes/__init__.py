@@ -1,0 +1,1 @@
+"""Passes from the float network to the integer network, one a file."""

@@ -1,0 +1,101 @@
+"""A layer of the integer network while its parameters are still real numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.compiler.ir.lowered import Mac, Quantize
+from bnnhw.compiler.ir.ops import Shape
+from bnnhw.spec.network import Residual, Window
+
+DoubleArray = NDArray[np.float64]
+INFINITY = float("inf")
+
+
+@dataclass(eq=False)
+class Draft:
+    """One layer under construction: nodes of a chain are absorbed until something does not fit in what is left.
+
+    Computes clamp(slope(scale * X + sum_scale * A + offset[border] + residual)); slope is a two-slope function
+    followed by ``out``, or absent. ``tail`` is the node whose value the layer computes so far.
+    """
+
+    name: str
+    source: str
+    window: Window
+    shape_in: Shape
+    shape_out: Shape
+    tail: str
+    scale: DoubleArray
+    offset: DoubleArray
+    mac: Mac | None = None
+    mode: str = "sum"
+    sum_scale: DoubleArray | None = None
+    residual: Residual | None = None
+    pos: DoubleArray | None = None
+    neg: DoubleArray | None = None
+    out: DoubleArray = field(default_factory=lambda: np.zeros(0))
+    linear: bool = False
+    """The slope is one straight line so far, through 0."""
+    low: float = -INFINITY
+    high: float = INFINITY
+    clamped: bool = False
+    value: bool = False
+    bits: tuple[str, DoubleArray] | None = None
+    codes: tuple[str, Quantize] | None = None
+
+    def __post_init__(self) -> None:
+        self.out = np.zeros(len(self.scale))
+
+    @property
+    def reads(self) -> list[str]:
+        """Tensors that the layer reads."""
+        return [self.source] + ([] if self.residual is None else [self.residual.tensor])
+
+    def affine(self, scale: DoubleArray, offset: DoubleArray) -> bool:
+        """Absorbs scale * x + offset; False if it does not fit."""
+        if self.clamped:
+            return False
+        if self.pos is None or self.neg is None:
+            if self.residual is None:
+                self.scale = self.scale * scale
+                self.sum_scale = None if self.sum_scale is None else self.sum_scale * scale
+                self.offset = self.offset * scale[:, None] + offset[:, None]
+                return True
+            if (scale == 1).all():
+                self.offset = self.offset + offset[:, None]
+                return True
+            self.pos, self.neg, self.linear = scale, scale, True
+        else:
+            self.pos, self.neg = self.pos * scale, self.neg * scale
+        self.out = self.out * scale + offset
+        return True
+
+    def two_slope(self, pos: DoubleArray, neg: DoubleArray) -> bool:
+        """Absorbs x >= 0 ? pos * x : neg * x; behind a straight line s * v + o it bends at v = -o / s."""
+        if self.clamped or (self.pos is not None and not self.linear):
+            return False
+        if self.pos is not None:
+            slope, out = self.pos, self.out
+            moved = np.where(slope == 0, 0.0, out / np.where(slope == 0, 1.0, slope))
+            self.offset = self.offset + moved[:, None]
+            self.out = np.where(slope == 0, np.where(out >= 0, pos, neg) * out, 0.0)
+            pos, neg = np.where(slope >= 0, pos, neg) * slope, np.where(slope >= 0, neg, pos) * slope
+        self.pos, self.neg, self.linear = pos, neg, False
+        return True
+
+    def clamp(self, low: float, high: float) -> bool:
+        """Absorbs min(max(x, low), high)."""
+        self.low, self.high = float(np.clip(self.low, low, high)), float(np.clip(self.high, low, high))
+        self.clamped = True
+        return True
+
+    def add(self, residual: Residual) -> bool:
+        """Absorbs the addition of a value tensor."""
+        if self.clamped or self.pos is not None or self.residual is not None:
+            return False
+        self.residual = residual
+        return True

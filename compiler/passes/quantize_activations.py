@@ -1,0 +1,60 @@
+"""Gives multi-bit convolutions of real maps unsigned codes to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.compiler.ir.graph import Graph, Node
+from bnnhw.compiler.ir.lowered import Affine, Pixels, Quantize
+from bnnhw.compiler.ir.ops import Binarize, BinaryConv, Conv
+from bnnhw.compiler.passes.estimate_ranges import SIGMAS
+from bnnhw.compiler.passes.fold_input import Operand, convolve_codes
+
+NEAR = 0.5
+"""Assumed correlation of neighbouring pixels of an inner map."""
+
+
+@dataclass(frozen=True)
+class QuantizeActivations:
+    """Conv of a map that is neither binary nor the image -> Affine, Quantize and CodeConv.
+
+    The affine function moves each channel's range to 0 .. 2**bits - 1; the convolution undoes it by its gains and
+    zeros. Channels of binary weights share one gain, so that the weights stay binary.
+    """
+
+    name: ClassVar[str] = "quantize-activations"
+    bits: int = 8
+
+    def apply(self, graph: Graph) -> Graph:
+        shapes = graph.shapes()
+        known = {node.name: node for node in graph.nodes}
+        nodes: list[Node] = []
+        made: dict[tuple[str, bool], tuple[str, Operand]] = {}
+        for node in graph.nodes:
+            real = bool(node.inputs) and not isinstance(known[node.inputs[0]].op, Binarize | Pixels)
+            if not (isinstance(node.op, Conv | BinaryConv) and real):
+                nodes.append(node)
+                continue
+            source, binary = node.inputs[0], isinstance(node.op, BinaryConv)
+            if (source, binary) not in made:
+                operand = _operand(*graph.meta["channel_ranges"][source], self.bits, binary)
+                scaled, codes = (source + ending + ".shared" * binary for ending in (".scaled", ".codes"))
+                nodes.append(Node(scaled, Affine(1 / operand.gain, -operand.zero / operand.gain), (source,)))
+                nodes.append(Node(codes, Quantize(self.bits), (scaled,)))
+                made[source, binary] = codes, operand
+            codes, operand = made[source, binary]
+            nodes.append(Node(node.name, convolve_codes(node, operand, shapes), (codes,)))
+        return graph.with_nodes(nodes)
+
+
+def _operand(low: NDArray[np.float64], high: NDArray[np.float64], bits: int, shared: bool) -> Operand:
+    low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    mean, std = (low + high) / 2, (high - low) / (2 * SIGMAS)
+    if shared:
+        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+    gain = (high - low) / ((1 << bits) - 1)
+    return Operand(np.where(gain == 0, 1.0, gain), low, mean, std, NEAR, 0.0)
