@@ -19,8 +19,9 @@ class Array(wiring.Component):
     """acc[r][c] = (acc[r][c] << i_shift) + popcount(i_act[r] ^ i_weights[c]), modulo 2**acc_width, in valid cycles.
 
     With i_last the new value goes to the drain chain and acc starts again at 0; the next valid cycle may follow at
-    once. ``latency`` cycles after i_last o_capture is high and o_counts shows row 0; in the cycle after one with i_next
-    it shows the next row. o_capture must not come while rows of the tile before are still wanted.
+    once. ``latency`` cycles after i_last o_capture is high; ``early`` cycles after o_capture o_counts shows row 0, and
+    ``early`` + 1 cycles after a cycle with i_next the next row. o_capture must not come while rows of the tile before
+    are still to be asked for.
 
     Rate: one step a cycle, no back-pressure. The activation sum is one more column with weights of 0: it counts the
     ones of i_act.
@@ -32,6 +33,8 @@ class Array(wiring.Component):
     ----------
     config
         rows, cols, depth, acc_width, sum_width, popcount.
+    early
+        0 to 2: how many registers i_next passes on its way to all drain registers; none makes it a long path.
 
     Members
     -------
@@ -40,8 +43,9 @@ class Array(wiring.Component):
     o_capture, o_counts, o_sum, i_next: see above; o_sum exists only with sum_width > 0.
     """
 
-    def __init__(self, config: EngineConfig) -> None:
-        self.config = config
+    def __init__(self, config: EngineConfig, *, early: int = 0) -> None:
+        assert 0 <= early <= 2
+        self.config, self.early = config, early
         members = {
             "i_act": In(data.ArrayLayout(unsigned(config.depth), config.rows)),
             "i_weights": In(data.ArrayLayout(unsigned(config.depth), config.cols)),
@@ -59,7 +63,7 @@ class Array(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from i_last to o_capture."""
-        return array_latency(self.config.depth)
+        return array_latency(self.config.depth) - self.early
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -67,6 +71,10 @@ class Array(wiring.Component):
         act = [self._enter(m, self.i_act[r], f"act_{r}") for r in range(c.rows)]
         weights = [self._enter(m, self.i_weights[i], f"weights_{i}") for i in range(c.cols)]
         control = self._control(m)
+        self._next: Value = self.i_next
+        if self.early > 1:
+            self._next = Signal(name="next")
+            m.d.sync += self._next.eq(self.i_next)
 
         for left in range(0, c.cols, BLOCK):
             cols = range(left, min(left + BLOCK, c.cols))
@@ -117,13 +125,18 @@ class Array(wiring.Component):
         for first in reversed(range(0, c.rows, BLOCK)):
             rows = act[first : first + BLOCK]
             m.submodules[f"{name}_{first}"] = block = Block(
-                rows=len(rows), cols=len(weights), depth=c.depth, acc_width=width, form=c.popcount
+                rows=len(rows),
+                cols=len(weights),
+                depth=c.depth,
+                acc_width=width,
+                form=c.popcount,
+                late_next=self.early > 0,
             )
             m.d.comb += [
                 block.i_act.eq(Cat(rows)),
                 block.i_weights.eq(Cat(weights)),
                 block.i_control.eq(control),
-                block.i_next.eq(self.i_next),
+                block.i_next.eq(self._next),
                 block.i_below.eq(below),
             ]
             below = block.o

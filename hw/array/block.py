@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, unsigned
+from amaranth import Module, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,15 +26,21 @@ class Block(wiring.Component):
         Elements; small, so that the registers drive few of them.
     depth, acc_width, form
         Of the elements.
+    late_next
+        i_next goes through a register of the block too.
 
     Members
     -------
     i_act: rows words. i_weights: cols words, delayed bit by bit as ``pe_skews`` says. i_control. i_next: every drain
-    register takes the one below, in the same cycle. i_below: drain registers of the block below, o: of the first row.
+    register takes the one below, in the same cycle or, with ``late_next``, in the next. i_below: drain registers of
+    the block below, o: of the first row.
     """
 
-    def __init__(self, *, rows: int, cols: int, depth: int, acc_width: int, form: engine.Popcount) -> None:
+    def __init__(
+        self, *, rows: int, cols: int, depth: int, acc_width: int, form: engine.Popcount, late_next: bool
+    ) -> None:
         self.rows, self.cols, self.depth, self.acc_width, self.form = rows, cols, depth, acc_width, form
+        self.late_next = late_next
         counts = data.ArrayLayout(unsigned(acc_width), cols)
         super().__init__(
             {
@@ -52,6 +58,11 @@ class Block(wiring.Component):
         act = self._copy(m, "act", self.i_act)
         weights = self._copy(m, "weights", self.i_weights)
         control = self._copy(m, "control", self.i_control)
+        drain: Value = self.i_next
+        if self.late_next:
+            m.submodules.next = late = Copy(1)
+            m.d.comb += late.i.eq(self.i_next)
+            drain = late.o
 
         for c in range(self.cols):
             below = self.i_below[c]
@@ -66,7 +77,7 @@ class Block(wiring.Component):
                     pe.i_keep.eq(control.keep),
                     pe.i_clear.eq(control.last),
                     pe.i_capture.eq(control.last),
-                    pe.i_drain.eq(self.i_next),
+                    pe.i_drain.eq(drain),
                     pe.i_below.eq(below),
                 ]
                 below = pe.o

@@ -42,10 +42,10 @@ def pack(bits):
     return sum(int(b) << i for i, b in enumerate(flat))
 
 
-def run(config, work, gaps, seed=0):
+def run(config, work, gaps, seed=0, early=0):
     """Plays ``work``; gives (counts of every tile as the drain shows them, activation sums)."""
     rng = np.random.default_rng(seed)
-    dut = Array(config)
+    dut = Array(config, early=early)
     found, sums, lasts = [], [], deque()
     drain = config.rows + 2
     state = {"clock": 0}
@@ -75,34 +75,38 @@ def run(config, work, gaps, seed=0):
         await ctx.tick().repeat(dut.latency + drain + 4)
 
     async def take(ctx):
-        clock = 0
+        """Asks for rows as the post-processor does; what o_counts shows is looked up ``early`` cycles later."""
+        clock, wanted = 0, deque()
+
+        async def tick():
+            nonlocal clock
+            if wanted and wanted[0] == clock:
+                wanted.popleft()
+                found.append([ctx.get(dut.o_counts[c]) for c in range(config.cols)])
+                sums.append(ctx.get(dut.o_sum) if config.sum_width else 0)
+            await ctx.tick()
+            clock += 1
+
         while True:
             while not ctx.get(dut.o_capture):
-                await ctx.tick()
-                clock += 1
+                await tick()
             assert clock == lasts.popleft() + dut.latency
-            rows, ones = [], []
             spare = drain - config.rows
             for r in range(config.rows):
                 while spare and rng.random() < 0.3:
                     spare -= 1
-                    await ctx.tick()
-                    clock += 1
-                rows.append([ctx.get(dut.o_counts[c]) for c in range(config.cols)])
-                ones.append(ctx.get(dut.o_sum) if config.sum_width else 0)
+                    await tick()
+                wanted.append(clock + early)
                 ctx.set(dut.i_next, int(r < config.rows - 1))
-                await ctx.tick()
-                clock += 1
+                await tick()
                 ctx.set(dut.i_next, 0)
-            found.append(rows)
-            sums.append(ones)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
     sim.add_testbench(feed)
     sim.add_testbench(take, background=True)
     sim.run()
-    return np.array(found), np.array(sums)
+    return np.array(found).reshape(-1, config.rows, config.cols), np.array(sums).reshape(-1, config.rows)
 
 
 @pytest.mark.parametrize("form", Popcount)
@@ -110,11 +114,11 @@ def run(config, work, gaps, seed=0):
     ("rows", "cols", "depth", "acc_width", "sum_width"),
     [(1, 1, 1, 4, 0), (1, 2, 2, 3, 2), (2, 1, 3, 9, 0), (3, 5, 8, 5, 6), (4, 4, 15, 12, 12), (2, 3, 17, 21, 9)],
 )
-@pytest.mark.parametrize("gaps", [0.0, 0.4])
-def test_counts(engine_config, form, rows, cols, depth, acc_width, sum_width, gaps):
+@pytest.mark.parametrize(("gaps", "early"), [(0.0, 0), (0.4, 1), (0.2, 2)])
+def test_counts(engine_config, form, rows, cols, depth, acc_width, sum_width, gaps, early):
     config = engine_config(rows=rows, cols=cols, depth=depth, acc_width=acc_width, sum_width=sum_width, popcount=form)
     work = list(tiles(np.random.default_rng(depth), 12, rows, cols, depth))
-    found, sums = run(config, work, gaps)
+    found, sums = run(config, work, gaps, early=early)
     np.testing.assert_array_equal(found, [t.counts(acc_width) for t in work])
     if sum_width:
         ones = [Tile(t.act, np.zeros_like(t.weights[:, :1]), t.shift).counts(sum_width)[:, 0] for t in work]
