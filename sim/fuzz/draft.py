@@ -160,7 +160,11 @@ class Maker:
             layer, forms = draft.layer, draft.publish()
             if forms.value is None and forms.bits is None and forms.codes is None:
                 continue  # nobody reads it
-            formats = {forms.value: Fixed(self._width(draft), 0), forms.bits: Bits(), forms.codes: Codes(draft.code_bits)}
+            formats = {
+                forms.value: Fixed(self._width(draft), 0),
+                forms.bits: Bits(),
+                forms.codes: Codes(draft.code_bits),
+            }
             for tensor, form in formats.items():
                 if tensor is not None:
                     tensors[tensor] = Tensor(tensor, draft.channels, *draft.size, form)  # type: ignore[arg-type]
@@ -241,4 +245,3 @@ def output_size(size: tuple[int, ...], window: Window) -> tuple[int, int]:
     """Outputs of a window with the same padding on all sides."""
     rows, columns = ((n + 2 * window.pad - window.kernel) // window.stride + 1 for n in size)
     return rows, columns
-

@@ -70,7 +70,10 @@ def _forms(network: Network, layer: Layer) -> Iterator[str]:
             yield f"{name} must be {kind.__name__}, not {tensor.format}"
         if (tensor.channels, tensor.height, tensor.width) != (out.channels, out.height, out.width):
             yield f"{name} must have the shape of {out.name}"
-        if isinstance(tensor.format, Fixed) and not tensor.format.min <= layer.post.low <= layer.post.high <= tensor.format.max:
+        if (
+            isinstance(tensor.format, Fixed)
+            and not tensor.format.min <= layer.post.low <= layer.post.high <= tensor.format.max
+        ):
             yield f"clamp {layer.post.low}..{layer.post.high} does not fit {tensor.format}"
     if publish.bits is not None and (publish.threshold is None or publish.threshold.shape != (out.channels,)):
         yield "bits need a threshold for each channel"

@@ -1,5 +1,6 @@
 """Simulation of the generated circuit itself: Verilator on the engine's ports, cocotb on the board's pins."""
 
-from bnnhw.sim.rtl.simulate import RtlResult, SimulationError, simulate
+from bnnhw.sim.rtl.simulate import RtlResult, Simulation, SimulationError, Stalls, simulate
+from bnnhw.sim.rtl.verilator import Effort
 
-__all__ = ["RtlResult", "SimulationError", "simulate"]
+__all__ = ["Effort", "RtlResult", "Simulation", "SimulationError", "Stalls", "simulate"]

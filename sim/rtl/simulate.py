@@ -65,6 +65,91 @@ class RtlResult:
     compile_seconds: float
 
 
+class Simulation:
+    """A compiled model of a component with the engine's ports; run it as often as needed, then ``close`` it.
+
+    ``keep`` keeps the compiled model for the next component of the same shape (its memory contents may differ).
+    ``trace`` makes a model that can write waves. ``limit``: cycles without a byte or a score moving that count as
+    stuck. ``compile_seconds``: what making it took.
+    """
+
+    def __init__(
+        self,
+        component: Any,
+        scores: int,
+        *,
+        effort: Effort = Effort.RUN,
+        keep: bool = True,
+        trace: bool = False,
+        limit: int = 1_000_000,
+    ) -> None:
+        start = time.monotonic()
+        self._scores, self._limit = scores, limit
+        self._score_width = component.o_scores.payload.score.shape().width
+        self._counters = component.counters.shape().length
+        self._temporary = tempfile.TemporaryDirectory(prefix="bnnhw-")
+        self._folder = Path(self._temporary.name)
+        try:
+            verilog = convert(component)
+            verilog.write_memories(self._folder)
+            harness = resources.files(__package__).joinpath("harness.cpp").read_text()
+            self._model = compiled(verilog.text, harness, Options(effort, trace), keep=keep, into=self._folder)
+        except BaseException:
+            self.close()
+            raise
+        self.compile_seconds = time.monotonic() - start
+
+    @classmethod
+    def of(cls, plan: Planned, *, effort: Effort = Effort.RUN, keep: bool = True, trace: bool = False) -> Simulation:
+        """The engine of a plan."""
+        from bnnhw.hw.engine import Engine
+
+        c = plan.engine
+        limit = 10_000 + 4 * (c.input.words + c.passes * c.map_size**2 * (c.steps + c.subs * 8))
+        engine = Engine(c, plan.images)
+        return cls(engine, c.scores, effort=effort, keep=keep, trace=trace, limit=limit)
+
+    def __enter__(self) -> Simulation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the model's files (the cached model stays)."""
+        self._temporary.cleanup()
+
+    def run(self, images: NDArray[np.uint8], *, stalls: Stalls | None = None, wave: Path | None = None) -> RtlResult:
+        """Reset, then scores of ``images`` (N, H, W, C). Raises SimulationError for a broken interface."""
+        start = time.monotonic()
+        (self._folder / "images.bin").write_bytes(images.tobytes())
+        arguments = [len(images), math.prod(images.shape[1:]), self._scores, self._score_width, self._counters]
+        stalls = stalls or Stalls()
+        arguments += [self._limit, stalls.seed, stalls.image, stalls.scores, stalls.abort]
+        command = [str(self._model), "images.bin", "out.bin", *map(str, arguments)]
+        if wave is not None:
+            command.append(str(wave.absolute()))
+        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"the simulation ended with status {done.returncode}"]
+            raise SimulationError(f"RTL simulation: {lines[-1]}")
+        return self._result(len(images), start)
+
+    def _result(self, frames: int, start: float) -> RtlResult:
+        scores, counters = self._scores, self._counters
+        out = np.fromfile(self._folder / "out.bin", "<i8").reshape(frames, scores + counters + 1)
+        names = [*COUNTERS, *(f"counter{i}" for i in range(len(COUNTERS), counters))][:counters]
+        values = [dict(zip(names, map(int, row), strict=True)) for row in out[:, scores:-1]]
+        return RtlResult(
+            scores=out[:, :scores].astype(np.int64),
+            cycles=[value[names[0]] for value in values],
+            counters=values,
+            periods=[int(period) for period in out[:, -1]],
+            seconds=time.monotonic() - start,
+            compile_seconds=self.compile_seconds,
+        )
+
+
 def simulate(
     plan: Planned,
     images: NDArray[np.uint8],
@@ -72,14 +157,9 @@ def simulate(
     stalls: Stalls | None = None,
     effort: Effort = Effort.RUN,
     keep: bool = True,
-    limit: int | None = None,
     wave: Path | None = None,
 ) -> RtlResult:
-    """Scores of ``images`` (N, H, W, C) from the circuit of ``plan``.
-
-    ``keep`` keeps the compiled model for the next run of an engine of the same shape (its weights may differ).
-    ``limit``: cycles without a byte or score moving that count as stuck; derived from the engine's size by default.
-    ``wave``: VCD file to write.
+    """Scores of ``images`` (N, H, W, C) from the circuit of ``plan``; see Simulation. ``wave``: VCD file to write.
 
     Raises
     ------
@@ -88,62 +168,12 @@ def simulate(
     SimulationError
         When the circuit gets stuck or sends a frame of the wrong length.
     """
-    from bnnhw.hw.engine import Engine
-
-    c = plan.engine
-    want = (c.input.height, c.input.width, c.input.channels)
+    c = plan.engine.input
+    want = (c.height, c.width, c.channels)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != want or not len(images):
         raise BnnhwError(
             f"images must be uint8 of shape (at least 1, {want[0]}, {want[1]}, {want[2]}), "
             f"not {images.dtype} of shape {images.shape}"
         )
-    engine = Engine(c, plan.images)
-    limit = limit or 10_000 + 4 * (c.input.words + c.passes * c.map_size**2 * (c.steps + c.subs * 8))
-    return run(engine, images, c.scores, stalls=stalls, effort=effort, keep=keep, limit=limit, wave=wave)
-
-
-def run(
-    component: Any,
-    images: NDArray[np.uint8],
-    scores: int,
-    *,
-    stalls: Stalls | None = None,
-    effort: Effort = Effort.RUN,
-    keep: bool = True,
-    limit: int = 1_000_000,
-    wave: Path | None = None,
-) -> RtlResult:
-    """``simulate`` for any component with the engine's ports that sends ``scores`` scores a frame."""
-    start = time.monotonic()
-    stalls = stalls or Stalls()
-    score_width = component.o_scores.payload.score.shape().width
-    counters = component.counters.shape().length
-    with tempfile.TemporaryDirectory(prefix="bnnhw-") as path:
-        folder = Path(path)
-        verilog = convert(component)
-        verilog.write_memories(folder)
-        harness = resources.files(__package__).joinpath("harness.cpp").read_text()
-        model = compiled(verilog.text, harness, Options(effort, wave is not None), keep=keep, into=folder)
-        (folder / "images.bin").write_bytes(images.tobytes())
-        middle = time.monotonic()
-        arguments = [len(images), math.prod(images.shape[1:]), scores, score_width, counters, limit]
-        arguments += [stalls.seed, stalls.image, stalls.scores, stalls.abort]
-        command = [str(model), "images.bin", "out.bin", *map(str, arguments)]
-        if wave is not None:
-            command.append(str(wave.absolute()))
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"the simulation ended with status {done.returncode}"]
-            raise SimulationError(f"RTL simulation: {lines[-1]}")
-        out = np.fromfile(folder / "out.bin", "<i8").reshape(len(images), scores + counters + 1)
-        end = time.monotonic()
-    names = [*COUNTERS, *(f"counter{i}" for i in range(len(COUNTERS), counters))][:counters]
-    values = [dict(zip(names, map(int, row), strict=True)) for row in out[:, scores:-1]]
-    return RtlResult(
-        scores=out[:, :scores].astype(np.int64),
-        cycles=[value[names[0]] for value in values],
-        counters=values,
-        periods=[int(period) for period in out[:, -1]],
-        seconds=end - middle,
-        compile_seconds=middle - start,
-    )
+    with Simulation.of(plan, effort=effort, keep=keep, trace=wave is not None) as simulation:
+        return simulation.run(images, stalls=stalls, wave=wave)

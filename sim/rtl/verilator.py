@@ -20,12 +20,16 @@ from bnnhw.errors import BnnhwError
 
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 TRACE_RUNTIME = ("verilated_vcd_c.cpp",)
-UNITY = 600_000
+UNITY = 1_500_000
 """Bytes of generated C++ up to which it is compiled as one file: reading the headers is most of the time there."""
 SPLIT = 20_000
 """Operations after which Verilator starts another C++ file, so that large designs compile on all cores."""
 KEEP = 32
 """Compiled models kept in the cache; the least recently used go first."""
+
+
+ONCE = "-O0"
+"""Effort for code that runs once, which Verilator puts into files of their own."""
 
 
 class Effort(Enum):
@@ -98,13 +102,20 @@ def _build(verilog: str, harness: str, options: Options, target: Path) -> Path:
         (folder / "dut.v").write_text(verilog)
         (folder / "harness.cpp").write_text(harness)
         sources = [*_verilate(folder, options), folder / "harness.cpp"]
-        if sum(source.stat().st_size for source in sources) <= UNITY:
-            whole = "".join(f'#include "{source.name}"\n' for source in sources)
-            (folder / "whole.cpp").write_text(whole)
-            sources = [folder / "whole.cpp"]
+        slow = [source for source in sources if source.stem.endswith("Slow")]
+        fast = [source for source in sources if source not in slow]
+        sources = [*_unite(fast, folder / "fast.cpp"), *_unite(slow, folder / "allSlow.cpp")]
         objects = _compile(sources, folder, options, runtime)
         _call([*compiler().split(), *map(str, objects), str(runtime / "runtime.a"), "-lpthread", "-o", str(target)])
     return target
+
+
+def _unite(sources: list[Path], target: Path) -> list[Path]:
+    """One file that includes all, if they are small."""
+    if sum(source.stat().st_size for source in sources) > UNITY:
+        return sources
+    target.write_text("".join(f'#include "{source.name}"\n' for source in sources))
+    return [target]
 
 
 def _verilate(folder: Path, options: Options) -> list[Path]:
@@ -118,25 +129,24 @@ def _verilate(folder: Path, options: Options) -> list[Path]:
 
 def _compile(sources: Sequence[Path], folder: Path, options: Options, runtime: Path | None) -> list[Path]:
     """Object files of ``sources``, as many compilers at once as there are processors."""
-    extra = [] if runtime is None else ["-include", str(runtime / "all.h")]
 
     def one(source: Path) -> Path:
-        flags = _flags(options)
-        if source.stem.endswith("Slow"):
-            flags = [flag.replace(options.effort.value, "-O0") for flag in flags]  # runs once
+        level = ONCE if source.stem.endswith("Slow") else options.effort.value
+        extra = [] if runtime is None else ["-include", str(runtime / level / "all.h")]
         target = folder / f"{source.stem}.o"
-        _call([*compiler().split(), *flags, *extra, "-I", str(folder), "-c", str(source), "-o", str(target)])
+        flags = [*_flags(options, level), *extra, "-I", str(folder)]
+        _call([*compiler().split(), *flags, "-c", str(source), "-o", str(target)])
         return target
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2) as pool:
         return list(pool.map(one, sources))
 
 
-def _flags(options: Options) -> list[str]:
+def _flags(options: Options, level: str) -> list[str]:
     defines = {"VM_COVERAGE": 0, "VM_SC": 0, "VM_TRACE": int(options.trace), "VM_TRACE_VCD": int(options.trace)}
     include = root() / "include"
     return [
-        "-std=c++20", options.effort.value, "-w", "-DVL_TIME_CONTEXT", *(f"-D{k}={v}" for k, v in defines.items()),
+        "-std=c++20", level, "-w", "-DVL_TIME_CONTEXT", *(f"-D{k}={v}" for k, v in defines.items()),
         "-I", str(include), "-I", str(include / "vltstd"),
     ]  # fmt: skip
 
@@ -149,13 +159,15 @@ def _runtime(options: Options) -> Path:
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="build-", dir=cache_folder()) as path:
         folder = Path(path) / "runtime"
-        folder.mkdir()
         headers = ["verilated.h", *(["verilated_vcd_c.h"] if options.trace else [])]
-        (folder / "all.h").write_text("".join(f'#include "{header}"\n' for header in headers))
+        for level in (ONCE, options.effort.value):  # a precompiled header serves one level
+            header = folder / level / "all.h"
+            header.parent.mkdir(parents=True)
+            header.write_text("".join(f'#include "{name}"\n' for name in headers))
+            command = [*compiler().split(), *_flags(options, level), "-x", "c++-header", str(header)]
+            _call([*command, "-o", f"{header}.gch"])
         names = RUNTIME + (TRACE_RUNTIME if options.trace else ())
-        header = [*compiler().split(), *_flags(options), "-x", "c++-header", str(folder / "all.h")]
-        _call([*header, "-o", str(folder / "all.h.gch")])
-        objects = _compile([root() / "include" / name for name in names], folder, options, None)
+        objects = _compile([root() / "include" / name for name in names], Path(path), options, None)
         _call(["ar", "rcs", str(folder / "runtime.a"), *map(str, objects)])
         try:
             os.replace(folder, target)
@@ -174,7 +186,7 @@ def _prune(folder: Path) -> None:
 @cache
 def _versions() -> str:
     done = subprocess.run([*compiler().split(), "--version"], capture_output=True, text=True, check=False)
-    return f"{metadata.version('verilator')} {done.stdout} {sys.platform} {root()}"
+    return f"{metadata.version('verilator')} {done.stdout} {sys.platform} {root()} {Path(__file__).read_text()}"
 
 
 def _digest(*parts: str) -> str:

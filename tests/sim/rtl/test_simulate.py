@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from stand_in import StandIn
 
 from bnnhw.errors import BnnhwError
-from bnnhw.sim.rtl.simulate import SimulationError, Stalls, run
+from bnnhw.sim.rtl.simulate import Simulation, SimulationError, Stalls
 from bnnhw.sim.rtl.verilator import Effort, compiler
 from bnnhw.sim.rtl.verilog import convert
 
@@ -26,13 +25,19 @@ def images(rng, frames=6):
     return rng.integers(0, 256, (frames, *SHAPE), dtype=np.uint8)
 
 
+def run(component, x, scores, stalls=None, wave=None, **options):
+    options = {"effort": Effort.COMPILE, "trace": wave is not None} | options
+    with Simulation(component, scores, **options) as simulation:
+        return simulation.run(x, stalls=stalls, wave=wave)
+
+
 def expected(w, x):
     return x.reshape(len(x), -1).astype(np.int64) @ w.T
 
 
-def test_scores_cycles_and_counters(rng):
+def test_scores_cycles_and_counters(rng, stand_in):
     w, x = weights(rng), images(rng)
-    result = run(StandIn(w), x, 4, effort=Effort.COMPILE)
+    result = run(stand_in(w), x, 4)
     assert (result.scores == expected(w, x)).all()
     assert result.periods[1:] == [COUNT + 4 + 4] * 5
     assert result.cycles[1:] == result.periods[1:]
@@ -41,27 +46,27 @@ def test_scores_cycles_and_counters(rng):
 
 
 @pytest.mark.parametrize("stalls", [Stalls(image=60, seed=3), Stalls(scores=60, seed=4), Stalls(40, 40, 50, seed=5)])
-def test_stalls_and_aborts_change_no_score(rng, stalls):
+def test_stalls_and_aborts_change_no_score(rng, stand_in, stalls):
     w, x = weights(rng), images(rng)
-    result = run(StandIn(w), x, 4, effort=Effort.COMPILE, stalls=stalls)
+    result = run(stand_in(w), x, 4, stalls=stalls)
     assert (result.scores == expected(w, x)).all()
     assert sum(result.periods) > 5 * (COUNT + 8)
 
 
-def test_other_weights_use_the_same_model(rng):
+def test_other_weights_use_the_same_model(rng, stand_in):
     x = images(rng)
     first, second = weights(rng), weights(rng)
-    assert convert(StandIn(first)).text == convert(StandIn(second)).text
-    run(StandIn(first), x, 4, effort=Effort.COMPILE)
-    result = run(StandIn(second), x, 4, effort=Effort.COMPILE)
+    assert convert(stand_in(first)).text == convert(stand_in(second)).text
+    run(stand_in(first), x, 4)
+    result = run(stand_in(second), x, 4)
     assert (result.scores == expected(second, x)).all()
     assert result.compile_seconds < 2
 
 
-def test_without_cache_and_with_waves(rng, tmp_path):
+def test_without_cache_and_with_waves(rng, stand_in, tmp_path):
     w, x = weights(rng), images(rng, 1)
     wave = tmp_path / "wave.vcd"
-    result = run(StandIn(w), x, 4, effort=Effort.COMPILE, keep=False, wave=wave)
+    result = run(stand_in(w), x, 4, keep=False, wave=wave)
     assert (result.scores == expected(w, x)).all()
     assert "i_image__payload" in wave.read_text()
 
@@ -73,14 +78,14 @@ def test_without_cache_and_with_waves(rng, tmp_path):
         ("long", r"^RTL simulation: frame 0: score 4 of 4 is not marked last$"),
     ],
 )
-def test_broken_interface(rng, fault, text):
+def test_broken_interface(rng, stand_in, fault, text):
     with pytest.raises(SimulationError, match=text):
-        run(StandIn(weights(rng), fault=fault), images(rng), 4, effort=Effort.COMPILE, limit=500)
+        run(stand_in(weights(rng), fault=fault), images(rng), 4, limit=500)
 
 
-def test_a_last_too_early(rng):
+def test_a_last_too_early(rng, stand_in):
     with pytest.raises(SimulationError, match=r"^RTL simulation: frame 0: score 4 of 5 is marked last$"):
-        run(StandIn(weights(rng)), images(rng), 5, effort=Effort.COMPILE)
+        run(stand_in(weights(rng)), images(rng), 5)
 
 
 def test_no_compiler(monkeypatch):

@@ -1,6 +1,7 @@
 """A small component with the engine's ports and a known function, to test the simulation runner with."""
 
 import numpy as np
+import pytest
 from amaranth.hdl import Array, Module, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -70,3 +71,8 @@ class StandIn(wiring.Component):
                         ]
                         m.next = "IMAGE"
         return m
+
+
+@pytest.fixture
+def stand_in():
+    return StandIn
