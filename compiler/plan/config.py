@@ -54,7 +54,7 @@ def engine_config(
         bit_words=max(schedule.bit_words, 1),
         value_words=max(schedule.value_words, 1),
         weight_words=max(s.weight_words for s in layers),
-        steps=len(schedule.steps.steps),
+        steps=schedule.steps.count,
         passes=sum(s.passes for s in layers),
         halo_reach=schedule.places.halo_reach,
         classes=max(c.offset.shape[1] for c in channels),

@@ -176,7 +176,7 @@ def load_words(config: EngineConfig, s: LayerSchedule, channels: Channels) -> li
 def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
     """The step memory."""
     layout, words, mask = step_layout(config), [], (1 << Widths.of(config).source) - 1
-    for step in schedule.steps.steps:
+    for step in schedule.steps.steps():
         fields: Fields = {"shift": step.shift, "weight": step.weight}
         for slot, read in enumerate(step.reads):
             own = {"en": read.enabled, "dy": read.dy, "dx": read.dx, "offset": read.offset & mask}

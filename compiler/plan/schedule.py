@@ -8,7 +8,7 @@ from bnnhw.compiler.plan.memory import place_all
 from bnnhw.compiler.plan.orders import Orders
 from bnnhw.compiler.plan.places import Places, make_places, replication_gain
 from bnnhw.compiler.plan.shape import Shape
-from bnnhw.compiler.plan.steps import StepTable, Word, conv_steps, input_steps, pack_units, pool_steps
+from bnnhw.compiler.plan.steps import StepTable, Word, add_conv, add_input, add_pool, pack_units
 from bnnhw.compiler.plan.uses import Stored, Uses, stored
 from bnnhw.compiler.plan.weights import Decode, decodes_of, uses_codebook
 from bnnhw.errors import DoesNotFitError
@@ -130,7 +130,7 @@ def _layer(
     words: tuple[Word, ...] = ()
     coded: tuple[Decode, ...] = ()
     if not isinstance(layer, Conv):
-        steps = pool_steps(places.values[layer.source], layer.window, shape.slots)
+        first, steps = add_pool(table, places.values[layer.source], layer.window, shape.slots)
         kind, weight_words = POOL, 0
         target = places.bits.get(forms.bits or "")
         strip = out.width if target is None else target.strip
@@ -140,21 +140,22 @@ def _layer(
         passes, groups = -(-out.channels // shape.cols), shape.subs
         if layer.source == network.input:
             kind, strip = CONV_INPUT, config.strip
-            steps, weight_words = input_steps(config, shape.slots, layer.weight_bits), config.chunks * layer.weight_bits
+            first, steps = add_input(table, config, shape.slots, layer.weight_bits)
+            weight_words = config.chunks * layer.weight_bits
         else:
             place = places.bits[layer.source]
             kind, strip = CONV_BITS, place.strip // layer.window.stride
-            words = tuple(pack_units(layer.window.kernel, place.groups, shape.slots, place.spread))
+            words = pack_units(layer.window.kernel, place.groups, shape.slots, place.spread)
+            first, steps = add_conv(table, place, layer.window, words, layer.weight_bits)
             weight_words = len(words) * layer.weight_bits
-            steps = conv_steps(place, layer.window, words, layer.weight_bits)
             coded = decodes_of(words, shape.slots) if uses_codebook(layer, shape) else ()
     form = network.tensors[forms.bits].format if forms.bits and forms.codes else None
     return LayerSchedule(
         layer=layer,
         kind=kind,
         forms=forms,
-        step_first=table.add(steps),
-        steps=len(steps),
+        step_first=first,
+        steps=steps,
         words=words,
         weight_words=weight_words,
         decodes=coded,

@@ -8,8 +8,9 @@ accumulators doubling from one significance to the next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from functools import cache
+from typing import NamedTuple
 
 from bnnhw.compiler.plan.places import BitPlace, ValuePlace
 from bnnhw.spec.engine import InputConfig
@@ -19,8 +20,7 @@ Unit = tuple[int, int]
 """Tap (dy * kernel + dx) and channel group of the whole map."""
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """One word of depth: a unit for each slot, or None. ``block``: groups block * slots and up; ``first`` of it."""
 
     block: int
@@ -28,8 +28,7 @@ class Word:
     units: tuple[Unit | None, ...]
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(NamedTuple):
     """What one slot reads in a step; ``offset`` in source words, never negative."""
 
     dy: int = 0
@@ -38,8 +37,7 @@ class Read:
     enabled: bool = False
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One step of a tile."""
 
     shift: bool
@@ -47,7 +45,8 @@ class Step:
     reads: tuple[Read, ...]
 
 
-def pack_units(kernel: int, groups: int, slots: int, spread: bool) -> list[Word]:
+@cache
+def pack_units(kernel: int, groups: int, slots: int, spread: bool) -> tuple[Word, ...]:
     """Words of one weight plane."""
     words: list[Word] = []
     taps = kernel * kernel
@@ -60,7 +59,7 @@ def pack_units(kernel: int, groups: int, slots: int, spread: bool) -> list[Word]
             rows = [units[i : i + slots] for i in range(0, len(units), slots)]
         for number, row in enumerate(rows):
             words.append(Word(block, number == 0, (*row, *[None] * (slots - len(row)))))
-    return words
+    return tuple(words)
 
 
 def significances(activation_planes: int, weight_planes: int) -> list[tuple[int, int, bool]]:
@@ -73,9 +72,40 @@ def significances(activation_planes: int, weight_planes: int) -> list[tuple[int,
     return pairs
 
 
+class StepTable:
+    """All distinct step lists, one after the other; made only when they are asked for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._makers: list[Callable[[], tuple[Step, ...]]] = []
+        self._first: dict[Hashable, int] = {}
+
+    def add(self, key: Hashable, count: int, make: Callable[[], tuple[Step, ...]]) -> int:
+        """Index of the first step of a list of ``count`` steps; lists with the same key are the same."""
+        if key not in self._first:
+            self._first[key] = self.count
+            self._makers.append(make)
+            self.count += count
+        return self._first[key]
+
+    def steps(self) -> list[Step]:
+        """The lists, in the order in which they were added."""
+        steps = [step for make in self._makers for step in make()]
+        assert len(steps) == self.count
+        return steps
+
+
+def add_conv(table: StepTable, place: BitPlace, window: Window, words: Sequence[Word], planes: int) -> tuple[int, int]:
+    """(first, count) of the steps of a convolution on a map of the activation memory, ``planes`` weight planes."""
+    key = ("conv", window.kernel, words, place.row, place.cell, place.planes, place.q, planes)
+    count = len(words) * place.planes * planes
+    return table.add(key, count, lambda: conv_steps(place, window, words, planes)), count
+
+
 def conv_steps(place: BitPlace, window: Window, words: Sequence[Word], weight_planes: int) -> tuple[Step, ...]:
-    """Steps of a convolution on a map of the activation memory; tap (0, 0) of group 0 has offset 0."""
+    """Steps of a convolution; tap (0, 0) of group 0 has offset 0."""
     steps = []
+    row, cell, q = place.row, place.cell, place.q
     for plane, weight_plane, double in significances(place.planes, weight_planes):
         for number, word in enumerate(words):
             reads = []
@@ -84,14 +114,20 @@ def conv_steps(place: BitPlace, window: Window, words: Sequence[Word], weight_pl
                     reads.append(Read())
                     continue
                 dy, dx = divmod(unit[0], window.kernel)
-                offset = dy * place.row + dx * place.cell + plane * place.q + place.group_offset(unit[1])
+                offset = dy * row + dx * cell + plane * q + place.group_offset(unit[1])
                 reads.append(Read(dy, dx, offset, True))
             steps.append(Step(double and number == 0, weight_plane * len(words) + number, tuple(reads)))
     return tuple(steps)
 
 
+def add_input(table: StepTable, config: InputConfig, slots: int, planes: int) -> tuple[int, int]:
+    """(first, count) of the steps of a convolution on the input windows."""
+    count = config.chunks * config.planes * planes
+    return table.add(("input", planes), count, lambda: input_steps(config, slots, planes)), count
+
+
 def input_steps(config: InputConfig, slots: int, weight_planes: int) -> tuple[Step, ...]:
-    """Steps of a convolution on the input windows."""
+    """Steps of a convolution on the input windows: chunk after chunk, plane pair after plane pair."""
     steps = []
     for plane, weight_plane, double in significances(config.planes, weight_planes):
         for chunk in range(config.chunks):
@@ -101,8 +137,14 @@ def input_steps(config: InputConfig, slots: int, weight_planes: int) -> tuple[St
     return tuple(steps)
 
 
+def add_pool(table: StepTable, place: ValuePlace, window: Window, slots: int) -> tuple[int, int]:
+    """(first, count) of the steps of a pooling window."""
+    key = ("pool", window.kernel, place.row, place.cell)
+    return table.add(key, window.kernel**2, lambda: pool_steps(place, window, slots)), window.kernel**2
+
+
 def pool_steps(place: ValuePlace, window: Window, slots: int) -> tuple[Step, ...]:
-    """Steps of a pooling window."""
+    """Steps of a pooling window, tap by tap."""
     steps = []
     for tap in range(window.kernel**2):
         dy, dx = divmod(tap, window.kernel)
@@ -111,30 +153,15 @@ def pool_steps(place: ValuePlace, window: Window, slots: int) -> tuple[Step, ...
     return tuple(steps)
 
 
-class StepTable:
-    """All distinct step lists, one after the other."""
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-        self._found: dict[tuple[Step, ...], int] = {}
-
-    def add(self, steps: tuple[Step, ...]) -> int:
-        """Index of the first step of this list."""
-        if steps not in self._found:
-            self._found[steps] = len(self.steps)
-            self.steps += steps
-        return self._found[steps]
-
-
 __all__ = [
     "Read",
     "Step",
     "StepTable",
     "Unit",
     "Word",
-    "conv_steps",
-    "input_steps",
+    "add_conv",
+    "add_input",
+    "add_pool",
     "pack_units",
-    "pool_steps",
     "significances",
 ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +36,15 @@ class WeightImage:
     codebook: Codebook | None
 
 
-@dataclass(frozen=True)
-class Decode:
+class Decode(NamedTuple):
     """One decode word: slot s takes tap ``taps[s]`` of group ``groups[s]`` of the block, or zeros (None)."""
 
     load: bool
     units: tuple[tuple[int, int] | None, ...]
 
 
-def decodes_of(words: Sequence[Word], slots: int) -> tuple[Decode, ...]:
+@cache
+def decodes_of(words: tuple[Word, ...], slots: int) -> tuple[Decode, ...]:
     """Decode words of a codebook pass, one for each weight word."""
     return tuple(
         Decode(word.first, tuple(None if u is None else (u[0], u[1] - word.block * slots) for u in word.units))

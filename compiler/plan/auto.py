@@ -1,0 +1,195 @@
+"""Choice of the array's shape: the smallest engine within 5 % of the fastest that fits.
+
+Every shape is judged by a schedule without weights (milliseconds); number widths, which hardly depend on the shape, are
+those of one plan that is built in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
+from bnnhw.compiler.plan.resources import LUT_PER_MAC, Resources, Sizes, check_fits, estimate
+from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule, default_spread, make_schedule
+from bnnhw.compiler.plan.shape import Limits, Shape
+from bnnhw.errors import DoesNotFitError
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.program import POOL
+
+MOST_MACS = 8192
+"""Larger arrays do not route in reasonable time."""
+ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
+COLS = (4, 8, 16, 32)
+DEPTHS = (8, 16, 24, 32, 48, 64)
+LANES = (2, 4, 8, 16, 32)
+FETCH_PARTS = (1, 2, 4, 8, 16)
+SLACK = 1.05
+LAYER_LATENCY = 30
+"""Cycles from a layer's last step until the next layer's first, roughly."""
+PASS_SWITCH = 2
+FINAL_TRIES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A shape that fits, with its estimated cycles and resources."""
+
+    shape: Shape
+    spread: frozenset[str]
+    cycles: int
+    need: Resources
+
+
+def choose(found: Analysis, limits: Limits) -> Plan:
+    """The best plan for a chip. Raises DoesNotFitError naming what the smallest engine lacks."""
+    candidates, smallest = _search(found, limits)
+    if not candidates:
+        if smallest is None:
+            channels = found.network.tensors[found.network.input].channels
+            raise DoesNotFitError(
+                f"input of network {found.network.name} must have at most 64 channels, not {channels}"
+            )
+        check_fits(found.network.name, smallest[0], smallest[1], limits)
+    fastest = min(c.cycles for c in candidates)
+    near = [c for c in candidates if c.cycles <= SLACK * fastest]
+    near.sort(key=lambda c: (c.need.lut4, c.need.bram18k, c.cycles))
+    plans = []
+    for candidate in near[:FINAL_TRIES]:
+        plan = make_plan(found, candidate.shape, candidate.spread)
+        need = estimate(plan.engine, Sizes.of(plan.images))
+        if need.over(limits) is None:
+            plans.append(plan)
+            if plan.cost is None:
+                return plan
+    if not plans:
+        plan = make_plan(found, near[0].shape, near[0].spread)
+        check_fits(found.network.name, plan.engine, estimate(plan.engine, Sizes.of(plan.images)), limits)
+    fastest = min(p.cost.frame for p in plans)
+    return next(p for p in plans if p.cost.frame <= SLACK * fastest)
+
+
+def _search(found: Analysis, limits: Limits) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
+    """All shapes that fit and can be among the best, and the engine that comes nearest to fitting."""
+    reference: EngineConfig | None = None
+    candidates: list[Candidate] = []
+    nearest: tuple[float, EngineConfig, Resources] | None = None
+    fastest = float("inf")
+    for whole in _shapes(found, limits):
+        if reference is None:
+            reference = make_plan(found, whole).engine
+        if _ideal(found, whole) > SLACK * fastest or (candidates and _hopeless(reference, whole, limits)):
+            continue
+        for spread in dict.fromkeys((default_spread(found.network, found.uses, whole), frozenset(found.uses.convs))):
+            schedule = make_schedule(found.network, found.uses, found.orders, whole, spread)
+            for shape in _fetches(found, whole):
+                config, sizes = _sketch(reference, schedule, shape)
+                need = estimate(config, sizes)
+                over = need.over(limits)
+                if over is None:
+                    cycles = _cycles(config, schedule, shape)
+                    fastest = min(fastest, cycles)
+                    candidates.append(Candidate(shape, spread, cycles, need))
+                elif nearest is None or over[1] / max(over[2], 1) < nearest[0]:
+                    nearest = over[1] / max(over[2], 1), config, need
+            if candidates and candidates[-1].shape == whole:
+                break  # it fits with more memory as well as it can
+    return candidates, None if nearest is None else nearest[1:]
+
+
+def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
+    """Shapes worth a look, the largest array first; fetch = cols."""
+    network = found.network
+    channels = network.tensors[network.input].channels
+    widest = max(network.out_tensor(layer).width for layer in network.layers)
+    most = max(network.out_tensor(layer).channels for layer in network.layers)
+    shapes = [
+        Shape(rows, cols, depth, lanes, cols)
+        for rows in ROWS
+        for cols in COLS
+        for depth in DEPTHS
+        for lanes in LANES
+        if cols % lanes == 0 and depth % lanes == 0 and depth >= channels
+        if rows < 2 * widest and cols < 2 * most and rows * cols * depth <= min(MOST_MACS, limits.lut4 / LUT_PER_MAC)
+    ]
+    if not shapes:
+        smallest = min((d for d in DEPTHS if d >= channels), default=0)
+        shapes = [Shape(1, 4, smallest, 4, 4)] if smallest else []
+    yield from sorted(shapes, key=lambda s: (-s.rows * s.cols * s.depth, s.rows, s.cols, s.lanes))
+
+
+def _fetches(found: Analysis, whole: Shape) -> Iterator[Shape]:
+    """The shape with every fetch width that still carries a codebook's beats."""
+    books = [layer.codebook for layer in found.network.layers if getattr(layer, "codebook", None) is not None]
+    needed = max((1 << book.tau for book in books), default=0)
+    for part in FETCH_PARTS:
+        if whole.cols % part == 0 and (whole.cols // part) * whole.depth >= needed:
+            yield replace(whole, fetch=whole.cols // part)
+
+
+def _ideal(found: Analysis, shape: Shape) -> float:
+    """Cycles if every PE worked in every cycle."""
+    ace = sum(found.network.ace(layer) for layer in found.network.layers)
+    return ace / (shape.rows * shape.cols * shape.depth)
+
+
+def _hopeless(reference: EngineConfig, shape: Shape, limits: Limits) -> bool:
+    """Whether array and lanes alone need more LUT4s or multipliers than there are."""
+    numbers = {name: getattr(shape, name) for name in ("rows", "cols", "depth", "lanes", "fetch")}
+    need = estimate(replace(reference, **numbers, bit_words=1, value_words=1, weight_words=1), Sizes(1, 1))
+    return need.lut4 > limits.lut4 or need.dsp > limits.dsp
+
+
+def _sketch(reference: EngineConfig, schedule: Schedule, shape: Shape) -> tuple[EngineConfig, Sizes]:
+    """The engine's configuration, with the number widths of another shape."""
+    count = max(1, reference.offsets_per_beat)
+    per_beat = max(n for n in range(1, shape.lanes + 1) if shape.lanes % n == 0 and n <= count)
+    config = replace(
+        reference,
+        rows=shape.rows,
+        cols=shape.cols,
+        depth=shape.depth,
+        lanes=shape.lanes,
+        fetch=shape.fetch,
+        input=schedule.input,
+        bit_words=max(schedule.bit_words, 1),
+        value_words=max(schedule.value_words, 1),
+        weight_words=max(s.weight_words for s in schedule.layers),
+        steps=schedule.steps.count,
+        passes=sum(s.passes for s in schedule.layers),
+        decodes=len(schedule.decodes),
+        halo_reach=schedule.places.halo_reach,
+        offsets_per_beat=per_beat,
+    )
+    weights = sum(s.passes * _beats(config, s) for s in schedule.layers)
+    params = config.passes * _params(config)
+    return config, Sizes(weights, params)
+
+
+def _beats(config: EngineConfig, s: LayerSchedule) -> int:
+    """Weight beats of a pass."""
+    groups = config.cols // config.fetch
+    return 9 + groups * sum(d.load for d in s.decodes) * config.tau if s.decodes else groups * s.weight_words
+
+
+def _params(config: EngineConfig) -> int:
+    """Parameter beats of a pass with all border classes."""
+    return config.cols + config.classes * config.cols // config.offsets_per_beat
+
+
+def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape) -> int:
+    """Estimated cycles of a frame: each pass computes while the next one is loaded."""
+    work, load = [], []
+    total = 0
+    for s in schedule.layers:
+        out = schedule.places.values.get(s.forms.value or "") or schedule.places.bits.get(s.forms.bits or "")
+        height = out.tensor.height if out is not None else 1
+        tiles = height * s.strip * (s.strips if s.kind == POOL else 1)
+        decoding = config.cols // shape.fetch * len(s.decodes)
+        work += [tiles * max(s.steps, s.vectors * s.out_planes) + PASS_SWITCH] * s.passes
+        load += [max(_beats(config, s) + decoding, _params(config))] * s.passes
+        total += LAYER_LATENCY
+    return total + load[0] + sum(max(a, b) for a, b in zip(work, [*load[1:], 0], strict=True))
+
+
+__all__ = ["choose"]
