@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +16,17 @@ SAMPLES = 6
 ATTEMPTS = 20
 
 
-def random_network(seed: int, index: int) -> Network:
-    """Network number ``index`` of a seed: always the same; its scores differ from image to image."""
+def random_network(seed: int, index: int, accept: Callable[[Network], bool] = lambda network: True) -> Network:
+    """Network number ``index`` of a seed: always the same; its scores differ from image to image.
+
+    Networks that ``accept`` refuses are replaced by others.
+    """
     for attempt in range(ATTEMPTS):
         maker = _make(np.random.default_rng([seed, index, attempt]))
         if (maker.drafts[-1].y.std(axis=0) > 0).any():
-            return maker.network(f"fuzz {seed}/{index}")
+            network = maker.network(f"fuzz {seed}/{index}")
+            if accept(network):
+                return network
     raise AssertionError(f"no live network for seed {seed}, index {index}")
 
 

@@ -1,0 +1,160 @@
+"""One random network on one random engine: golden model, machine model, circuit and predicted cycles must agree."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.compiler.plan import Plan, Shape
+from bnnhw.compiler.plan.build import analyse, make_plan
+from bnnhw.errors import UnsupportedError
+from bnnhw.sim import golden, machine
+from bnnhw.sim.fuzz.network import features, random_images, random_network
+from bnnhw.sim.fuzz.verify import faults
+from bnnhw.sim.rtl import Effort, RtlResult, Simulation, Stalls
+from bnnhw.spec.network import Conv, Network
+from bnnhw.spec.numbers import IntArray
+
+IMAGES = 3
+CYCLES = 30_000
+"""Frames longer than this are put on another engine if one of SHAPES tries is faster."""
+SHAPES = 8
+LEVELS = ("machine", "rtl")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one case. ``failure`` is None or one line; ``exact`` frames had their cycles compared exactly;
+    ``refused`` networks were drawn before that the compiler does not support."""
+
+    seed: int
+    index: int
+    failure: str | None
+    features: frozenset[str]
+    cycles: int = 0
+    exact: int = 0
+    refused: int = 0
+
+    def __str__(self) -> str:
+        again = f"python -m bnnhw.sim.fuzz --seed {self.seed} --first {self.index} --count 1"
+        return f"network {self.seed}/{self.index}: {self.failure or 'agrees'}; reproduce with: {again}"
+
+
+def check(seed: int, index: int, level: str = "rtl") -> Outcome:
+    """Run case ``index`` of ``seed``. Never raises: an exception is a failure too."""
+    found: frozenset[str] = frozenset()
+    refused = 0
+
+    def accept(network: Network) -> bool:
+        nonlocal refused
+        try:
+            analyse(network)
+        except UnsupportedError:
+            refused += 1
+            return False
+        return True
+
+    try:
+        network = random_network(seed, index, accept)
+        found = frozenset(features(network))
+        plan, images, failure = prepare(seed, index, network)
+        exact = 0
+        if failure is None:
+            expected = golden.run(network, images)
+            failure = compare_machine(plan, network, images, expected)
+        if failure is None and level == "rtl":
+            failure, exact = compare_rtl(plan, images, expected, index)
+        if failure is not None:
+            failure += f" (on {plan.shape})"
+        return Outcome(seed, index, failure, found, plan.cost.frame, exact, refused)
+    except Exception as error:  # the other cases still run
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})"
+        return Outcome(seed, index, text, found)
+
+
+def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.uint8], str | None]:
+    """The case's plan and images, and what is wrong with the network itself."""
+    rng = np.random.default_rng([seed, index, 1 << 20])
+    analysis = analyse(network)
+    plans = []
+    for _ in range(SHAPES):
+        shape = random_shape(rng, network)
+        spread = None
+        if rng.random() < 0.4:
+            spread = frozenset(name for name in analysis.uses.convs if name != network.input and rng.random() < 0.5)
+        plans.append(make_plan(analysis, shape, spread))
+        if plans[-1].cost.frame <= CYCLES:
+            break
+    image = network.tensors[network.input]
+    images = random_images(rng, IMAGES, (image.height, image.width, image.channels))
+    return min(plans, key=lambda p: p.cost.frame), images, "; ".join(faults(network)) or None
+
+
+def random_shape(rng: np.random.Generator, network: Network) -> Shape:
+    """A small array, deep enough for the input; usually wide enough to hold the network's codebooks."""
+    lanes = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.1, 0.25, 0.2, 0.25, 0.1, 0.1]))
+    channels = network.tensors[network.input].channels
+    slots = int(rng.integers(-(-channels // lanes), max(5, -(-channels // lanes) + 1)))
+    subs = int(rng.integers(1, 4 if lanes < 4 else 3))
+    divisors = [n for n in range(1, lanes * subs + 1) if lanes * subs % n == 0]
+    words = max((len(c.codebook.words) for c in network.layers if isinstance(c, Conv) and c.codebook), default=0)
+    enough = [n for n in divisors if n * lanes * slots >= words]
+    if rng.random() < 0.8 and words:
+        while not enough:
+            slots, enough = slots + 1, [n for n in divisors if n * lanes * (slots + 1) >= words]
+        divisors = enough
+    return Shape(int(rng.integers(1, 5)), lanes * subs, lanes * slots, lanes, int(rng.choice(divisors)))
+
+
+def compare_machine(plan: Plan, network: Network, images: NDArray[np.uint8], expected: IntArray) -> str | None:
+    """How the machine model differs from the golden model, located in the network; None if it does not."""
+    if (machine.run(plan, images) == expected).all():
+        return None
+    at = machine.first_mismatch(plan.symbols, golden.trace(network, images), machine.trace(plan, images))
+    return f"machine differs from golden: {at or 'in the scores alone'}"
+
+
+def compare_rtl(plan: Plan, images: NDArray[np.uint8], expected: IntArray, seed: int) -> tuple[str | None, int]:
+    """How the circuit differs from golden scores or predicted cycles; and the frames whose cycles were compared."""
+    with Simulation.of(plan, effort=Effort.COMPILE, keep=False) as simulation:
+        result = simulation.run(images)
+        failure = _scores("RTL", result.scores, expected) or _cycles(plan, result)
+        if failure is None:
+            again = simulation.run(images, stalls=Stalls(image=30, scores=50, abort=30, seed=seed))
+            failure = _scores("RTL with stalls at its ports", again.scores, expected)
+    return failure, sum(result.cycles[n] == result.periods[n] for n in range(1, len(images)))
+
+
+def _scores(who: str, found: IntArray, expected: IntArray) -> str | None:
+    wrong = np.argwhere(found != expected)
+    if not len(wrong):
+        return None
+    image, score = wrong[0]
+    values = f"{found[image, score]}, not {expected[image, score]}"
+    count = f"{len(wrong)} of {expected.size} scores"
+    return f"{who} differs from golden in {count}, first in image {image}, score {score}: {values}"
+
+
+def _cycles(plan: Plan, result: RtlResult) -> str | None:
+    """A frame that starts when the last one ends takes ``cost.frame`` cycles; one that had to wait for its image had
+    time to prefetch and may be as fast as ``cost.first``."""
+    for n, (cycles, counters) in enumerate(zip(result.cycles, result.counters, strict=True)):
+        if cycles != sum(counters[name] for name in list(counters)[1:]):
+            return f"counters of frame {n} must add up to {cycles}: {counters}"
+        back_to_back = n > 0 and result.periods[n] == cycles
+        if cycles != plan.cost.frame if back_to_back else not plan.cost.first <= cycles <= plan.cost.frame:
+            predicted = f"predicted {plan.cost.first} for the first, {plan.cost.frame} for others"
+            return f"frame {n} took {cycles} cycles, {predicted}; {_causes(plan, counters)}"
+    return None
+
+
+def _causes(plan: Plan, counters: Mapping[str, int]) -> str:
+    causes = plan.cost.causes()
+    return ", ".join(
+        f"{name} {counters[name]} predicted {causes[name]}" for name in causes if counters[name] != causes[name]
+    )
