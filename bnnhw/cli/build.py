@@ -1,0 +1,165 @@
+"""``bnnhw build``: network to bitstream and report, with a simulation of the generated circuit in between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from bnnhw.cli.compare import Comparison, compare
+from bnnhw.cli.measure import ARRAY_PATH, report_inputs
+from bnnhw.cli.options import BOARD, COUNT, DATA, JSON, MODEL, SHAPE, ShapeType, out_folder
+from bnnhw.cli.output import print_facts, print_json, whole_folder
+from bnnhw.cli.prepare import Prepared, compile_model, images_for, labelled_data
+from bnnhw.cli.program import identity, write_program
+from bnnhw.cli.progress import Stages
+from bnnhw.errors import BnnhwError
+from bnnhw.report import Accuracy, build_report, render_html, write_report
+
+if TYPE_CHECKING:
+    from bnnhw.boards.flow import Bitstream
+
+SIMULATED_CYCLES = 200_000
+"""About as many cycles are simulated by default: half a minute or so."""
+FEWEST, MOST = 4, 50
+LEFT_OUT = ("top.il", "top.json", "placed.json")
+"""Large intermediate files of the flow that nobody needs after it."""
+
+
+class DifferenceError(BnnhwError):
+    """The generated circuit does not do what the golden model or the cost model says."""
+
+    exit_code = 1
+
+
+@click.command()
+@MODEL
+@BOARD
+@SHAPE
+@click.option("--clock", type=click.FloatRange(min=1), default=100.0, show_default=True, metavar="MHZ", help="Clock.")
+@DATA
+@click.option("--count", type=COUNT, help="Images to simulate; by default as many as make about 200,000 cycles.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Instead of build/<model>-<board>.")
+@JSON
+def build(
+    model: str,
+    board: str,
+    shape: ShapeType,
+    clock: float,
+    data: str | None,
+    count: int | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Compile, simulate, synthesise, place and route, pack, report.
+
+    Writes top.bit, weights.bin, program.json, top.v, report.json, report.html and logs. An earlier build stays when
+    this one fails. Ends with 1 when the simulated circuit differs from the golden model or the predicted cycles.
+    """
+    stages = Stages()
+    target = out or out_folder(model, board)
+    prepared = compile_model(model, board, shape, stages)
+    with whole_folder(target) as folder:
+        number = write_program(prepared, folder)
+        simulation = _simulate(prepared, data, count, stages)
+        accuracy = _accuracy(prepared, data, stages)
+        placed = _place(prepared, number, clock, folder, stages)
+        inputs = report_inputs(
+            prepared,
+            simulation,
+            float(placed.clock_hz / 1_000_000),
+            command=_command(click.get_current_context()),
+            seconds=stages.seconds,
+            accuracy=accuracy,
+            placed=placed,
+        )
+        report = build_report(inputs)
+        write_report(report, folder / "report.json")
+        render_html(report, folder)
+        for name in LEFT_OUT:
+            (folder / name).unlink(missing_ok=True)
+    if as_json:
+        print_json(report | {"path": str(target)})
+    else:
+        _tell(report, target)
+
+
+def _simulate(prepared: Prepared, data: str | None, count: int | None, stages: Stages) -> Comparison:
+    """The RTL simulation. Raises DifferenceError naming the first difference."""
+    default = min(MOST, max(FEWEST, SIMULATED_CYCLES // prepared.plan.cost.frame))
+    images = images_for(prepared.graph, data, (), count or default, stages)
+    with stages.stage("simulate"):
+        found = compare(prepared, images.images, "rtl")
+    if found.mismatches:
+        raise DifferenceError(
+            f"scores of the circuit must equal the golden model's, and {found.mismatches} do not: {found.where}"
+        )
+    if found.simulated != found.predicted:
+        raise DifferenceError(f"simulated cycles must be the predicted {found.predicted}, not {found.simulated}")
+    return found
+
+
+def _accuracy(prepared: Prepared, data: str | None, stages: Stages) -> Accuracy | None:
+    """Of the integer network on all labelled data there is."""
+    from bnnhw.sim import golden
+
+    found = labelled_data(prepared.graph, data)
+    if found is None:
+        return None
+    with stages.stage("evaluate"):
+        classes = golden.run(prepared.network, found.images).argmax(axis=1)
+    return Accuracy(found.name, len(found), int(np.count_nonzero(classes == found.labels)))
+
+
+def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: Stages) -> Bitstream:
+    """Synthesis to bitstream of the engine behind its serial port."""
+    from bnnhw.boards import flow
+    from bnnhw.hw.engine import Engine
+    from bnnhw.hw.top import Top
+    from bnnhw.spec.engine import Popcount
+
+    hertz = Fraction(str(clock)) * 1_000_000
+    engine = Engine(replace(prepared.plan.engine, popcount=Popcount.CARRY), prepared.plan.images)
+    top = Top(engine, identity=identity(prepared, number, round(hertz)), baud=prepared.board.max_baud)
+    with stages.live("synthesise, place and route") as step:
+
+        def progress(stage: str, seconds: float) -> None:
+            stages.done(stage.replace("_", " "), seconds)
+            step(f"after {stage.replace('_', ' ')}", 0, 0)
+
+        return flow.build(top, prepared.board, folder, hertz, keep=(ARRAY_PATH,), progress=progress)
+
+
+def _command(context: click.Context) -> str:
+    """The command that makes this build again: all options that were given."""
+    words = ["bnnhw", "build"]
+    for name, value in context.params.items():
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not given or name in ("as_json", "out"):
+            continue
+        if name == "shape":
+            value = "x".join(str(getattr(value, part)) for part in ("rows", "cols", "depth", "lanes", "fetch"))
+        words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return " ".join(words)
+
+
+def _tell(report: dict[str, Any], target: Path) -> None:
+    cycles, used = report["cycles"], report["resources"]
+    facts = [
+        ("clock", f"{report['clock_mhz']:g} MHz, {report['fmax_mhz']:.1f} MHz reached after routing"),
+        ("cycles a frame", f"{cycles['simulated']:,} simulated = predicted"),
+        ("frames a second", f"{report['fps']:,.0f}; the host link allows {report['fps_link']:,.0f}"),
+        ("utilisation", f"{report['utilisation']:.1%}"),
+        ("simulated images", f"{report['simulation']['images']}, all scores as the golden model's"),
+        ("resources", ", ".join(f"{v['used']:,} of {v['available']:,} {name}" for name, v in used.items())),
+    ]
+    if report["lut4_per_mac"] is not None:
+        facts.append(("LUT4 per MAC", f"{report['lut4_per_mac']:.2f}"))
+    if report["accuracy"]:
+        found = report["accuracy"]
+        facts.append(("accuracy", f"{found['accuracy']:.2%} of {found['count']} images ({found['data']})"))
+    print_facts([*facts, ("report", target / "report.html"), ("bitstream", target / "top.bit")])

@@ -1,0 +1,108 @@
+"""Runs images at one level of the ladder of proof and compares all scores with the golden model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.cli.prepare import Prepared
+from bnnhw.spec.numbers import IntArray
+
+LEVELS = ("golden", "machine", "rtl")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Scores at a level against the golden model's.
+
+    mismatches: scores that differ, of ``count`` x classes. simulated: cycles of a frame in steady state, None where
+    the level has no time. where: the first difference, in words. latency: cycles of a frame that finds the engine idle.
+    """
+
+    level: str
+    count: int
+    mismatches: int
+    predicted: int
+    simulated: int | None
+    latency: int
+    seconds: float
+    scores: IntArray
+    counters: Mapping[str, int] = field(default_factory=dict)
+    where: str | None = None
+
+    @property
+    def good(self) -> bool:
+        """All scores equal, and cycles as predicted."""
+        return not self.mismatches and self.simulated in (None, self.predicted)
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``bnnhw sim --json`` prints."""
+        return {
+            "level": self.level,
+            "count": self.count,
+            "mismatches": self.mismatches,
+            "cycles": {"predicted": self.predicted, "simulated": self.simulated},
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def compare(prepared: Prepared, images: NDArray[np.uint8], level: str) -> Comparison:
+    """Run ``images`` (N, H, W, C) at ``level``, one of LEVELS."""
+    from bnnhw.sim import golden
+
+    start = time.monotonic()
+    expected = golden.run(prepared.network, images)
+    cost = prepared.plan.cost
+    scores, simulated, counters = expected, None, {}
+    if level == "machine":
+        from bnnhw.sim import machine
+
+        scores = machine.run(prepared.plan, images)
+    elif level == "rtl":
+        scores, simulated, counters = _rtl(prepared, images)
+    mismatches = int(np.count_nonzero(scores != expected))
+    return Comparison(
+        level=level,
+        count=len(images),
+        mismatches=mismatches,
+        predicted=cost.frame,
+        simulated=simulated,
+        latency=cost.first,
+        seconds=time.monotonic() - start,
+        scores=scores,
+        counters=counters,
+        where=_where(prepared, images, expected, scores) if mismatches else None,
+    )
+
+
+def _rtl(prepared: Prepared, images: NDArray[np.uint8]) -> tuple[IntArray, int, dict[str, int]]:
+    """Scores, cycles of a steady frame, its counters. A frame that deviates from the prediction is the one told."""
+    from bnnhw.sim.rtl import simulate
+
+    # The first frame after reset is not yet the steady state: at least two run.
+    ran = images if len(images) > 1 else np.concatenate([images, images])
+    result = simulate(prepared.plan, ran)
+    cost = prepared.plan.cost
+    steady = list(zip(result.cycles[1:], result.counters[1:], strict=True))
+    cycles, counters = next((found for found in steady if found[0] != cost.frame), steady[-1])
+    return result.scores[: len(images)], cycles, counters
+
+
+def _where(prepared: Prepared, images: NDArray[np.uint8], expected: IntArray, scores: IntArray) -> str:
+    """The first difference: by layer, tensor, pixel and channel where the machine model shows it, else by score."""
+    from bnnhw.sim import golden, machine
+
+    image = int(np.argwhere((scores != expected).any(axis=1))[0][0])
+    one = images[image : image + 1]
+    found = machine.first_mismatch(
+        prepared.plan.symbols, golden.trace(prepared.network, one), machine.trace(prepared.plan, one)
+    )
+    if found is not None:
+        return f"image {image}: {found}"
+    index = int(np.argwhere(scores[image] != expected[image])[0][0])
+    return f"image {image}, score {index}: {scores[image, index]}, not {expected[image, index]}"

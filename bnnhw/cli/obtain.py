@@ -1,0 +1,76 @@
+"""``bnnhw train`` and ``bnnhw import``: ways to get a saved network; both need torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bnnhw.cli.options import COUNT, DATA_HELP, JSON
+from bnnhw.cli.output import check_folder_of, print_facts, print_json
+from bnnhw.cli.progress import Stages
+
+if TYPE_CHECKING:
+    from bnnhw.compiler.ir import Graph
+
+OUT = click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), metavar="F.bnn", help="File to write."
+)
+
+
+@click.command()
+@click.argument("recipe")
+@OUT
+@click.option("--seed", default=1, show_default=True, help="Same seed and versions, same network.")
+@click.option("--epochs", type=COUNT, help="Instead of the recipe's number.")
+@JSON
+def train(recipe: str, out: Path, seed: int, epochs: int | None, as_json: bool) -> None:
+    """Train the network of RECIPE and save it."""
+    from bnnhw import models
+
+    check_folder_of(out)
+    stages = Stages()
+    with stages.stage("train") as step:
+        graph = models.train(recipe, out, seed=seed, epochs=epochs, progress=step)
+    _tell(graph, out, as_json)
+
+
+@click.command("import")
+@click.argument("src")
+@click.option("--arch", required=True, metavar="A", help="Architecture that the checkpoint belongs to.")
+@OUT
+@click.option("--calibrate", metavar="D", help=f"Choose fixed-point ranges on these images. {DATA_HELP}")
+@click.option("--count", type=COUNT, default=500, show_default=True, help="Images to calibrate on.")
+@JSON
+def import_(src: str, arch: str, out: Path, calibrate: str | None, count: int, as_json: bool) -> None:
+    """Turn the official checkpoint SRC into a saved network."""
+    from bnnhw.compiler.frontend import import_checkpoint
+    from bnnhw.compiler.ir.file import save
+
+    check_folder_of(out)
+    stages = Stages()
+    with stages.stage("import"):
+        graph = import_checkpoint(src, arch)
+    for line in graph.meta.get("notices", ()):
+        stages.note(str(line))
+    if calibrate is not None:
+        from bnnhw.compiler.lower import calibrate as choose_ranges
+        from bnnhw.models import data
+
+        with stages.stage("calibrate"):
+            graph = choose_ranges(graph, data.load(calibrate).first(count).images)
+    save(graph, out)
+    _tell(graph, out, as_json)
+
+
+def _tell(graph: Graph, out: Path, as_json: bool) -> None:
+    from bnnhw import models
+
+    info = models.info(graph)
+    if as_json:
+        print_json(asdict(info) | {"input": list(info.input), "path": str(out)})
+        return
+    facts = [("network", info.name), ("weights", info.trained), ("MACs", f"{info.macs:,}"), ("ACE", f"{info.ace:,}")]
+    print_facts([*facts, ("weight bits", f"{info.weight_bits:,}"), ("saved", out)])

@@ -1,0 +1,52 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bnnhw.compiler.plan import Shape
+
+Decorator = Callable[[Any], Any]
+
+
+class ShapeType(click.ParamType):
+    """``auto``, or ROWSxCOLSxDEPTHxLANES, optionally with xFETCH (columns of weights loaded a cycle)."""
+
+    name = "shape"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shape | None:
+        from bnnhw.compiler.plan import Shape
+
+        if value == "auto":
+            return None
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)x(\d+)(?:x(\d+))?", str(value))
+        if match is None:
+            self.fail(f"must be auto or ROWSxCOLSxDEPTHxLANES[xFETCH], such as 8x16x63x16, not '{value}'", param, ctx)
+        rows, cols, depth, lanes, fetch = (int(number) if number else 1 for number in match.groups())
+        return Shape(rows, cols, depth, lanes, fetch)
+
+
+MODEL = click.option("--model", "-m", required=True, metavar="M", help="A shipped name or a .bnn file.")
+BOARD = click.option("--board", "-b", required=True, metavar="B", help="A board; `bnnhw boards` lists them.")
+DEFAULT_BOARD = click.option("--board", "-b", default="ulx3s", show_default=True, metavar="B", help="A board.")
+SHAPE = click.option(
+    "--shape", type=ShapeType(), default="auto", show_default=True, help="ROWSxCOLSxDEPTHxLANES[xFETCH] of the array."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+DATA_HELP = (
+    "A CIFAR-10 .bin file, a folder of idx files, a folder <class>/<image>, an .npz file with images and labels, "
+    "or the name digits."
+)
+DATA = click.option("--data", metavar="D", help=DATA_HELP)
+COUNT = click.IntRange(min=1)
+
+
+def out_folder(model: str, board: str, suffix: str = "") -> Path:
+    """Where results go below the working folder: build/<model>-<board>."""
+    return Path("build") / f"{Path(model).stem if model.endswith('.bnn') else model}-{board}{suffix}"
