@@ -12,7 +12,7 @@ import numpy as np
 
 from bnnhw.cli.compare import Comparison, compare
 from bnnhw.cli.measure import ARRAY_PATH, report_inputs
-from bnnhw.cli.options import BOARD, COUNT, DATA, JSON, MODEL, SHAPE, ShapeType, out_folder
+from bnnhw.cli.options import BOARD, COUNT, DATA, JSON, MODEL, SHAPE, out_folder
 from bnnhw.cli.output import print_facts, print_json, whole_folder
 from bnnhw.cli.prepare import Prepared, compile_model, images_for, labelled_data
 from bnnhw.cli.program import identity, write_program
@@ -22,6 +22,7 @@ from bnnhw.report import Accuracy, build_report, render_html, write_report
 
 if TYPE_CHECKING:
     from bnnhw.boards.flow import Bitstream
+    from bnnhw.compiler.plan import Shape
 
 SIMULATED_CYCLES = 200_000
 """About as many cycles are simulated by default: half a minute or so."""
@@ -48,7 +49,7 @@ class DifferenceError(BnnhwError):
 def build(
     model: str,
     board: str,
-    shape: ShapeType,
+    shape: Shape | None,
     clock: float,
     data: str | None,
     count: int | None,

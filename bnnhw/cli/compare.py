@@ -58,7 +58,9 @@ def compare(prepared: Prepared, images: NDArray[np.uint8], level: str) -> Compar
     start = time.monotonic()
     expected = golden.run(prepared.network, images)
     cost = prepared.plan.cost
-    scores, simulated, counters = expected, None, {}
+    scores = expected
+    simulated: int | None = None
+    counters: dict[str, int] = {}
     if level == "machine":
         from bnnhw.sim import machine
 

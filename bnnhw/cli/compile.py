@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bnnhw.cli.measure import layer_costs
-from bnnhw.cli.options import BOARD, JSON, MODEL, SHAPE, ShapeType, out_folder
+from bnnhw.cli.options import BOARD, JSON, MODEL, SHAPE, out_folder
 from bnnhw.cli.output import print_facts, print_json, print_table, whole_folder
 from bnnhw.cli.prepare import compile_model
 from bnnhw.cli.program import write_program
 from bnnhw.cli.progress import Stages
+
+if TYPE_CHECKING:
+    from bnnhw.compiler.plan import Shape
 
 
 @click.command()
@@ -21,7 +25,7 @@ from bnnhw.cli.progress import Stages
 @SHAPE
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Instead of build/<model>-<board>-compile.")
 @JSON
-def compile(model: str, board: str, shape: ShapeType, out: Path | None, as_json: bool) -> None:
+def compile(model: str, board: str, shape: Shape | None, out: Path | None, as_json: bool) -> None:
     """Write program.json and weights.bin, and tell the cycles that the engine will take."""
     stages = Stages()
     prepared = compile_model(model, board, shape, stages)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Decorator = Callable[[Any], Any]
 
 
-class ShapeType(click.ParamType):
+class ShapeType(click.ParamType):  # type: ignore[type-arg]  # generic for newer click only
     """``auto``, or ROWSxCOLSxDEPTHxLANES, optionally with xFETCH (columns of weights loaded a cycle)."""
 
     name = "shape"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bnnhw.cli.compare import LEVELS, compare
-from bnnhw.cli.options import COUNT, DATA, DEFAULT_BOARD, JSON, MODEL, SHAPE, ShapeType
+from bnnhw.cli.options import COUNT, DATA, DEFAULT_BOARD, JSON, MODEL, SHAPE
 from bnnhw.cli.output import print_facts, print_json
 from bnnhw.cli.prepare import compile_model, images_for
 from bnnhw.cli.progress import Stages
+
+if TYPE_CHECKING:
+    from bnnhw.compiler.plan import Shape
 
 
 @click.command()
@@ -27,7 +32,7 @@ def sim(
     level: str,
     count: int | None,
     board: str,
-    shape: ShapeType,
+    shape: Shape | None,
     as_json: bool,
 ) -> int:
     """Run images on a model of the hardware and compare every score with the golden model.
