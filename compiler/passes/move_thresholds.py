@@ -35,8 +35,8 @@ class MoveThresholds:
                 before = known[node.inputs[0]]
                 if not isinstance(before.op, Affine) or (before.op.scale < 0).any():
                     break
-                if len(readers[before.inputs[0]]) == 1 and len(readers[before.name]) == 1:
-                    break
+                if len(readers[before.inputs[0]]) == 1:
+                    break  # the affine becomes part of the layer before it
                 op = Threshold(_threshold(op, before.op), op.low, op.high)
                 node = Node(node.name, op, before.inputs)
             nodes.append(node)
