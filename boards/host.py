@@ -59,6 +59,7 @@ class Host:
         self._pipe = pipe
         self._timeout, self._retries, self._window = timeout, retries, window
         self._compute_timeout = compute_timeout
+        self._quiet = timeout / 10  # of silence: nothing more will come
         self._reader = FrameReader()
         self._replies: list[Reply] = []
         self._tag = 0
@@ -121,9 +122,9 @@ class Host:
         self._pipe.write(encode_frame(Request(command, self._tag, image, word, payload).pack()))
         return self._tag
 
-    def _next_reply(self) -> Reply | None:
-        """The next valid reply of any kind, or None after ``timeout`` seconds without one."""
-        end = self._pipe.now() + self._timeout
+    def _next_reply(self, patience: float) -> Reply | None:
+        """The next valid reply of any kind, or None after ``patience`` seconds without one."""
+        end = self._pipe.now() + patience
         while not self._replies and (left := end - self._pipe.now()) > 0:
             for body in self._reader.feed(self._pipe.read(left)):
                 try:
@@ -135,14 +136,16 @@ class Host:
     def _ask(self, command: Command, image: int = 0, word: int = 0) -> Reply:
         """Send a request until it is answered by anything but BUSY."""
         for _ in range(self._retries):
-            tag = self._post(command, image, word)
-            while (reply := self._next_reply()) is not None and reply.status != Status.CORRUPT:
+            tag, patience = self._post(command, image, word), self._timeout
+            while (reply := self._next_reply(patience)) is not None:
+                if reply.status == Status.CORRUPT:
+                    patience = self._quiet  # perhaps this request: not worth a long wait
                 if (reply.tag, reply.command) != (tag, command):
                     continue  # late answer to an earlier question
                 if reply.status in (Status.BAD_COMMAND, Status.BAD_LENGTH):
                     raise HostError(f"device must know command {command.name}, but answers {Status(reply.status).name}")
                 if reply.status == Status.BUSY:
-                    self._pipe.sleep(self._timeout / 10)
+                    self._pipe.sleep(self._quiet)
                     break
                 return reply
         raise HostError(
@@ -174,7 +177,7 @@ class Host:
                 return reply
             if self._pipe.now() > end:
                 raise HostError(f"device must have the scores within {self._compute_timeout:g} s")
-            self._pipe.sleep(min(0.001, self._timeout / 10))
+            self._pipe.sleep(min(0.001, self._quiet))
 
     def _alive(self) -> bool:
         try:
@@ -184,38 +187,48 @@ class Host:
         return True
 
     def _send_blocks(self, image: bytes, expected: int) -> bool:
-        """Send all blocks from ``expected`` on, going back to what the device expects; False when it lost the image."""
-        ahead: dict[int, int] = {}  # tag -> end offset of the blocks not yet answered
-        offset, failures = expected, 0
-        end_of_patience = self._pipe.now() + self._compute_timeout
+        """Send all blocks from ``expected`` on, a window at a time ahead; False when the device lost the image.
+
+        A block that is refused, or a frame that came damaged, ends the window: when the answers to what is still on
+        the line have come, the next window starts at what the device expects. (Sending again at each refusal would
+        fill the line with blocks that are refused in their turn.)
+        """
+        tries, end = 0, self._pipe.now() + self._compute_timeout
         while expected < len(image):
-            while offset < len(image) and len(ahead) < self._window:
+            reached, busy = self._send_window(image, expected)
+            if reached is None:
+                return False
+            if reached > expected:
+                tries, end = 0, self._pipe.now() + self._compute_timeout
+            expected, tries = max(expected, reached), tries + (not busy)
+            if tries > self._retries or self._pipe.now() > end:
+                raise HostError(f"device must acknowledge image bytes from {expected} on, but did not")
+        return True
+
+    def _send_window(self, image: bytes, expected: int) -> tuple[int | None, bool]:
+        """Send blocks from ``expected`` on until all are taken or one is not; (offset reached, or None; was busy)."""
+        offset, patience, busy = expected, self._timeout, False
+        ahead: set[int] = set()  # tags of the blocks not yet answered
+        while True:
+            while patience == self._timeout and offset < len(image) and len(ahead) < self._window:
                 block = image[offset : offset + BLOCK_BYTES]
+                ahead.add(self._post(Command.BLOCK, self._image, offset, block))
                 offset += len(block)
-                ahead[self._post(Command.BLOCK, self._image, offset - len(block), block)] = offset
-            reply = self._next_reply()
-            if reply is not None and reply.status != Status.CORRUPT:
-                if ahead.pop(reply.tag, None) is None or reply.command != Command.BLOCK:
-                    continue  # late answer to a block that was sent again since
+            reply = self._next_reply(patience) if ahead else None
+            if reply is None:
+                return expected, busy
+            if reply.status != Status.CORRUPT:
+                if reply.tag not in ahead or reply.command != Command.BLOCK:
+                    continue  # late answer to an earlier question
+                ahead.remove(reply.tag)
                 if reply.status == Status.UNKNOWN_IMAGE or reply.image != self._image:
-                    return False
-                if reply.status == Status.OK and reply.word > expected:
-                    expected, failures = reply.word, 0
-                    end_of_patience = self._pipe.now() + self._compute_timeout
-                    continue
-                if reply.status == Status.OK:
-                    continue
-                if reply.status not in (Status.WRONG_OFFSET, Status.BUSY):
+                    return None, busy
+                if reply.status not in (Status.OK, Status.WRONG_OFFSET, Status.BUSY):
                     raise HostError(f"device must accept a block, but answers {Status(reply.status).name}")
                 expected = max(expected, reply.word)
-                if reply.status == Status.BUSY:
-                    failures -= 1
-                    self._pipe.sleep(self._timeout / 10)
-            failures += 1
-            if failures > self._retries or self._pipe.now() > end_of_patience:
-                raise HostError(f"device must acknowledge image bytes from {expected} on, but did not")
-            ahead, offset = {}, expected
-        return True
+                busy |= reply.status == Status.BUSY
+            if reply.status != Status.OK:
+                patience = self._quiet
 
     def _scores(self, number: int, image: bytes) -> list[int]:
         """All scores of image ``number``; sends it once more when the device has lost it."""

@@ -6,7 +6,6 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from bnnhw.errors import BnnhwError
 from bnnhw.hw.link.commands import CommandHandler
 from bnnhw.hw.link.frame_in import FrameReceiver
 from bnnhw.hw.link.frame_out import FrameSender
@@ -26,7 +25,7 @@ class HostLink(wiring.Component):
     Parameters
     ----------
     identity
-        What the device is; the sizes in it shape the hardware.
+        What the device is; the sizes in it shape the hardware. At most 59 counters, so that they go into one reply.
 
     Members
     -------
@@ -38,11 +37,6 @@ class HostLink(wiring.Component):
         Scores from the engine, one image after the other in the order they were completed.
     counters : In(array of 32 bits)
         The engine's counters.
-
-    Raises
-    ------
-    BnnhwError
-        When the counters do not fit a reply.
     """
 
     i: stream.Interface
@@ -53,8 +47,7 @@ class HostLink(wiring.Component):
     counters: Signal
 
     def __init__(self, *, identity: Identity) -> None:
-        if not 1 <= identity.counters <= DATA_BYTES // 4:
-            raise BnnhwError(f"counters must be 1 to {DATA_BYTES // 4}, not {identity.counters}")
+        assert 1 <= identity.counters <= DATA_BYTES // 4, "the counters go into one reply"
         self.identity = identity
         super().__init__(
             {
