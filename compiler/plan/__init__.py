@@ -21,7 +21,7 @@ def plan(network: Network, limits: Limits | None = None, shape: Shape | None = N
         if limits is None:
             raise BnnhwError("limits must be given where no shape is")
         return choose(found, limits)
-    default = default_spread(network, found.uses, shape)
+    default = default_spread(network, found.uses, found.orders, shape)
     result = make_plan(found, shape, default)
     if limits is not None and resources(result).over(limits) is not None:
         result = make_plan(found, shape, frozenset(found.uses.convs))

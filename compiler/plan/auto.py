@@ -80,7 +80,9 @@ def _search(found: Analysis, limits: Limits) -> tuple[list[Candidate], tuple[Eng
             reference = make_plan(found, whole).engine
         if _ideal(found, whole) > SLACK * fastest or (candidates and _hopeless(reference, whole, limits)):
             continue
-        for spread in dict.fromkeys((default_spread(found.network, found.uses, whole), frozenset(found.uses.convs))):
+        for spread in dict.fromkeys(
+            (default_spread(found.network, found.uses, found.orders, whole), frozenset(found.uses.convs))
+        ):
             schedule = make_schedule(found.network, found.uses, found.orders, whole, spread)
             for shape in _fetches(found, whole):
                 config, sizes = _sketch(reference, schedule, shape)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from bnnhw.compiler.plan.config import engine_config, unit_slope
 from bnnhw.compiler.plan.descriptors import decode_words, load_words, pass_words, step_words
-from bnnhw.compiler.plan.fold import Channels, fold_channels
-from bnnhw.compiler.plan.orders import channel_orders
+from bnnhw.compiler.plan.fold import Channels, Rest, fold_channels
+from bnnhw.compiler.plan.orders import Orders, channel_orders, stored_channels
 from bnnhw.compiler.plan.params import param_beats
 from bnnhw.compiler.plan.places import BitPlace, ValuePlace
 from bnnhw.compiler.plan.ranges import LayerRange, layer_ranges
@@ -20,8 +22,8 @@ from bnnhw.compiler.plan.uses import Uses, find_uses
 from bnnhw.compiler.plan.weights import WeightImage, codebook_beats, conv_weights, input_weights, raw_beats
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.network import Conv, Network
-from bnnhw.spec.numbers import IntArray
-from bnnhw.spec.program import CONV_INPUT, POOL, Images
+from bnnhw.spec.numbers import Codes, IntArray
+from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL, Images
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ class Analysis:
 
     network: Network
     uses: Uses
-    orders: dict[str, IntArray]
+    orders: Orders
     ranges: Sequence[LayerRange]
 
 
@@ -70,14 +72,10 @@ def make_plan(found: Analysis, shape: Shape, spread: frozenset[str] | None = Non
     """The plan of a network on one shape. ``spread``: bits maps that keep each channel group in one slot only."""
     network = found.network
     if spread is None:
-        spread = default_spread(network, found.uses, shape)
+        spread = default_spread(network, found.uses, found.orders, shape)
     schedule = make_schedule(network, found.uses, found.orders, shape, spread)
     weights = [_weights(found, schedule, s) for s in schedule.layers]
-    unit = unit_slope(network)
-    channels = [
-        _channels(found, s, limits, w, unit, shape)
-        for s, limits, w in zip(schedule.layers, found.ranges, weights, strict=True)
-    ]
+    channels = [_channels(found, schedule, index, own) for index, own in enumerate(weights)]
     config = engine_config(network, schedule, found.ranges, channels)
     images = _images(found, config, schedule, weights, channels)
     return Plan(
@@ -113,11 +111,35 @@ def _weights(found: Analysis, schedule: Schedule, s: LayerSchedule) -> WeightIma
     return conv_weights(s.layer, s.words, _out_order(found, s), place.order, place.groups, schedule.shape)
 
 
-def _channels(
-    found: Analysis, s: LayerSchedule, limits: LayerRange, weights: WeightImage | None, unit: int, shape: Shape
-) -> Channels:
-    count = s.passes * s.groups * shape.lanes
-    return fold_channels(found.network, s.layer, limits, _out_order(found, s), count, weights, unit)
+def _channels(found: Analysis, schedule: Schedule, index: int, weights: WeightImage | None) -> Channels:
+    s, lanes = schedule.layers[index], schedule.shape.lanes
+    count, unit = s.passes * s.groups * lanes, unit_slope(found.network)
+    order = _out_order(found, s)
+    return fold_channels(
+        found.network, s.layer, found.ranges[index], order, count, weights, unit, _rest(found, schedule, s)
+    )
+
+
+def _rest(found: Analysis, schedule: Schedule, s: LayerSchedule) -> Rest:
+    """What this layer reads from stored positions without a channel."""
+    network, places, lanes = found.network, schedule.places, schedule.shape.lanes
+    code = count = 0
+    source = network.tensors[s.layer.source]
+    if s.kind == CONV_BITS and isinstance(source.format, Codes):
+        producer = found.uses.producer[source.name]
+        shift = network.layers[producer].post.publish.code_shift
+        code = (found.ranges[producer].rest + (1 << shift >> 1)) >> shift
+        code = min(max(code, 0), (1 << source.format.bits) - 1)
+        count = places.bits[source.name].groups * lanes - source.channels
+    residual = s.layer.post.residual
+    if residual is None:
+        return Rest(code, count)
+    place, out = places.values[residual.tensor], network.out_tensor(s.layer)
+    added = np.zeros(out.channels, np.int64)
+    positions = stored_channels(_out_order(found, s), s.passes * s.groups * lanes)[: place.stored_groups * lanes]
+    empty = stored_channels(place.order, place.stored_groups * lanes)[: len(positions)] < 0
+    added[positions[(positions >= 0) & empty]] = found.ranges[found.uses.producer[residual.tensor]].rest
+    return Rest(code, count, added)
 
 
 def _images(

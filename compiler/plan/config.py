@@ -111,7 +111,7 @@ def _largest_count(network: Network, schedule: LayerSchedule, lanes: int, weight
     form = network.tensors[layer.source].format
     assert isinstance(form, Bits | Codes)
     positions = layer.weight[0].size
-    if schedule.decodes:  # a codebook also fills positions without a channel
+    if schedule.decodes or (isinstance(form, Codes) and schedule.words):  # positions without a channel count too
         positions = lanes * sum(unit is not None for word in schedule.words for unit in word.units)
     count = positions * ((1 << form.planes) - 1)
     return count * ((1 << layer.weight_bits) - 1) if weights else count

@@ -8,6 +8,9 @@ The array delivers ACC = sum over plane pairs of 2**(i + j) * mismatches; out-of
             counted as a = -1, that is as -w
     Codes   u >= 0:   X = (2**I - 1) * S - ACC, S = sum of 2**j * bit over all positions; for a 0-bit of activation
             mismatch and weight bit cancel, so out-of-bounds and missing taps add nothing
+
+Positions without a channel hold 0 or, where a clamp does not let 0 pass, another constant (``Rest``): what a
+convolution or a residual reads there is a constant of channel and border class too.
 """
 
 from __future__ import annotations
@@ -41,6 +44,16 @@ class Channels:
     threshold: IntArray
 
 
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """What is read from stored positions without a channel. code, count: the constant in the ``count`` such positions
+    of a source pixel; added (C,): the constant that the residual adds to each channel, and should not."""
+
+    code: int = 0
+    count: int = 0
+    added: IntArray | None = None
+
+
 def fold_channels(
     network: Network,
     layer: Layer,
@@ -49,6 +62,7 @@ def fold_channels(
     count: int,
     weights: WeightImage | None,
     unit_slope: int,
+    rest: Rest,
 ) -> Channels:
     """Parameters of ``count`` stored positions in ``order``; ``unit_slope``: the slope that stands for 1 (or 0)."""
     affine = layer.post.affine
@@ -57,6 +71,10 @@ def fold_channels(
         assert weights is not None
         factor, constant = _array_constant(network, layer, order, weights)
         scale, offset = factor * scale, offset + scale[:, None] * constant
+        if rest.code:
+            offset = offset - _rest(network, layer, weights, rest)
+    if rest.added is not None:
+        offset = offset - (rest.added << affine.shift)[:, None]
     offset = offset[:, :1] if (offset == offset[:, :1]).all() else offset
     channels = stored_channels(order, count)
     zero = np.zeros(len(order), np.int64)
@@ -86,8 +104,8 @@ def _array_constant(network: Network, layer: Conv, order: IntArray, weights: Wei
     split = weights.bits.reshape(len(weights.bits), bits, places, -1, weights.bits.shape[3])
     ones = split.sum(axis=(2, 4), dtype=np.int64)
     stored = (ones << np.arange(bits)[None, :, None]).sum(axis=1).reshape(-1)[: len(order)]
-    total = np.empty_like(stored)
-    total[order] = stored  # S: sum of 2**j * bit over all positions, by channel
+    total = np.zeros(len(layer.weight), np.int64)
+    total[order[order >= 0]] = stored[order >= 0]  # S: sum of 2**j * bit over all positions, by channel
     if isinstance(form, Codes):
         return -1, ((1 << form.bits) - 1) * total[:, None]
     assert isinstance(form, Bits)
@@ -98,12 +116,29 @@ def _array_constant(network: Network, layer: Conv, order: IntArray, weights: Wei
 
 def _outside(network: Network, layer: Conv) -> IntArray:
     """Sum of the weights of out-of-bounds taps, (C, classes)."""
+    per_tap = layer.weight.sum(axis=1)
+    return per_tap.sum(axis=(1, 2))[:, None] - _sum_inside(network, layer, per_tap)
+
+
+def _rest(network: Network, layer: Conv, weights: WeightImage, rest: Rest) -> IntArray:
+    """What the source's positions without a channel add to scale * X + sum_scale * A, (C, classes)."""
+    affine, kernel = layer.post.affine, layer.window.kernel
+    word = np.full(kernel * kernel, 1 - (1 << layer.weight_bits))  # of 0-bits
+    if weights.codebook is not None:
+        word = weights.codebook.words[0]
+    grid = word.reshape(1, kernel, kernel)
+    total = affine.scale[:, None] * _sum_inside(network, layer, grid)
+    if affine.sum_scale is not None:
+        total = total + affine.sum_scale[:, None] * _sum_inside(network, layer, np.ones_like(grid))
+    return total * rest.code * rest.count
+
+
+def _sum_inside(network: Network, layer: Conv, taps: IntArray) -> IntArray:
+    """Sum of taps (n, kernel, kernel) over those inside the map, (n, classes)."""
     source = network.tensors[layer.source]
     axes = borders(network, layer)
     inside = [_inside(axis, size, layer) for axis, size in zip(axes, (source.height, source.width), strict=True)]
-    per_tap = layer.weight.sum(axis=1)
-    kept = np.einsum("okl,yk,xl->oyx", per_tap, inside[0], inside[1])
-    return per_tap.sum(axis=(1, 2))[:, None] - kept.reshape(len(per_tap), -1)
+    return np.einsum("okl,yk,xl->oyx", taps, inside[0], inside[1]).reshape(len(taps), -1)
 
 
 def _inside(axis: BorderAxis, size: int, layer: Conv) -> IntArray:
@@ -114,4 +149,4 @@ def _inside(axis: BorderAxis, size: int, layer: Conv) -> IntArray:
     return ((at >= 0) & (at < size)).astype(np.int64)
 
 
-__all__ = ["Channels", "fold_channels"]
+__all__ = ["Channels", "Rest", "fold_channels"]

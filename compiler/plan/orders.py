@@ -1,8 +1,9 @@
 """Channel order: where each channel of a layer is stored, so that shortcuts read whole, aligned groups.
 
-A residual is added lane by lane: stored channel l of the output takes stored channel l of the residual. Identity
+A residual is added lane by lane: stored position l of the output takes stored position l of the residual. Identity
 residuals and pools therefore tie two layers to one order; an "option A" shortcut of a narrower map (``Residual.pad``
-zero channels before it) makes the wider layer store the shortcut's channels first.
+zero channels before it) makes the wider layer store the shortcut's channels first. Where the wider order is given
+already (by the scores, or by another shortcut), the narrower map leaves positions empty instead: they hold 0.
 """
 
 from __future__ import annotations
@@ -13,20 +14,29 @@ import numpy as np
 
 from bnnhw.compiler.plan.uses import Uses
 from bnnhw.errors import UnsupportedError
-from bnnhw.spec.network import Network, Pool
+from bnnhw.spec.network import Layer, Network, Pool
 from bnnhw.spec.numbers import IntArray
 
+Orders = Mapping[str, IntArray]
+"""For every tensor, the channel that each stored position holds; -1: none. Each channel occurs once."""
 
-def channel_orders(network: Network, uses: Uses) -> dict[str, IntArray]:
-    """For every tensor, the channel that each stored position holds (a permutation of 0..C-1).
 
-    The input and the scores keep their order. Raises UnsupportedError where two shortcuts ask for different orders.
+def channel_orders(network: Network, uses: Uses) -> Orders:
+    """Orders of all tensors. The input and the scores keep theirs.
+
+    Raises UnsupportedError where shortcuts contradict each other.
     """
     group = _tie(network, uses)
-    roots = sorted(set(group), key=lambda g: (network.out_tensor(network.layers[g]).channels, g))
-    orders: dict[int, IntArray] = {group[-1]: np.arange(network.tensors[network.output].channels)}
-    for root in roots:
-        _settle(network, uses, group, root, orders)
+    fixed = {group[-1]: np.arange(network.tensors[network.output].channels)}
+    orders, conflict = _settle(network, uses, group, fixed)
+    while conflict is not None:
+        narrow, wanted, layer = conflict
+        if narrow in fixed:
+            raise UnsupportedError(
+                f"shortcut of layer {layer.name} must agree with other shortcuts in its channel order"
+            )
+        fixed[narrow] = wanted
+        orders, conflict = _settle(network, uses, group, fixed)
     result = {network.input: np.arange(network.tensors[network.input].channels)}
     for index, layer in enumerate(network.layers):
         publish = layer.post.publish
@@ -53,32 +63,50 @@ def _tie(network: Network, uses: Uses) -> list[int]:
     return group
 
 
-def _settle(network: Network, uses: Uses, group: list[int], root: int, orders: dict[int, IntArray]) -> None:
-    """Fixes the order of one set of tied layers from the narrower residuals that its members add."""
-    channels = network.out_tensor(network.layers[root]).channels
-    for index, layer in enumerate(network.layers):
-        residual = layer.post.residual
-        if group[index] != root or residual is None:
-            continue
-        narrow = network.tensors[residual.tensor].channels
-        if narrow == channels:
-            continue
-        first = residual.pad + orders[group[uses.producer[residual.tensor]]]
-        if root not in orders:
-            orders[root] = np.concatenate([first, np.setdiff1d(np.arange(channels), first)])
-        elif not np.array_equal(orders[root][:narrow], first):
-            raise UnsupportedError(
-                f"shortcut {residual.tensor} of layer {layer.name} must keep the channel order that an earlier "
-                "shortcut or the scores have fixed"
-            )
-    orders.setdefault(root, np.arange(channels))
+Conflict = tuple[int, IntArray, Layer]
+"""A set of tied layers, the order it must have, and the layer that asks for it."""
+
+
+def _settle(
+    network: Network, uses: Uses, group: list[int], fixed: Mapping[int, IntArray]
+) -> tuple[dict[int, IntArray], Conflict | None]:
+    """Orders of all sets of tied layers, narrow ones first; or the first order that must be another."""
+    orders = dict(fixed)
+    roots = sorted(set(group), key=lambda g: (network.out_tensor(network.layers[g]).channels, g))
+    for root in roots:
+        channels = network.out_tensor(network.layers[root]).channels
+        for index, layer in enumerate(network.layers):
+            residual = layer.post.residual
+            if group[index] != root or residual is None:
+                continue
+            narrow, count = group[uses.producer[residual.tensor]], network.tensors[residual.tensor].channels
+            if narrow == root:
+                continue
+            if root not in orders:
+                orders[root] = widen(orders[narrow], residual.pad, channels)
+            wanted = narrowed(orders[root], residual.pad, count)
+            if not np.array_equal(orders[narrow], wanted):
+                return orders, (narrow, wanted, layer)
+        orders.setdefault(root, np.arange(channels))
+    return orders, None
+
+
+def widen(order: IntArray, pad: int, channels: int) -> IntArray:
+    """An order of ``channels`` channels that stores channel c + pad where ``order`` stores c."""
+    rest = iter(np.setdiff1d(np.arange(channels), order[order >= 0] + pad).tolist())
+    filled = [c + pad if c >= 0 else next(rest, -1) for c in order.tolist()]
+    return np.array([*filled, *rest], np.int64)
+
+
+def narrowed(order: IntArray, pad: int, channels: int) -> IntArray:
+    """The order of ``channels`` channels that stores channel c where ``order`` stores c + pad."""
+    shifted = np.where((order >= pad) & (order < pad + channels), order - pad, -1)
+    return shifted[: int(np.flatnonzero(shifted >= 0)[-1]) + 1]
 
 
 def stored_channels(order: IntArray, count: int) -> IntArray:
     """The order extended to ``count`` stored positions, -1 where nothing is stored."""
     return np.concatenate([order, np.full(count - len(order), -1)])
 
-
-Orders = Mapping[str, IntArray]
 
 __all__ = ["Orders", "channel_orders", "stored_channels"]

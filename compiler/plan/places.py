@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import lcm
 
+from bnnhw.compiler.plan.orders import Orders
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.compiler.plan.uses import Uses, stored
 from bnnhw.spec.network import Conv, Layer, Network, Tensor
@@ -14,7 +14,7 @@ from bnnhw.spec.numbers import IntArray
 
 @dataclass(frozen=True, eq=False)
 class BitPlace:
-    """A bits or codes map in the activation memory (see spec.program). ``order``: channel of each stored position."""
+    """A bits or codes map in the activation memory (see spec.program). ``order``: see plan.orders."""
 
     tensor: Tensor
     order: IntArray
@@ -56,7 +56,7 @@ class BitPlace:
 
 @dataclass(frozen=True, eq=False)
 class ValuePlace:
-    """A fixed-point map in the value memory. ``order``: channel of each stored position."""
+    """A fixed-point map in the value memory. ``order``: see plan.orders."""
 
     tensor: Tensor
     order: IntArray
@@ -100,9 +100,7 @@ class Places:
         )
 
 
-def make_places(
-    network: Network, uses: Uses, orders: Mapping[str, IntArray], shape: Shape, spread: frozenset[str]
-) -> Places:
+def make_places(network: Network, uses: Uses, orders: Orders, shape: Shape, spread: frozenset[str]) -> Places:
     """Geometry of all stored maps, at address 0; ``spread`` names the bits maps that are not replicated."""
     bits, values = {}, {}
     for layer in network.layers:
@@ -112,7 +110,7 @@ def make_places(
             bits[forms.bits] = _bit_place(network, uses, orders, shape, forms.bits, whole, forms.bits in spread)
         if forms.value is not None:
             tensor = network.tensors[forms.value]
-            groups = -(-tensor.channels // shape.lanes)
+            groups = -(-len(orders[forms.value]) // shape.lanes)
             added = any(isinstance(network.layers[i], Conv) for i in uses.residuals.get(forms.value, []))
             count = -(-groups // shape.subs) * shape.subs if whole or added else groups
             values[forms.value] = ValuePlace(tensor, orders[forms.value], groups, count)
@@ -120,14 +118,14 @@ def make_places(
 
 
 def _bit_place(
-    network: Network, uses: Uses, orders: Mapping[str, IntArray], shape: Shape, name: str, whole: bool, spread: bool
+    network: Network, uses: Uses, orders: Orders, shape: Shape, name: str, whole: bool, spread: bool
 ) -> BitPlace:
     tensor = network.tensors[name]
     readers = [network.layers[i] for i in uses.bits(name)]
     windows = [layer.window for layer in readers]
     step = lcm(*(w.stride for w in windows))
     needed = max(-(-tensor.width // shape.rows), *(_columns(network, layer, shape) for layer in readers))
-    groups = -(-tensor.channels // shape.lanes)
+    groups = -(-len(orders[name]) // shape.lanes)
     planes = tensor.format.planes  # type: ignore[union-attr]
     return BitPlace(
         tensor=tensor,
@@ -148,9 +146,9 @@ def _columns(network: Network, layer: Layer, shape: Shape) -> int:
     return -(-network.out_tensor(layer).width // shape.rows) * layer.window.stride
 
 
-def replication_gain(network: Network, uses: Uses, name: str, shape: Shape) -> int:
+def replication_gain(network: Network, uses: Uses, orders: Orders, name: str, shape: Shape) -> int:
     """Steps a tile, over all readers, that replicating the groups of a bits map in all slots saves."""
-    groups, saved = -(-network.tensors[name].channels // shape.lanes), 0
+    groups, saved = -(-len(orders[name]) // shape.lanes), 0
     for index in uses.bits(name):
         taps = network.layers[index].window.kernel ** 2
         rest = groups % shape.slots

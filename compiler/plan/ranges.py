@@ -1,7 +1,7 @@
 """Interval analysis: what every number of a layer can be, and the tightest clamp that changes nothing.
 
 Intervals are per channel, from the actual weights; a convolution's scale * X + sum_scale * A is bounded jointly, tap by
-tap. Stored positions without a channel hold 0, so every interval includes 0.
+tap. Every interval includes 0, for stored positions without a channel.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ class LayerRange:
     pool: tuple[int, int] | None
     threshold: IntArray | None
 
+    @property
+    def rest(self) -> int:
+        """y of stored positions without a channel: 0, if the clamp lets it pass."""
+        return min(max(0, self.low), self.high)
+
 
 def layer_ranges(network: Network, uses: Uses) -> list[LayerRange]:
     """Ranges of every layer of the network."""
@@ -52,6 +57,8 @@ def layer_ranges(network: Network, uses: Uses) -> list[LayerRange]:
         pre = [low, high]
         if layer.post.residual is not None:
             added = ranges[uses.producer[layer.post.residual.tensor]]
+            total = total[0] - (max(added.rest, 0) << affine.shift), total[1] - (min(added.rest, 0) << affine.shift)
+            pre += [low - added.rest, high - added.rest]  # the fold takes off what positions without a channel add
             low, high = low + min(added.low, 0), high + max(added.high, 0)
             pre += [low, high]
         if layer.post.slope is not None:

@@ -67,14 +67,14 @@ def make_schedule(network: Network, uses: Uses, orders: Orders, shape: Shape, sp
     places, bit_words, value_words = place_all(network, uses, make_places(network, uses, orders, shape, spread))
     config = input_config(network, uses, shape)
     table, decodes = StepTable(), DecodeTable()
-    layers = [_layer(network, uses, layer, shape, places, config, table, decodes) for layer in network.layers]
+    layers = [_layer(network, uses, orders, layer, shape, places, config, table, decodes) for layer in network.layers]
     return Schedule(shape, places, bit_words, value_words, config, tuple(layers), table, tuple(decodes.words))
 
 
-def default_spread(network: Network, uses: Uses, shape: Shape) -> frozenset[str]:
+def default_spread(network: Network, uses: Uses, orders: Orders, shape: Shape) -> frozenset[str]:
     """Maps that lose nothing when each group is kept in one slot only."""
     names = [n for n in uses.convs if n != network.input]
-    return frozenset(n for n in names if replication_gain(network, uses, n, shape) == 0)
+    return frozenset(n for n in names if replication_gain(network, uses, orders, n, shape) == 0)
 
 
 def input_config(network: Network, uses: Uses, shape: Shape) -> InputConfig:
@@ -119,6 +119,7 @@ class DecodeTable:
 def _layer(
     network: Network,
     uses: Uses,
+    orders: Orders,
     layer: Layer,
     shape: Shape,
     places: Places,
@@ -135,9 +136,9 @@ def _layer(
         target = places.bits.get(forms.bits or "")
         strip = out.width if target is None else target.strip
         store = places.values.get(forms.value or "")
-        passes, groups = -(-out.channels // shape.lanes) if store is None else store.stored_groups, 1
+        passes, groups = -(-len(orders[out.name]) // shape.lanes) if store is None else store.stored_groups, 1
     else:
-        passes, groups = -(-out.channels // shape.cols), shape.subs
+        passes, groups = -(-len(orders[out.name]) // shape.cols), shape.subs
         if layer.source == network.input:
             kind, strip = CONV_INPUT, config.strip
             first, steps = add_input(table, config, shape.slots, layer.weight_bits)

@@ -100,6 +100,8 @@ def _check_layer(network: Network, layer: Layer, uses: Uses) -> None:
     residual, out = layer.post.residual, network.out_tensor(layer)
     if residual is None:
         return
+    if isinstance(layer, Pool):  # both would read the value memory in the same cycle
+        raise UnsupportedError(f"pooling layer {layer.name} must have no residual, not {residual.tensor}")
     if residual.tensor not in uses.producer or not isinstance(network.tensors[residual.tensor].format, Fixed):
         raise UnsupportedError(f"residual of layer {layer.name} must be a fixed-point tensor, not {residual.tensor}")
     other = network.tensors[residual.tensor]

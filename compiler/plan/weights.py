@@ -87,6 +87,7 @@ def conv_weights(
         full = -(-groups // shape.slots) * shape.depth
         index = np.zeros((outs, full), np.int64)
         index[: len(out_order), : len(in_order)] = book.index[out_order][:, in_order]
+        index[:, : len(in_order)][:, in_order < 0] = 0
         planes = ((book.words[index[:, :ins]] + 1) >> 1).astype(np.uint8)[None]
         index = index.reshape(passes, shape.cols, -1, shape.depth).transpose(0, 2, 1, 3)
     else:

@@ -115,10 +115,9 @@ def tensor_of(state: State, symbol: Symbol) -> IntArray:
         stored: IntArray = np.sum(planes, axis=0)
     else:
         stored = state.values[:, place.base + y * place.row + x * place.cell + group]
-    flat = stored.reshape(*stored.shape[:3], place.groups * lanes)[..., : tensor.channels]
-    result = np.empty_like(flat)
-    result[..., place.order] = flat
-    return result
+    flat = stored.reshape(*stored.shape[:3], place.groups * lanes)
+    positions = np.flatnonzero(place.order >= 0)
+    return flat[..., positions[np.argsort(place.order[positions])]]
 
 
 @dataclass(frozen=True)

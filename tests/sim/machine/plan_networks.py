@@ -54,7 +54,9 @@ class Builder:
         two = None
         if slope:
             two = TwoSlope(*(self.ints(-a, a, outs) for a in (50, 20, 20, 50)), shift=self.int(2, 4))
-        forms = {"v": ("value",), "b": ("bits",), "c": ("codes",), "vb": ("value", "bits"), "vc": ("value", "codes")}[forms]
+        forms = {"v": ("value",), "b": ("bits",), "c": ("codes",), "vb": ("value", "bits"), "vc": ("value", "codes")}[
+            forms
+        ]
         kinds = {"value": VALUE, "bits": Bits(), "codes": Codes(code_bits)}
         for form in forms:
             self.tensors[f"{name}.{form}"] = Tensor(f"{name}.{form}", outs, *size, kinds[form])
@@ -65,6 +67,8 @@ class Builder:
             codes=f"{name}.codes" if "codes" in forms else None,
             code_shift=self.int(3, 8),
         )
+        if self.int(0, 5) == 0:
+            low = self.int(1, 60)  # positions without a channel then hold another constant than 0
         return Post(affine, residual, two, low, LIMIT, publish)
 
     def conv(self, source: str, outs: int, kernel=3, stride=1, pad=None, weight_bits=1, book=0, **post) -> str:
@@ -91,7 +95,9 @@ class Builder:
         window = Window(kernel, stride, pad)
         size = tuple((s + 2 * pad - kernel) // stride + 1 for s in (x.height, x.width))
         typical = 100 * (kernel * kernel if mode == "sum" else 1)
-        self.layers.append(Pool(name, source, window, mode, self._post(name, x, window, x.channels, size, typical, **post)))
+        self.layers.append(
+            Pool(name, source, window, mode, self._post(name, x, window, x.channels, size, typical, **post))
+        )
         return name
 
     def build(self) -> Network:
@@ -162,7 +168,7 @@ def random_network(seed: int) -> Builder:
     return b
 
 
-SHAPES = [
+SHAPES = [  # rows, cols, depth, lanes, fetch
     Shape(1, 4, 4, 4, 4),
     Shape(2, 8, 16, 4, 2),
     Shape(3, 8, 8, 2, 4),
