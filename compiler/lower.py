@@ -16,6 +16,7 @@ from bnnhw.compiler.passes.expand_two_value import ExpandTwoValue
 from bnnhw.compiler.passes.fold_batch_norm import FoldBatchNorm
 from bnnhw.compiler.passes.fold_bias import FoldBias
 from bnnhw.compiler.passes.fold_input import FoldInput
+from bnnhw.compiler.passes.formats import Widths
 from bnnhw.compiler.passes.move_thresholds import MoveThresholds
 from bnnhw.compiler.passes.pool_before_binarize import PoolBeforeBinarize
 from bnnhw.compiler.passes.quantize_activations import QuantizeActivations
@@ -26,8 +27,8 @@ from bnnhw.compiler.passes.sink_flatten import SinkFlatten
 from bnnhw.errors import BnnhwError
 from bnnhw.spec.network import Network
 
-WIDTHS = range(9, 19)
-"""Widths that stored values may have."""
+WIDTHS = range(9, 33)
+"""Widths that values and factors may have."""
 PIPELINE: tuple[Pass, ...] = (
     RemoveDead(),
     EstimateRanges(),
@@ -45,20 +46,22 @@ PIPELINE: tuple[Pass, ...] = (
 PASSES = tuple(step.name for step in PIPELINE)
 
 
-def lower(graph: Graph, width: int = 18, verify: bool = True, after: Hook | None = None) -> Network:
+def lower(graph: Graph, widths: Widths | None = None, verify: bool = True, after: Hook | None = None) -> Network:
     """The integer network of a float network.
 
-    ``width``: bits of every stored value and of the scores. ``verify``: check the graph between passes. ``after``: is
+    ``widths``: bits of values and factors, 18 and 18 unless given. ``verify``: check the graph between passes. ``after``: is
     called after every pass with its name, the graph and its seconds, last as "emit" for the step to integers.
     Raises UnsupportedError naming the first node that cannot be lowered.
     """
-    if width not in WIDTHS:
-        raise BnnhwError(f"width must be in {WIDTHS.start}..{WIDTHS.stop - 1}, not {width}")
+    widths = Widths() if widths is None else widths
+    for name in ("value", "factor"):
+        if getattr(widths, name) not in WIDTHS:
+            raise BnnhwError(f"{name} width must be in {WIDTHS.start}..{WIDTHS.stop - 1}, not {getattr(widths, name)}")
     graph = run_pipeline(graph.verify(), PIPELINE, verify, after)
     start = time.perf_counter()
     drafts = group.group(graph)
-    fracs = formats.choose(drafts, graph.meta["ranges"], width)
-    network = emit.emit(graph, drafts, fracs, width)
+    fracs = formats.choose(drafts, graph.meta["ranges"], widths)
+    network = emit.emit(graph, drafts, fracs, widths)
     if after is not None:
         after("emit", graph, time.perf_counter() - start)
     return network

@@ -99,8 +99,8 @@ class _Mac(_Windowed):
 class CodeConv(_Mac):
     """Convolution of the map gain[i] * code + zero[i], which is padded with real zeros; weights still real.
 
-    ``mean`` and ``std`` (I,) are what that map's values are expected to be like, ``near`` and ``alike`` the correlations
-    between neighbouring pixels and between channels: weights are rounded where it hurts least.
+    ``mean`` and ``std`` (I,) are what that map's values are expected to be like, ``near`` and ``alike`` the
+    correlations between neighbouring pixels and between channels: weights are rounded where it hurts least.
     """
 
     channel_fields: ClassVar[tuple[str, ...]] = ("gain", "zero", "mean", "std")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bnnhw.compiler.ir.graph import Graph
 from bnnhw.compiler.ir.lowered import Pixels
 from bnnhw.compiler.passes.draft import Draft
-from bnnhw.compiler.passes.formats import SCALE_LIMIT, SLOPE_LIMIT, Frac
+from bnnhw.compiler.passes.formats import Frac, Widths
 from bnnhw.spec.network import (
     Affine,
     Bits,
@@ -34,7 +34,7 @@ SLACK = 5
 """A layer may use up to this many shift steps less than its factors allow, to share its shift with other layers."""
 
 
-def emit(graph: Graph, drafts: Sequence[Draft], fracs: Sequence[Frac], width: int) -> Network:
+def emit(graph: Graph, drafts: Sequence[Draft], fracs: Sequence[Frac], widths: Widths) -> Network:
     """The network; tensors are in order of publication, the input first."""
     source = next(node for node in graph.nodes if isinstance(node.op, Pixels))
     op = source.op
@@ -42,15 +42,15 @@ def emit(graph: Graph, drafts: Sequence[Draft], fracs: Sequence[Frac], width: in
     tensors = {source.name: Tensor(source.name, op.channels, op.height, op.width, Codes(8))}
     made = {draft.tail: frac.y for draft, frac in zip(drafts, fracs, strict=True) if draft.value}
     gains = [2.0 ** (frac.v - made.get(draft.source, 0)) for draft, frac in zip(drafts, fracs, strict=True)]
-    shifts = share([_shift_range(draft, gain) for draft, gain in zip(drafts, gains, strict=True)])
-    slope_ranges = [_slope_range(draft, frac) for draft, frac in zip(drafts, fracs, strict=True)]
+    shifts = share([_shift_range(draft, gain, widths) for draft, gain in zip(drafts, gains, strict=True)])
+    slope_ranges = [_slope_range(draft, frac, widths) for draft, frac in zip(drafts, fracs, strict=True)]
     slope_shifts = share(slope_ranges)
     layers: list[Layer] = []
     for i, draft in enumerate(drafts):
-        post = _post(draft, fracs[i], gains[i], shifts[i], slope_shifts[i], width)
+        post = _post(draft, fracs[i], gains[i], shifts[i], slope_shifts[i], widths)
         layers.append(_layer(draft, post))
         channels, height, rows = draft.shape_out
-        forms = (post.publish.value, Fixed(width, fracs[i].y)), (post.publish.bits, Bits())
+        forms = (post.publish.value, Fixed(widths.value, fracs[i].y)), (post.publish.bits, Bits())
         for name, form in forms:
             if name is not None:
                 tensors[name] = Tensor(name, channels, height, rows, form)
@@ -71,15 +71,15 @@ def share(ranges: Sequence[tuple[int, int]]) -> list[int]:
     return [max(p for p in points if low <= p <= high) for low, high in ranges]
 
 
-def _shift_range(draft: Draft, gain: float) -> tuple[int, int]:
+def _shift_range(draft: Draft, gain: float, widths: Widths) -> tuple[int, int]:
     largest = float(max(np.abs(draft.scale).max(), 0 if draft.sum_scale is None else np.abs(draft.sum_scale).max()))
-    return _window(largest * gain, SCALE_LIMIT)
+    return _window(largest * gain, widths.scale_limit)
 
 
-def _slope_range(draft: Draft, frac: Frac) -> tuple[int, int]:
+def _slope_range(draft: Draft, frac: Frac, widths: Widths) -> tuple[int, int]:
     if draft.pos is None or draft.neg is None:
         return (0, MAX_SHIFT)
-    return _window(float(np.abs([draft.pos, draft.neg]).max()) * 2.0 ** (frac.y - frac.v), SLOPE_LIMIT)
+    return _window(float(np.abs([draft.pos, draft.neg]).max()) * 2.0 ** (frac.y - frac.v), widths.slope_limit)
 
 
 def _window(largest: float, limit: int) -> tuple[int, int]:
@@ -104,7 +104,7 @@ def _integer(x: DoubleArray, bits: int) -> NDArray[np.int64]:
     return np.rint(np.ldexp(x, bits)).astype(np.int64)
 
 
-def _post(draft: Draft, frac: Frac, gain: float, shift: int, slope_shift: int, width: int) -> Post:
+def _post(draft: Draft, frac: Frac, gain: float, shift: int, slope_shift: int, widths: Widths) -> Post:
     scale = np.rint(draft.scale * gain * 2.0**shift).astype(np.int64)
     sums = None if draft.sum_scale is None else np.rint(draft.sum_scale * gain * 2.0**shift).astype(np.int64)
     affine = Affine(scale, _integer(draft.offset, frac.v + shift), shift, sums)
@@ -112,9 +112,9 @@ def _post(draft: Draft, frac: Frac, gain: float, shift: int, slope_shift: int, w
     if draft.pos is not None and draft.neg is not None:
         pos, neg = (_integer(s, slope_shift + frac.y - frac.v) for s in (draft.pos, draft.neg))
         slope = TwoSlope(np.zeros(len(pos), np.int64), pos, neg, _integer(draft.out, frac.y), slope_shift)
-        assert max(np.abs(pos).max(), np.abs(neg).max()) <= SLOPE_LIMIT, draft.name
-    assert max(np.abs(a).max() for a in (scale, sums) if a is not None) <= SCALE_LIMIT, draft.name
-    form = Fixed(width, frac.y)
+        assert max(np.abs(pos).max(), np.abs(neg).max()) <= widths.slope_limit, draft.name
+    assert max(np.abs(a).max() for a in (scale, sums) if a is not None) <= widths.scale_limit, draft.name
+    form = Fixed(widths.value, frac.y)
     low, high = (_bound(x, form) for x in (draft.low, draft.high))
     threshold = None
     if draft.bits is not None:

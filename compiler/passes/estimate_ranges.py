@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import singledispatch
+from statistics import NormalDist
 from typing import ClassVar
 
 import numpy as np
@@ -151,8 +151,7 @@ def _(op: ops.Clamp, *inputs: Stats) -> Stats:
 def _function(x: Stats, f: object) -> Stats:
     """Moments by sampling the Gaussian at equally likely points; the deviation covers the ends of the range too."""
     assert callable(f)
-    points = np.array([_quantile((i + 0.5) / 64) for i in range(64)])[:, None]
-    y = f(np.clip(x.mean + points * x.std, x.low, x.high))
+    y = f(np.clip(x.mean + _POINTS * x.std, x.low, x.high))
     mean = y.mean(axis=0)
     ends = np.stack([f(end) for end in x.range()])
     std = np.maximum(y.std(axis=0), np.abs(ends - mean).max(axis=0) / SIGMAS)
@@ -186,13 +185,5 @@ def _(op: ops.AvgPool, *inputs: Stats) -> Stats:
     return Stats(x.mean, x.std, np.minimum(x.low, 0), np.maximum(x.high, 0))
 
 
-_cdf = np.vectorize(lambda x: 0.5 * (1 + math.erf(x / math.sqrt(2))), otypes=[np.float64])
-
-
-def _quantile(p: float) -> float:
-    """Inverse of the Gaussian's distribution function, by bisection."""
-    low, high = -10.0, 10.0
-    for _step in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if float(_cdf(middle)) < p else (low, middle)
-    return low
+_cdf = np.vectorize(NormalDist().cdf, otypes=[np.float64])
+_POINTS = np.array([NormalDist().inv_cdf((i + 0.5) / 64) for i in range(64)])[:, None]

@@ -10,10 +10,25 @@ import numpy as np
 
 from bnnhw.compiler.passes.draft import Draft
 
-SCALE_LIMIT = (1 << 16) - 1
-"""Largest magnitude of an integer factor of X or A: twice it fits 18 signed bits."""
-SLOPE_LIMIT = (1 << 17) - 1
-"""Largest magnitude of an integer slope: 18 signed bits."""
+
+@dataclass(frozen=True)
+class Widths:
+    """Bits of numbers in the engine. ``value``: every stored value and score. ``factor``: signed operand of a
+    multiplier, which holds a slope, or twice the factor of X or A.
+    """
+
+    value: int = 18
+    factor: int = 18
+
+    @property
+    def scale_limit(self) -> int:
+        """Largest magnitude of the factor of X or A."""
+        return (1 << self.factor - 2) - 1
+
+    @property
+    def slope_limit(self) -> int:
+        """Largest magnitude of a slope."""
+        return (1 << self.factor - 1) - 1
 
 
 @dataclass(frozen=True)
@@ -49,7 +64,7 @@ def fraction_for(low: float, high: float, width: int) -> int:
     return math.floor(min(limits) + 1e-12)
 
 
-def choose(drafts: Sequence[Draft], ranges: Mapping[str, Sequence[float]], width: int) -> list[Frac]:
+def choose(drafts: Sequence[Draft], ranges: Mapping[str, Sequence[float]], widths: Widths) -> list[Frac]:
     """Fraction bits such that ranges fit, residuals agree with what they are added to, and factors fit their widths."""
     maker = {draft.tail: i for i, draft in enumerate(drafts) if draft.value}
     groups = _Groups(2 * len(drafts))  # 2 * i is v of layer i, 2 * i + 1 its y
@@ -63,13 +78,13 @@ def choose(drafts: Sequence[Draft], ranges: Mapping[str, Sequence[float]], width
     for i, draft in enumerate(drafts):
         root = groups.find(2 * i + 1)
         if draft.value or root not in stored:
-            frac[root] = min(frac.get(root, 99), fraction_for(*_range(draft, ranges), width))
+            frac[root] = min(frac.get(root, 99), fraction_for(*_range(draft, ranges), widths.value))
     for i in range(len(drafts)):
         root = groups.find(2 * i)
         if root not in frac:
             low, high = _range(drafts[i], ranges)
-            frac[root] = fraction_for(low, high, max(width, 18))
-    _limit(drafts, groups, frac, maker)
+            frac[root] = fraction_for(low, high, max(widths.value, 18))
+    _limit(drafts, groups, frac, maker, widths)
     return [Frac(frac[groups.find(2 * i)], frac[groups.find(2 * i + 1)]) for i in range(len(drafts))]
 
 
@@ -86,7 +101,9 @@ def _range(draft: Draft, ranges: Mapping[str, Sequence[float]]) -> tuple[float, 
     return low, high
 
 
-def _limit(drafts: Sequence[Draft], groups: _Groups, frac: dict[int, int], maker: Mapping[str, int]) -> None:
+def _limit(
+    drafts: Sequence[Draft], groups: _Groups, frac: dict[int, int], maker: Mapping[str, int], widths: Widths
+) -> None:
     """Takes fraction bits away until every factor fits with a shift of 0 or more."""
     changed = True
     while changed:
@@ -95,8 +112,8 @@ def _limit(drafts: Sequence[Draft], groups: _Groups, frac: dict[int, int], maker
             v, y = groups.find(2 * i), groups.find(2 * i + 1)
             source = frac[groups.find(2 * maker[draft.source] + 1)] if draft.mac is None else 0
             largest = max(np.abs(draft.scale).max(), 0 if draft.sum_scale is None else np.abs(draft.sum_scale).max())
-            if largest * 2.0 ** (frac[v] - source) > SCALE_LIMIT:
+            if largest * 2.0 ** (frac[v] - source) > widths.scale_limit:
                 frac[v], changed = frac[v] - 1, True
             slopes = 0.0 if draft.pos is None or draft.neg is None else np.abs([draft.pos, draft.neg]).max()
-            if slopes * 2.0 ** (frac[y] - frac[v]) > SLOPE_LIMIT:
+            if slopes * 2.0 ** (frac[y] - frac[v]) > widths.slope_limit:
                 frac[y], changed = frac[y] - 1, True

@@ -57,18 +57,33 @@ def to_grid(weight: DoubleArray, bits: int, moments: DoubleArray | None = None) 
 def _refine(
     w: DoubleArray, scale: DoubleArray, bits: int, moments: DoubleArray
 ) -> tuple[NDArray[np.int64], DoubleArray]:
-    """Coordinate descent on the expected squared output error, from several scales; the best a filter."""
+    """Small expected squared output error, from several scales; the best a filter."""
     best_q, best_scale = np.ones(w.shape, np.int64), scale
     best = np.full(len(w), np.inf)
+    damped = moments + np.eye(len(moments)) * (1e-4 * np.trace(moments) / len(moments) + 1e-12)
+    feedback = np.linalg.cholesky(np.linalg.inv(damped)).T
     for factor in FACTORS:
         trial = np.where(scale == 0, 1.0, scale) * factor
-        q = _descend(w, trial, _odd(w / trial[:, None], bits), bits, moments)
+        q = _descend(w, trial, _successive(w, trial, bits, feedback), bits, moments)
         error = q * trial[:, None] - w
-        cost = np.einsum("oi,ij,oj->o", error, moments, error)
+        cost = np.einsum("oi,oi->o", error @ moments, error)
         better = (cost < best) & (scale != 0)
         best, best_scale = np.where(better, cost, best), np.where(better, trial, best_scale)
         best_q = np.where(better[:, None], q, best_q)
     return best_q, best_scale
+
+
+def _successive(w: DoubleArray, scale: DoubleArray, bits: int, feedback: DoubleArray) -> NDArray[np.int64]:
+    """Rounds weight after weight; those still to come make up for the error, as their inputs' correlation allows.
+
+    ``feedback`` is the upper Cholesky factor of the inverse of the moments.
+    """
+    rest, q = w.copy(), np.ones(w.shape, np.int64)
+    for i in range(w.shape[1]):
+        q[:, i] = _odd(rest[:, i] / scale, bits)
+        error = (rest[:, i] - q[:, i] * scale) / feedback[i, i]
+        rest[:, i + 1 :] -= error[:, None] * feedback[i, i + 1 :]
+    return q
 
 
 def _descend(
