@@ -15,6 +15,7 @@ from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule, default_spread
 from bnnhw.compiler.plan.shape import Limits, Shape
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.network import Conv
 from bnnhw.spec.program import POOL
 
 MOST_MACS = 8192
@@ -122,8 +123,8 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
 
 def _fetches(found: Analysis, whole: Shape) -> Iterator[Shape]:
     """The shape with every fetch width that still carries a codebook's beats."""
-    books = [layer.codebook for layer in found.network.layers if getattr(layer, "codebook", None) is not None]
-    needed = max((1 << book.tau for book in books), default=0)
+    books = [layer.codebook for layer in found.network.layers if isinstance(layer, Conv)]
+    needed = max((1 << book.tau for book in books if book is not None), default=0)
     for part in FETCH_PARTS:
         if whole.cols % part == 0 and (whole.cols // part) * whole.depth >= needed:
             yield replace(whole, fetch=whole.cols // part)

@@ -82,7 +82,7 @@ def conv_weights(
     passes = -(-len(out_order) // shape.cols)
     outs, ins, lanes = passes * shape.cols, groups * shape.lanes, shape.lanes
     book = layer.codebook if uses_codebook(layer, shape) else None
-    index = None
+    index: IntArray | None = None
     if book is not None:
         full = -(-groups // shape.slots) * shape.depth
         index = np.zeros((outs, full), np.int64)

@@ -147,9 +147,9 @@ def first_mismatch(
     for symbol in symbols:
         wrong = np.argwhere(expected[symbol.name] != found[symbol.name])
         if len(wrong):
-            at = tuple(int(i) for i in wrong[0])
-            values = int(expected[symbol.name][at]), int(found[symbol.name][at])
-            return Mismatch(symbol.name, symbol.layer, *at, *values)
+            image, y, x, channel = (int(i) for i in wrong[0])
+            wanted, got = (int(maps[symbol.name][image, y, x, channel]) for maps in (expected, found))
+            return Mismatch(symbol.name, symbol.layer, image, y, x, channel, wanted, got)
     return None
 
 

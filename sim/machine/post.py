@@ -89,7 +89,7 @@ class Post:
             code = np.clip(code, 0, (1 << self.planes) - 1)
             bits = (code[..., None, :] >> np.arange(self.planes)[:, None]) & 1
         else:
-            bits = (out >= self.lanes["threshold"])[..., None, :]
+            bits = (out >= self.lanes["threshold"]).astype(np.int64)[..., None, :]
         r, lx, sub, plane, bank, slot, at = self.writes
         address = (at + y * f["bit_dy"]) % (1 << state.widths.bit_addr)
         assert (address < c.bit_words).all(), "a write beyond the activation memory"
@@ -110,7 +110,8 @@ class Post:
 
     def _copies(self, r: int, lx: int, bank: int, at: int) -> list[tuple[int, ...]]:
         """Writes of one pixel to one bank: for each sub and plane, to one slot (spread) or to all."""
-        f, c, copies = self.words.fields, self.config, []
+        f, c = self.words.fields, self.config
+        copies: list[tuple[int, ...]] = []
         for sub in range(self.subs):
             carry, one = divmod(f["slot"] + sub, c.slots)
             slots, step = ([one], carry) if f["spread"] else (list(range(c.slots)), sub)
