@@ -10,7 +10,7 @@ from bnnhw.spec.engine import EngineConfig
 
 
 class Scores(wiring.Component):
-    """Buffers the vectors of up to two frames and sends their scores one by one; padding lanes are dropped.
+    """Buffers the vectors of up to two frames and sends their scores one by one; padding lanes and vectors are dropped.
 
     Members
     -------
@@ -36,7 +36,10 @@ class Scores(wiring.Component):
         c, width = self.config, self.config.post.value_width
         vectors = -(-c.scores // c.lanes)
         m.submodules.fifo = buffer = fifo.SyncFIFOBuffered(width=c.lanes * width, depth=2 * vectors + 1)
-        m.d.comb += [buffer.w_en.eq(self.i_valid), buffer.w_data.eq(self.i_scores.as_value())]
+        # The last pass may have more channel groups than there are scores.
+        left = Signal(range(vectors + 1))
+        m.d.comb += [buffer.w_en.eq(self.i_valid & (left != 0)), buffer.w_data.eq(self.i_scores.as_value())]
+        m.d.sync += left.eq(Mux(self.i_start, vectors, left - buffer.w_en))
 
         # Frames promised room: started and not yet sent.
         frames = Signal(2)
