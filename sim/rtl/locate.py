@@ -1,0 +1,79 @@
+"""Finds the first tensor that the circuit gets wrong: its memories, cycle by cycle, against the golden model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.compiler.plan import Plan
+from bnnhw.sim import golden
+from bnnhw.sim.machine.model import Mismatch, tensor_of
+from bnnhw.sim.machine.state import State, input_windows
+from bnnhw.sim.rtl.simulate import Simulation
+from bnnhw.sim.rtl.verilator import Effort
+from bnnhw.spec.engine import EngineConfig
+
+SNAPSHOTS = 2000
+
+
+def locate(plan: Plan, images: NDArray[np.uint8], *, effort: Effort = Effort.COMPILE) -> Mismatch | str | None:
+    """The first stored tensor of the last image of ``images`` that is never right in any cycle; None if none is.
+
+    Memories are read every few cycles of the last frame. Between a layer's end and the first write of the next one
+    into the same place its tensor is complete, so a tensor that is right is found right at least once.
+    """
+    every = max(1, plan.cost.frame // SNAPSHOTS)
+    with Simulation.of(plan, effort=effort, snapshots=True) as simulation:
+        result = simulation.run(images, every=every)
+        memories = simulation.snapshots()
+    image, number = images[-1:], len(images) - 1
+    state = state_of(plan.engine, memories, image)
+    c = plan.engine.input
+    windows = input_windows(c, plan.engine.rows, plan.engine.depth, image)
+    if not (state.windows == windows).all(axis=(1, 2, 3)).any():
+        return f"input windows of image {number}"
+    expected = golden.trace(plan.network, image)
+    for symbol in plan.symbols:
+        wrong = tensor_of(state, symbol) != expected[symbol.name]
+        counts = wrong.sum(axis=(1, 2, 3))
+        if counts.min():
+            best = int(np.flatnonzero(counts == counts.min())[-1])
+            at = tuple(int(i) for i in np.argwhere(wrong[best])[0])
+            values = int(expected[symbol.name][(0, *at)]), int(tensor_of(state, symbol)[(best, *at)])
+            return Mismatch(symbol.name, symbol.layer, number, *at, *values)
+    scores = expected[plan.network.output][0, 0, 0]
+    return None if (result.scores[-1] == scores).all() else f"scores of image {number}, all stored tensors are right"
+
+
+def state_of(config: EngineConfig, memories: Mapping[str, NDArray[np.uint8]], image: NDArray[np.uint8]) -> State:
+    """The machine model's memories, one "frame" for each snapshot of the circuit's."""
+
+    def bits(name: str, words: int, width: int) -> NDArray[np.uint8]:
+        return np.unpackbits(memories[name][:, :words], axis=2, bitorder="little")[:, :, :width]
+
+    c = config
+    state = State(c, image)
+    banks = [[bits(f"activations.bank_{r}_{s}", c.bit_words, c.lanes) for s in range(c.slots)] for r in range(c.rows)]
+    state.activation = np.stack([np.stack(row, axis=1) for row in banks], axis=1)
+    width = c.post.value_width
+    values = bits("values.words", c.value_words, c.lanes * width).reshape(-1, c.value_words, c.lanes, width)
+    weights = 1 << np.arange(width, dtype=np.int64)
+    weights[-1] = -weights[-1]
+    state.values = values @ weights
+    state.windows = _windows(config, memories)
+    return state
+
+
+def _windows(config: EngineConfig, memories: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Both halves of the double-buffered input memory, as snapshots of their own; unused low bits are not stored."""
+    c = config
+    used = c.input.channels * c.input.chunk_taps
+    rows = []
+    for r in range(c.rows):
+        whole = np.unpackbits(memories[f"windows.bank_{r}"], axis=2, bitorder="little")[:, :, :used]
+        whole = np.pad(whole, ((0, 0), (0, 0), (c.depth - used, 0)))
+        half = whole.shape[1] // 2
+        rows.append(np.concatenate([whole[:, : c.input.words], whole[:, half : half + c.input.words]]))
+    return np.stack(rows, axis=1)
