@@ -10,6 +10,7 @@ from amaranth.hdl import Elaboratable
 from amaranth.lib import wiring
 
 from bnnhw.boards.board import Board
+from bnnhw.boards.pll import solve
 from bnnhw.boards.wrapper import BoardTop
 
 TOP = "top"
@@ -27,11 +28,12 @@ class Sources:
 def for_board(top: Elaboratable, board: Board, clock_hz: Fraction | int) -> Sources:
     """``top`` (see `BoardTop`) on ``board`` with PLL, reset and pins, at the nearest clock that the PLL makes.
 
-    An instance ``x`` inside ``top`` is called ``top.x`` in everything that comes out.
+    An instance ``x`` inside ``top`` is called ``top.x`` in everything that comes out. Raises BnnhwError when the PLL
+    cannot make the clock.
     """
-    wrapped = BoardTop(top, board, clock_hz)
-    plan = board.platform().prepare(wrapped, TOP, emit_src=False)
-    return Sources(_text(plan.files[f"{TOP}.il"]), _text(plan.files[f"{TOP}.lpf"]), wrapped.settings.output_hz)
+    settings = solve(board.clock_hz, Fraction(clock_hz))
+    plan = board.platform().prepare(BoardTop(top, board, settings), TOP, emit_src=False)
+    return Sources(_text(plan.files[f"{TOP}.il"]), _text(plan.files[f"{TOP}.lpf"]), settings.output_hz)
 
 
 def alone(component: wiring.Component) -> Sources:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, Signal
+from amaranth.hdl import Const, Instance, Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.cdc import ResetSynchronizer
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from bnnhw.errors import BnnhwError
 
@@ -95,9 +94,7 @@ def _mhz(hz: int | Fraction) -> str:
 
 
 class Pll(wiring.Component):
-    """Makes clock domain ``sync`` of ``settings.output_hz`` from the clock on ``clk_in``.
-
-    ``sync`` is in reset until the PLL has locked, and leaves it in step with its clock.
+    """Makes a clock of ``settings.output_hz`` from the one on ``clk_in``.
 
     Parameters
     ----------
@@ -108,19 +105,24 @@ class Pll(wiring.Component):
     -------
     clk_in : In(1)
         The reference clock.
+    clk : Out(1)
+        The clock made of it.
+    locked : Out(1)
+        ``clk`` is stable; not in step with it.
     """
 
     clk_in: Signal
+    clk: Signal
+    locked: Signal
 
     def __init__(self, settings: PllSettings) -> None:
         self.settings = settings
-        super().__init__({"clk_in": In(1)})
+        super().__init__({"clk_in": In(1), "clk": Out(1), "locked": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.domains.sync = ClockDomain("sync")
         s = self.settings
-        feedback, locked = Signal(), Signal()
+        feedback = Signal()
         m.submodules.pll = Instance(
             "EHXPLLL",
             # nextpnr computes the output's timing constraint from the dividers; the attributes only inform.
@@ -163,8 +165,7 @@ class Pll(wiring.Component):
             i_ENCLKOP=Const(0),
             i_ENCLKOS=Const(0),
             o_CLKOP=feedback,
-            o_CLKOS=ClockSignal("sync"),
-            o_LOCK=locked,
+            o_CLKOS=self.clk,
+            o_LOCK=self.locked,
         )
-        m.submodules.reset = ResetSynchronizer(~locked, domain="sync")
         return m

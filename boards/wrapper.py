@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from amaranth.build.plat import Platform
-from amaranth.hdl import Elaboratable, Module
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
 from amaranth.lib import io
-from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
 
 from bnnhw.boards.board import Board
-from bnnhw.boards.pll import Pll, PllSettings, solve
+from bnnhw.boards.pll import Pll, PllSettings
 
 
 class BoardTop(Elaboratable):
@@ -22,26 +20,23 @@ class BoardTop(Elaboratable):
         The design; ``rx`` is synchronised to its clock here.
     board
         The board.
-    clock_hz
-        Wanted design clock; ``settings.output_hz`` is what it gets.
-
-    Raises
-    ------
-    BnnhwError
-        When the PLL cannot make the clock.
+    settings
+        Of the PLL; from `bnnhw.boards.pll.solve`.
     """
 
-    def __init__(self, top: Elaboratable, board: Board, clock_hz: Fraction | int) -> None:
+    def __init__(self, top: Elaboratable, board: Board, settings: PllSettings) -> None:
         self.top = top
         self.board = board
-        self.settings: PllSettings = solve(board.clock_hz, Fraction(clock_hz))
+        self.settings = settings
 
     def elaborate(self, platform: Platform) -> Module:
         m = Module()
         clock = platform.request(self.board.clock_resource, dir="-")
         m.submodules.clock_buffer = clock_buffer = io.Buffer("i", clock)
         m.submodules.pll = pll = Pll(self.settings)
-        m.d.comb += pll.clk_in.eq(clock_buffer.i)
+        m.domains.sync = ClockDomain("sync")
+        m.d.comb += [pll.clk_in.eq(clock_buffer.i), ClockSignal("sync").eq(pll.clk)]
+        m.submodules.reset = ResetSynchronizer(~pll.locked, domain="sync")
 
         uart = platform.request(self.board.uart_resource, dir={"rx": "-", "tx": "-", "rts": "-", "dtr": "-"})
         m.submodules.rx_buffer = rx = io.Buffer("i", uart.rx)
