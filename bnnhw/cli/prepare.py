@@ -60,7 +60,6 @@ def images_for(graph: Graph, data: str | None, files: Sequence[str], count: int 
     """Up to ``count`` images: the files, the data set, the network's own data, or random pixels (labels -1)."""
     from bnnhw.models import data as sets
 
-    op = graph.input.op
     shape = graph.shapes()[graph.input.name]
     if files:
         images = sets.load_images(files, (shape[1], shape[2], shape[0]))
@@ -68,7 +67,7 @@ def images_for(graph: Graph, data: str | None, files: Sequence[str], count: int 
     else:
         labelled = labelled_data(graph, data)
         if labelled is None:
-            stages.note(f"no data given: random images for {op.kind} {shape[1]}x{shape[2]}x{shape[0]}, seed {SEED}")
+            stages.note(f"no data given: random images {shape[1]}x{shape[2]}x{shape[0]}, seed {SEED}")
             random = np.random.default_rng(SEED)
             images = random.integers(0, 256, (count or 1, shape[1], shape[2], shape[0]), np.uint8)
             return sets.Data(images, np.full(len(images), -1, np.int64), "random")
