@@ -49,8 +49,9 @@ PASSES = tuple(step.name for step in PIPELINE)
 def lower(graph: Graph, widths: Widths | None = None, verify: bool = True, after: Hook | None = None) -> Network:
     """The integer network of a float network.
 
-    ``widths``: bits of values and factors, 18 and 18 unless given. ``verify``: check the graph between passes. ``after``: is
-    called after every pass with its name, the graph and its seconds, last as "emit" for the step to integers.
+    ``widths``: bits of values and factors, 18 and 18 unless given. ``verify``: check the graph between passes.
+    ``after``: is called after every pass with its name, the graph and its seconds, last as "emit" for the step to
+    integers.
     Raises UnsupportedError naming the first node that cannot be lowered.
     """
     widths = Widths() if widths is None else widths
@@ -68,13 +69,18 @@ def lower(graph: Graph, widths: Widths | None = None, verify: bool = True, after
 
 
 def calibrate(graph: Graph, images: NDArray[np.uint8]) -> Graph:
-    """The graph with the range of every node's values on these images in meta["ranges"]."""
-    names = {node.name for node in graph.nodes}
-    ranges: dict[str, list[float]] = {}
+    """The graph with the ranges of its values on these images: meta["ranges"] {node: [low, high]} and
+    meta["channel_ranges"] {node: [lows, highs]}, one of each a channel.
+    """
     if not len(images):
         raise BnnhwError("calibration must have at least 1 image, not 0")
-    for values in batches(graph, images, names):
+    bounds: dict[str, NDArray[np.float64]] = {}
+    for values in batches(graph, images, {node.name for node in graph.nodes}):
         for name, value in values.items():
-            low, high = ranges.get(name, [np.inf, -np.inf])
-            ranges[name] = [min(low, float(value.min())), max(high, float(value.max()))]
-    return graph.with_meta(ranges=ranges)
+            low, high = value.min(axis=(0, 1, 2)), value.max(axis=(0, 1, 2))
+            before = bounds.get(name, np.stack([low, high]))
+            bounds[name] = np.stack([np.minimum(before[0], low), np.maximum(before[1], high)]).astype(np.float64)
+    ranges = {node.name: [float(bounds[node.name][0].min()), float(bounds[node.name][1].max())] for node in graph.nodes}
+    return graph.with_meta(
+        ranges=ranges, channel_ranges={node.name: bounds[node.name].tolist() for node in graph.nodes}
+    )

@@ -38,21 +38,22 @@ class Stats:
 
 @dataclass(frozen=True)
 class EstimateRanges:
-    """Completes meta["ranges"] {node: [low, high]}; ranges that are there (from calibration) stay.
+    """Completes meta["ranges"] {node: [low, high]} and meta["channel_ranges"] {node: (low (C,), high (C,))}.
 
-    Also makes meta["channel_ranges"] {node: (low (C,), high (C,))}, within the former.
+    What is there from calibration stays; a node with a calibrated range alone has that range in all channels.
     """
 
     name: ClassVar[str] = "estimate-ranges"
 
     def apply(self, graph: Graph) -> Graph:
-        ranges: dict[str, list[float]] = {}
-        all_stats = propagate(graph)
-        for name, stats in all_stats.items():
+        ranges = dict(graph.meta.get("ranges") or {})
+        channels = {name: np.asarray(found) for name, found in (graph.meta.get("channel_ranges") or {}).items()}
+        for name, stats in propagate(graph).items():
             low, high = stats.range()
-            ranges[name] = [float(low.min()), float(high.max())]
-        ranges |= graph.meta.get("ranges") or {}
-        channels = {name: np.clip(stats.range(), *ranges[name]) for name, stats in all_stats.items()}
+            if name in ranges and name not in channels:
+                channels[name] = np.repeat(np.asarray(ranges[name], np.float64)[:, None], len(low), axis=1)
+            channels.setdefault(name, np.stack([low, high]))
+            ranges.setdefault(name, [float(low.min()), float(high.max())])
         return graph.with_meta(ranges=ranges, channel_ranges=channels)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.compiler.ir.graph import Graph, Node
@@ -16,9 +15,10 @@ from bnnhw.compiler.passes.base import unsupported
 
 @dataclass(frozen=True)
 class SinkFlatten:
-    """Flatten -> nothing; 1x1 convolutions of a flattened (C, H, W) map -> max(H, W) square windows over the map.
+    """Flatten -> nothing; 1x1 convolutions of a flattened (C, H, W) map ->
+    windows over the whole map.
 
-    Per-feature parameters between the two must be the same for all pixels of a channel.
+    The map must be square; per-feature parameters between the two must be the same for all pixels of a channel.
     """
 
     name: ClassVar[str] = "sink-flatten"
@@ -48,17 +48,15 @@ class SinkFlatten:
 
 
 def _over_map(node: Node, op: Conv | BinaryConv, shape: Shape) -> Op:
-    """The window is square: taps outside of a map that is not are never in bounds."""
+    channels, height, width = shape
     if op.groups != 1 or op.pad:
         raise unsupported(node, "a dense layer behind a Flatten must have 1 group and no padding")
-    channels, height, width = shape
-    size = max(height, width)
-    behind = ((0, 0), (0, 0), (0, size - height), (0, size - width))
+    if height != width:
+        raise unsupported(node, f"a flattened map must be square, not {height}x{width}")
+    form = (-1, channels, height, width)
     if isinstance(op, Conv):
-        weight = np.pad(op.weight.reshape(-1, channels, height, width), behind)
-        return replace(op, weight=weight, stride=1)
-    sign = np.pad(op.sign.reshape(-1, channels, height, width), behind, constant_values=1)
-    return replace(op, sign=sign, stride=1, words=None, index=None)
+        return replace(op, weight=op.weight.reshape(form), stride=1)
+    return replace(op, sign=op.sign.reshape(form), stride=1, words=None, index=None)
 
 
 def _per_channel(node: Node, shape: Shape) -> Op:

@@ -47,7 +47,7 @@ def select_residual(residual: Residual, x: IntArray, out: Tensor) -> IntArray:
     """The residual at the output's pixels and channels; 0 for channels it does not have."""
     picked = x[:, :: residual.stride, :: residual.stride][:, : out.height, : out.width]
     result = np.zeros((len(x), out.height, out.width, out.channels), np.int64)
-    channels = min(x.shape[3], out.channels - residual.pad)
+    channels = max(0, min(x.shape[3], out.channels - residual.pad))
     result[..., residual.pad : residual.pad + channels] = picked[..., :channels]
     return result
 
