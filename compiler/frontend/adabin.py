@@ -32,7 +32,7 @@ from bnnhw.compiler.ir import (
 )
 from bnnhw.errors import FileFormatError
 
-PAPER = "AdaBin: improving binary neural networks with adaptive binary sets (ECCV 2022)"
+PAPER = "AdaBin, ECCV 2022, arXiv 2208.08084"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's constants, with which AdaBin normalises CIFAR images too."""
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

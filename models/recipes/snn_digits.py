@@ -19,7 +19,7 @@ from bnnhw.models.snn_digits import SnnDigits
 
 Progress = Callable[[str, int, int], None]
 
-PAPER = "Sub-bit Neural Networks: learning to compress and accelerate binary neural networks (ICCV 2021)"
+PAPER = "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195"
 EPOCHS = 150
 BATCH = 64
 RATE = 4e-3
