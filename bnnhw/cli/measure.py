@@ -29,6 +29,8 @@ LOSSES = {
 }
 ARRAY_PATH = "top.engine.array"
 """Where the array lies in the placed design."""
+GRIDS = {"12k": (73, 51), "25k": (73, 51), "45k": (91, 72), "85k": (127, 96)}
+"""Tile columns and rows of the devices, for the picture of the chip."""
 BITS_PER_BYTE_ON_LINE = 10
 """A start bit, eight data bits, a stop bit."""
 
@@ -87,6 +89,7 @@ def report_inputs(
             "resources": {name: (used, limits[name]) for name, used in placed.layout.resources.items()},
             "lut4_array": placed.layout.modules.get(ARRAY_PATH),
             "placement": read_placement(placed.layout.placed),
+            "device_grid": GRIDS.get(prepared.board.device),
         }
     return ReportInputs(
         model=prepared.model,
