@@ -40,7 +40,7 @@ class Harness(wiring.Component):
     """The array between one input and one output pin, everything registered."""
 
     def __init__(self, config: EngineConfig) -> None:
-        self.array = Array(config)
+        self.array = Array(config, early=2)
         super().__init__({"rx": In(1), "tx": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
