@@ -16,6 +16,7 @@ from bnnhw.sim import golden, machine
 from bnnhw.sim.fuzz.network import features, random_images, random_network
 from bnnhw.sim.fuzz.verify import faults
 from bnnhw.sim.rtl import Effort, RtlResult, Simulation, Stalls
+from bnnhw.sim.rtl.locate import locate
 from bnnhw.spec.network import Conv, Network
 from bnnhw.spec.numbers import IntArray
 
@@ -68,12 +69,13 @@ def check(seed: int, index: int, level: str = "rtl") -> Outcome:
             failure = compare_machine(plan, network, images, expected)
         if failure is None and level == "rtl":
             failure, exact = compare_rtl(plan, images, expected, index)
+            failure = failure and f"{failure}; {where(plan, images)}"
         if failure is not None:
             failure += f" (on {plan.shape})"
         return Outcome(seed, index, failure, found, plan.cost.frame, exact, refused)
     except Exception as error:  # the other cases still run
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        text = f"{type(error).__name__}: {error} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})"
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} ({line.filename.rsplit('/', 1)[-1]}:{line.lineno})"
         return Outcome(seed, index, text, found)
 
 
@@ -128,6 +130,14 @@ def compare_rtl(plan: Plan, images: NDArray[np.uint8], expected: IntArray, seed:
             again = simulation.run(images, stalls=Stalls(image=30, scores=50, abort=30, seed=seed))
             failure = _scores("RTL with stalls at its ports", again.scores, expected)
     return failure, sum(result.cycles[n] == result.periods[n] for n in range(1, len(images)))
+
+
+def where(plan: Plan, images: NDArray[np.uint8]) -> str:
+    """The first tensor of the first wrong image that the circuit gets wrong."""
+    for last in range(1, len(images) + 1):
+        if found := locate(plan, images[:last]):
+            return f"first wrong: {found}"
+    return "every stored tensor is right at full speed"
 
 
 def _scores(who: str, found: IntArray, expected: IntArray) -> str | None:

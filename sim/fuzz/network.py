@@ -168,12 +168,8 @@ def _pool(maker: Maker, draft: Draft) -> Draft:
 
 
 def _identity(maker: Maker, draft: Draft) -> Draft:
-    """A 1x1 pool: the same map with other thresholds, and perhaps a residual."""
-    options = _options(maker.rng)
-    same = [other for other in maker.drafts if (other.size, other.channels) == (draft.size, draft.channels)]
-    if maker.rng.random() < 0.4:
-        options.residual = (same[int(maker.rng.integers(len(same)))], 1, 0)
-    return maker.pool(maker.as_value(draft), Window(1), str(maker.rng.choice(["max", "sum"])), options)
+    """A 1x1 pool: the same map with other thresholds."""
+    return maker.pool(maker.as_value(draft), Window(1), str(maker.rng.choice(["max", "sum"])), _options(maker.rng))
 
 
 def _head(maker: Maker, draft: Draft) -> None:

@@ -61,12 +61,23 @@ def prove(component: Any, rules: Rules, *, cycles: int = 12, induction: int = 0)
             _solve(folder, ["-i", "-t", str(induction)], _claims(text))
 
 
-def prove_stream(component: Any, name: str | None = None, *, cycles: int = 12, induction: int = 0) -> None:
-    """Prove that streams out of ``component`` (all, or the one called ``name``) keep valid and payload until ready."""
+def prove_stream(
+    component: Any,
+    name: str | None = None,
+    *,
+    given: Callable[[Module, Any], Iterable[Any]] = lambda m, dut: (),
+    cycles: int = 12,
+    induction: int = 0,
+) -> None:
+    """Prove that streams out of ``component`` (all, or the one called ``name``) keep valid and payload until ready.
+
+    ``given``: conditions on the component's ports that its surroundings keep in every cycle; it may add registers.
+    """
 
     def rules(m: Module, dut: Any) -> Iterable[Signal]:
         outputs = [(n, port) for n, flow, port in stream_ports(dut) if flow is wiring.Out and name in (None, n)]
         assert outputs, f"{type(dut).__name__} has no stream output {name or ''}"
+        m.d.comb += [Assume(condition) for condition in given(m, dut)]
         for n, port in outputs:
             m.d.comb += Assert(~_broken(m, n, port), f"{n} keeps the stream rules")
         return ()
