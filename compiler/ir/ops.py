@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bnnhw.errors import BnnhwError
 
 Shape = tuple[int, int, int]
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 
 

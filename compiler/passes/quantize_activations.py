@@ -41,7 +41,7 @@ class QuantizeActivations:
                 continue
             source, binary = node.inputs[0], isinstance(node.op, BinaryConv)
             if (source, binary) not in made:
-                operand = _operand(*graph.meta["channel_ranges"][source], self.bits, binary)
+                operand = _operand(graph.meta["channel_ranges"][source], self.bits, binary)
                 scaled, codes = (source + ending + ".shared" * binary for ending in (".scaled", ".codes"))
                 nodes.append(Node(scaled, Affine(1 / operand.gain, -operand.zero / operand.gain), (source,)))
                 nodes.append(Node(codes, Quantize(self.bits), (scaled,)))
@@ -51,8 +51,8 @@ class QuantizeActivations:
         return graph.with_nodes(nodes)
 
 
-def _operand(low: NDArray[np.float64], high: NDArray[np.float64], bits: int, shared: bool) -> Operand:
-    low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+def _operand(ranges: NDArray[np.float64], bits: int, shared: bool) -> Operand:
+    low, high = np.minimum(ranges[0], 0.0), np.maximum(ranges[1], 0.0)
     mean, std = (low + high) / 2, (high - low) / (2 * SIGMAS)
     if shared:
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())

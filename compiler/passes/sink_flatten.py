@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from numpy.typing import NDArray
-
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import Affine
 from bnnhw.compiler.ir.ops import Binarize, BinaryConv, Clamp, Conv, Flatten, Op, Shape, TwoSlope
@@ -63,7 +61,7 @@ def _per_channel(node: Node, shape: Shape) -> Op:
     op = node.op
     if not isinstance(op, Affine | Binarize | Clamp | TwoSlope):
         raise unsupported(node, "what follows a Flatten of a map must work on single features or be a dense layer")
-    changed: dict[str, NDArray[Any]] = {}
+    changed: dict[str, Any] = {}
     for name in op.channel_fields:
         values = getattr(op, name).reshape(shape[0], -1)
         if (values != values[:, :1]).any():

@@ -106,6 +106,8 @@ class Builder:
                     stride = 1
                 shortcut = self.add(Shortcut(stride, (outs - before) // 2, (outs - before) // 2), shortcut)
             y = self.add(Add(), *([y, shortcut] if self.rng.integers(2) else [shortcut, y]))
+            if self.rng.integers(3) == 0:
+                y = self.norm(y)
         return self.activation(y)
 
 
