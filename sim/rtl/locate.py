@@ -11,7 +11,7 @@ from bnnhw.compiler.plan import Plan
 from bnnhw.sim import golden
 from bnnhw.sim.machine.model import Mismatch, tensor_of
 from bnnhw.sim.machine.state import State, input_windows
-from bnnhw.sim.rtl.simulate import Simulation
+from bnnhw.sim.rtl.runner import Simulation
 from bnnhw.sim.rtl.verilator import Effort
 from bnnhw.spec.engine import EngineConfig
 

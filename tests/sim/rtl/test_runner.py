@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bnnhw.errors import BnnhwError
-from bnnhw.sim.rtl.simulate import Simulation, SimulationError, Stalls
+from bnnhw.sim.rtl.runner import Simulation, SimulationError, Stalls
 from bnnhw.sim.rtl.verilator import Effort, compiler
 from bnnhw.sim.rtl.verilog import convert
 
