@@ -40,9 +40,10 @@ def locate(plan: Plan, images: NDArray[np.uint8], *, effort: Effort = Effort.COM
         counts = wrong.sum(axis=(1, 2, 3))
         if counts.min():
             best = int(np.flatnonzero(counts == counts.min())[-1])
-            at = tuple(int(i) for i in np.argwhere(wrong[best])[0])
-            values = int(expected[symbol.name][(0, *at)]), int(tensor_of(state, symbol)[(best, *at)])
-            return Mismatch(symbol.name, symbol.layer, number, *at, *values)
+            y, x, channel = (int(i) for i in np.argwhere(wrong[best])[0])
+            right = int(expected[symbol.name][0, y, x, channel])
+            found = int(tensor_of(state, symbol)[best, y, x, channel])
+            return Mismatch(symbol.name, symbol.layer, number, y, x, channel, right, found)
     scores = expected[plan.network.output][0, 0, 0]
     return None if (result.scores[-1] == scores).all() else f"scores of image {number}, all stored tensors are right"
 

@@ -36,7 +36,7 @@ ONCE = "-O0"
 class Effort(Enum):
     """What to spend compile time on."""
 
-    COMPILE = "-O1"
+    COMPILE = "-O0"
     """Short runs of many designs."""
     RUN = "-O2"
     """Long runs of one design."""
