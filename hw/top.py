@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect
 
+from bnnhw.hw.link.fifo import ByteFifo
 from bnnhw.hw.link.host_link import HostLink
 from bnnhw.hw.link.uart import UartReceiver, UartTransmitter, divisor
 from bnnhw.spec.link import Identity
 
-RX_FIFO, TX_FIFO = 512, 512
+FIFO_BYTES = 512
 """Bytes kept while a reply is sent and while the host is slow to listen: one block RAM each."""
 
 
@@ -55,13 +55,13 @@ class Top(wiring.Component):
         m.submodules.link = link = HostLink(identity=self.identity)
         m.submodules.receiver = receiver = UartReceiver(divisor=self.divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
-        m.submodules.rx_fifo = rx_fifo = SyncFIFOBuffered(width=8, depth=RX_FIFO)
-        m.submodules.tx_fifo = tx_fifo = SyncFIFOBuffered(width=8, depth=TX_FIFO)
+        m.submodules.rx_fifo = rx_fifo = ByteFifo(depth=FIFO_BYTES)
+        m.submodules.tx_fifo = tx_fifo = ByteFifo(depth=FIFO_BYTES)
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
-        connect(m, receiver.o, rx_fifo.w_stream)
-        connect(m, rx_fifo.r_stream, link.i)
-        connect(m, link.o, tx_fifo.w_stream)
-        connect(m, tx_fifo.r_stream, transmitter.i)
+        connect(m, receiver.o, rx_fifo.i)
+        connect(m, rx_fifo.o, link.i)
+        connect(m, link.o, tx_fifo.i)
+        connect(m, tx_fifo.o, transmitter.i)
         connect(m, link.o_image, engine.i_image)
         connect(m, engine.o_scores, link.i_scores)
         m.d.comb += [engine.i_image_abort.eq(link.o_image_abort), link.counters.eq(engine.counters)]

@@ -19,7 +19,7 @@ class FrameSender(wiring.Component):
     COBS puts the length of a run before the run, so a frame is collected in a buffer first: each content byte goes one
     place further, and when a 0 (or the end) closes a run, its length is written where the run began instead.
 
-    Rate: 1 clock a body byte, then 2 clocks a wire byte. Back-pressure: no body byte is taken while a frame is sent.
+    Rate: 1 clock a body byte, then 3 clocks a wire byte. Back-pressure: no body byte is taken while a frame is sent.
 
     Members
     -------
@@ -42,7 +42,7 @@ class FrameSender(wiring.Component):
         put, byte = Signal(), Signal(8)
         crc_left = Signal(range(CRC_BYTES))
         trailer = Signal(8 * CRC_BYTES)
-        position = Signal(8)
+        position, coded = Signal(8), Signal(8)
         closes = Signal()  # the byte is a 0, or there is none: a run ends
         m.d.comb += [
             closes.eq(byte == 0),
@@ -79,14 +79,17 @@ class FrameSender(wiring.Component):
             with m.State("open"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
-                    m.next = "send"
+                    m.next = "load"
+            with m.State("load"):  # into a register: a block RAM's output alone takes most of a clock
+                m.d.sync += coded.eq(read.data)
+                m.next = "send"
             with m.State("send"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(read.data)]
+                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(coded)]
                 with m.If(self.o.ready):
                     m.d.sync += position.eq(position + 1)
                     m.next = "fetch"
             with m.State("fetch"):
-                m.next = "send"
+                m.next = "load"
                 with m.If(position == place):
                     m.next = "end"
             with m.State("end"):

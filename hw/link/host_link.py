@@ -19,7 +19,7 @@ from bnnhw.spec.link import DATA_BYTES, HEAD_BYTES, Identity
 class HostLink(wiring.Component):
     """Speaks `bnnhw.spec.link` over any pair of byte streams and feeds an engine.
 
-    Rate: a byte a clock in, a byte every 2 clocks out. Image bytes wait for the engine in the link's buffer; commands
+    Rate: a byte a clock in, a byte every 3 clocks out. Image bytes wait for the engine in the link's buffer; commands
     are answered meanwhile. Scores are always taken.
 
     Parameters

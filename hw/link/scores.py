@@ -48,7 +48,7 @@ class ScoreStore(wiring.Component):
     read : In(1), first : In
         Start reading the scores of ``image`` (``done``) from number ``first`` on. Only while ``o`` is idle.
     o : Out(stream of BODY)
-        At most a page of scores, two's complement, low byte first; 2 clocks a byte.
+        At most a page of scores, two's complement, low byte first; 3 clocks a byte.
     """
 
     i: stream.Interface
@@ -138,7 +138,6 @@ class ScoreStore(wiring.Component):
         m.d.comb += [
             read.en.eq(1),
             read.addr.eq(Cat(index, slot)),
-            score.eq(read.data.as_signed()),
             self.o.payload.byte.eq(score.word_select(byte, 8)),
             self.o.payload.last.eq((byte == bytes_each - 1) & ((left == 0) | (index == self.identity.scores - 1))),
         ]
@@ -148,6 +147,9 @@ class ScoreStore(wiring.Component):
                 with m.If(self.read):
                     m.next = "fetch"
             with m.State("fetch"):
+                m.next = "load"
+            with m.State("load"):  # into a register: a block RAM's output alone takes most of a clock
+                m.d.sync += score.eq(read.data.as_signed())
                 m.next = "offer"
             with m.State("offer"):
                 m.d.comb += self.o.valid.eq(1)

@@ -6,6 +6,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from bnnhw.errors import BnnhwError
+from bnnhw.hw.link.fifo import ByteFifo
 from bnnhw.hw.link.uart import UartReceiver, UartTransmitter, divisor
 from bnnhw.sim.kit import Bench
 
@@ -95,3 +96,16 @@ def test_divisor():
     with pytest.raises(BnnhwError) as caught:
         divisor(34_000_000, 4_000_000)
     assert str(caught.value) == "baud must be within 2% of a whole fraction of the clock (4250000), not 4000000"
+
+
+@pytest.mark.parametrize(("stall_in", "stall_out"), [(0.0, 0.0), (0.7, 0.0), (0.0, 0.8), (0.5, 0.5)])
+def test_fifo_keeps_order_and_holds_its_depth(stall_in, stall_out):
+    dut = ByteFifo(depth=16)
+    bench = Bench(dut, seed=1)
+    tokens = [7 * n % 256 for n in range(100)]
+    bench.drive(dut.i, tokens, stall=stall_in)
+    got = bench.drain(dut.o, len(tokens), stall=stall_out, start=40)
+    cycles = bench.run()
+    assert got == tokens
+    if not stall_in and not stall_out:
+        assert cycles < 40 + len(tokens) + 5
