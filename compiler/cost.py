@@ -70,8 +70,9 @@ class _Program:
             self.weights.append(timing.load_cycles(config, load, images.decodes) if load["weights"] else 0)
             self.params.append(timing.param_cycles(config, load["last_class"]))
         result = timing.post_latency(config)
+        array = timing.array_latency(config.depth) - timing.EARLY
         self.retire = [
-            timing.FETCH + (timing.POOL if p["kind"] == POOL else timing.array_latency(config.depth)) + result
+            timing.FETCH + (timing.POOL if p["kind"] == POOL else array) + result
             for p in self.passes
         ]
 

@@ -21,6 +21,7 @@ from bnnhw.hw.weights.buffer import WeightBuffer
 from bnnhw.hw.weights.loader import WeightLoader
 from bnnhw.spec.engine import COUNTERS, EngineConfig
 from bnnhw.spec.program import Images, param_bits
+from bnnhw.spec.timing import EARLY
 
 
 class Engine(wiring.Component):
@@ -53,7 +54,7 @@ class Engine(wiring.Component):
         c, images = self.config, self.images
         m.submodules.issue = issue = Issue(c, images)
         m.submodules.fetch = fetch = Fetch(c, images)
-        m.submodules.array = array = Array(c)
+        m.submodules.array = array = Array(c, early=EARLY)
         m.submodules.post = post = PostProcessor(c, images)
         m.submodules.scores = scores = Scores(c)
         m.submodules.windows = windows = InputWindows(c)

@@ -26,8 +26,11 @@ def array_latency(depth: int) -> int:
 FETCH = 5
 """Cycles from the issue of a step to its operands at the array or the pool reader."""
 
-POOL = 1
-"""Cycles from the last step at the pool reader to its capture."""
+EARLY = 1
+"""Cycles by which captures announce their results, and drain requests are sent ahead: their wires may be long."""
+
+POOL = 0
+"""Cycles from the last step at the pool reader to its capture; its values follow EARLY cycles later."""
 
 ACTIVATION_WRITE = 3
 """Cycles from a write of the activation memory until it can be read."""
@@ -36,7 +39,7 @@ ACTIVATION_WRITE = 3
 def post_latency(config: EngineConfig) -> int:
     """Cycles from a pass's last vector until all it stores can be read."""
     post = config.post
-    result = 10 if post.slope_width else 6
+    result = EARLY + (14 if post.slope_width else 8)
     return result + (2 if post.code_shifts else 1) + ACTIVATION_WRITE
 
 

@@ -12,8 +12,8 @@ from bnnhw.spec.engine import EngineConfig
 class PoolReader(wiring.Component):
     """o_values[l] = sum (or maximum) over a position's steps of the value of lane l; taps outside the map are skipped.
 
-    Rate: a step a cycle. Latency: o_capture pulses one cycle after the last step; o_values then holds until the next
-    position's last step. A maximum over no tap at all is the smallest value.
+    Rate: a step a cycle. Latency: o_capture is high with the last step, o_values follows one cycle later and holds
+    until one cycle after the next position's last step. A maximum over no tap at all is the smallest value.
 
     Members
     -------
@@ -40,7 +40,7 @@ class PoolReader(wiring.Component):
         m = Module()
         c, width = self.config, self.config.post.value_width
         lowest = -(1 << (width - 1))
-        m.d.sync += self.o_capture.eq(self.i_valid & self.i_last)
+        m.d.comb += self.o_capture.eq(self.i_valid & self.i_last)
         for lane in range(c.lanes):
             value = self.i_value.word_select(lane, width).as_signed()
             held = Signal(signed(c.pool_width), name=f"held_{lane}")

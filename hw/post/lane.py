@@ -7,25 +7,29 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
+from bnnhw.hw.post.multiplier import Multiplier
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.layout import WordLayout
 from bnnhw.spec.program import lane_layout, pass_layout
+from bnnhw.spec.timing import EARLY
 
 
 class Stages:
     """At which pipeline stage a lane takes what; stage n is n cycles after the vector left the walker.
 
-    x is taken at ``source``, the record at the stages of ``records`` (in order: scales, in_offset, slopes, out_offset,
-    threshold), offset and residual at ``offset``; y comes out at ``result``, the bit at ``bit``.
+    x, a and the scales are taken at ``source``, the offset and the residual at ``offset``, and so on; y comes out at
+    ``result``, the bit at ``bit``. ``records`` are the stages that look parameters up, in the order scales,
+    in_offset, slopes, out_offset, threshold.
     """
 
     def __init__(self, config: EngineConfig) -> None:
-        self.source = 1
-        self.offset = 2
-        self.in_offset = 3
-        self.slope = 5
-        self.out_offset = 7
-        self.clamp = 9 if config.post.slope_width else 5
+        self.source = 1 + EARLY
+        self.shift = self.source + Multiplier.latency + 2  # the sum of product, activation sum and offset
+        self.offset = self.shift - 2
+        self.in_offset = self.shift - 1
+        self.slope = self.shift + 1  # z
+        self.out_offset = self.slope + 1 + Multiplier.latency
+        self.clamp = self.out_offset + 2 if config.post.slope_width else self.slope
         self.result = self.clamp + 1
         self.codes = bool(config.post.code_shifts)
         self.bit = self.result + (2 if self.codes else 1)
@@ -62,7 +66,10 @@ class Lane(wiring.Component):
         c, p, s = config, config.post, self.stages
         record, fields = struct(lane_layout(c)), lane_fields(c)
         self.x_width = max(c.acc_width + 1, c.pool_width)
-        self.field_stages = sorted({s.offset, 4, s.out_offset, s.clamp - 1, s.clamp, s.result, s.bit - 1})
+        stages = {s.offset, s.shift, s.clamp, s.result, s.bit - 1}
+        if p.slope_width:
+            stages |= {s.out_offset, s.clamp - 1}
+        self.field_stages = sorted(stages)
         super().__init__(
             {
                 "i_x": In(signed(self.x_width)),
@@ -88,22 +95,20 @@ class Lane(wiring.Component):
         return self.i_fields[self.field_stages.index(stage)]
 
     def _affine(self, m: Module) -> Signal:
-        """Stages 1 to 5: z."""
+        """From ``source`` to ``slope``: z."""
         p = self.config.post
         record, late_record = self.i_record[0], self.i_record[1]
         total_shape = signed(p.offset_width + 2)
 
-        product = Signal(signed(self.x_width + p.scale_width))
-        total = Signal(total_shape)
-        m.d.sync += product.eq(self.i_x * record.scale)
-        parts = Signal(total_shape)
+        m.submodules.scale = scale = Multiplier(self.x_width, p.scale_width)
+        m.d.comb += [scale.a.eq(self.i_x), scale.b.eq(record.scale)]
+        parts, total = Signal(total_shape), Signal(total_shape)
         offset = Signal.like(self.i_offset)
-        m.d.sync += [parts.eq(product), offset.eq(self.i_offset)]
+        m.d.sync += [parts.eq(scale.o), offset.eq(self.i_offset), total.eq(parts + offset)]
         if p.sum_scale_width:
-            sum_product = Signal(signed(self.config.sum_width + 1 + p.sum_scale_width))
-            m.d.sync += sum_product.eq(self.i_a * record.sum_scale)
-            m.d.sync += parts.eq(product + sum_product)
-        m.d.sync += total.eq(parts + offset)
+            m.submodules.sum_scale = sum_scale = Multiplier(self.config.sum_width + 1, p.sum_scale_width)
+            m.d.comb += [sum_scale.a.eq(self.i_a), sum_scale.b.eq(record.sum_scale)]
+            m.d.sync += parts.eq(scale.o + sum_scale.o)
 
         addend: Value = Const(0)
         if p.residual:
@@ -115,18 +120,18 @@ class Lane(wiring.Component):
             m.d.sync += inner.eq(addend + (late_record.in_offset if p.in_offset_width else 0))
             addend = inner
         z = Signal(signed(p.pre_width))
-        fields = self._fields(4)
+        fields = self._fields(self.stages.shift)
         m.d.sync += z.eq(pick(p.shifts, _index(fields, "shift"), lambda s: total >> s) + addend)
         return z
 
     def _slope(self, m: Module, z: Signal) -> Signal:
-        """Stages 5 to 9: the two-slope function."""
+        """From ``slope`` to ``clamp``: the two-slope function."""
         p = self.config.post
         slope, held = Signal(signed(p.slope_width)), Signal.like(z)
         record, last = self.i_record[2], self.i_record[3]
         m.d.sync += [slope.eq(Mux(z[-1], record.neg, record.pos)), held.eq(z)]
-        product = Signal(signed(p.slope_width + p.pre_width))
-        m.d.sync += product.eq(held * slope)
+        m.submodules.slope = product = Multiplier(p.pre_width, p.slope_width)
+        m.d.comb += [product.a.eq(held), product.b.eq(slope)]
 
         def constant(s: int) -> Value:
             half = Const(1 << s >> 1, s + 1)
@@ -135,7 +140,7 @@ class Lane(wiring.Component):
         fields = self._fields(self.stages.out_offset)
         width = max(p.slope_width + p.pre_width, p.out_offset_width + max(p.slope_shifts)) + 1
         total = Signal(signed(width))
-        m.d.sync += total.eq(product + pick(p.slope_shifts, _index(fields, "slope_shift"), constant))
+        m.d.sync += total.eq(product.o + pick(p.slope_shifts, _index(fields, "slope_shift"), constant))
         y = Signal(signed(width - min(p.slope_shifts)))
         fields = self._fields(self.stages.clamp - 1)
         m.d.sync += y.eq(pick(p.slope_shifts, _index(fields, "slope_shift"), lambda s: total >> s))

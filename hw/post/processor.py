@@ -12,7 +12,7 @@ from bnnhw.hw.post.params import ParamStore, param_load
 from bnnhw.hw.post.walk import VectorWalker, vector
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Images, Widths, param_bits
-from bnnhw.spec.timing import post_latency
+from bnnhw.spec.timing import EARLY, post_latency
 
 
 class PostProcessor(wiring.Component):
@@ -75,9 +75,11 @@ class PostProcessor(wiring.Component):
 
         vectors = [walker.o_vector] + [Signal(vector(c), name=f"vector_{n}") for n in range(1, s.bit + 1)]
         m.d.sync += [later.eq(earlier) for earlier, later in zip(vectors, vectors[1:], strict=False)]
-        sources, total = self._sources(m, walker)
+        borders = vectors[1].border
+        m.d.sync += vectors[2].class_.eq(borders.row * borders.columns + borders.column)
+        sources, total = self._sources(m, vectors[EARLY])
 
-        at = vectors[s.source]
+        at = vectors[s.offset - 1]  # the offsets and the residual are answered in the next cycle
         m.d.comb += params.i_offset.eq(Cat(at.sub, at.class_, at.bank))
         m.d.comb += self.o_residual_address.eq(at.residual_address)
         for k, stage in enumerate(s.records):
@@ -100,17 +102,17 @@ class PostProcessor(wiring.Component):
         self._store(m, vectors, lanes)
         return m
 
-    def _sources(self, m: Module, walker: VectorWalker) -> tuple[data.View, Signal]:  # type: ignore[type-arg]
-        """Stage 1: the lanes' inputs, from the array's current row or the pool reader."""
+    def _sources(self, m: Module, vector) -> tuple[data.View, Signal]:  # type: ignore[no-untyped-def,type-arg]
+        """Up to ``source``: the lanes' inputs, from the array's current row or the pool reader."""
         c = self.config
         chosen = Signal(data.ArrayLayout(signed(max(c.acc_width + 1, c.pool_width)), c.lanes))
         total = Signal(unsigned(c.sum_width))
         counts = [
-            self.i_counts.as_value().word_select(walker.o_vector.sub * c.lanes + n, c.acc_width) for n in range(c.lanes)
+            self.i_counts.as_value().word_select(vector.sub * c.lanes + n, c.acc_width) for n in range(c.lanes)
         ]
         for n in range(c.lanes):
             count = counts[n] if c.subs > 1 else self.i_counts[n]
-            m.d.sync += chosen[n].eq(Mux(walker.o_pool, self.i_values[n], count) if c.pool_modes else count)
+            m.d.sync += chosen[n].eq(Mux(vector.pool, self.i_values[n], count) if c.pool_modes else count)
         m.d.sync += total.eq(self.i_sum)
         return chosen, total
 

@@ -38,9 +38,11 @@ def vector(config: EngineConfig) -> data.StructLayout:
             "valid": 1,
             "inside": 1,
             "pass_end": 1,
+            "pool": 1,
             "bank": 1,
             "sub": (config.subs - 1).bit_length(),
             "class_": unsigned(w.classes),
+            "border": data.StructLayout({"row": w.classes, "column": w.classes, "columns": w.classes + 1}),
             "plane": unsigned(max(config.post.code_planes - 1, 1).bit_length()),
             "residual_address": unsigned(w.value_addr if config.post.residual else 0),
             "value_address": unsigned(w.value_addr),
@@ -59,8 +61,7 @@ class VectorWalker(wiring.Component):
     Members
     -------
     i_array, i_pool: a tile was captured by the array / a value by the pool reader.
-    o_vector: the vector of this cycle (``write.bits`` is 0 here). o_next: the array's drain chain moves a row on.
-    o_pool: the pass's source is the pool reader.
+    o_vector: the vector of this cycle (``write.bits`` and ``class_`` = row * columns + column of ``border`` are 0 here). o_next: the array's drain chain moves a row on.
     """
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
@@ -71,7 +72,6 @@ class VectorWalker(wiring.Component):
                 "i_pool": In(1),
                 "o_vector": Out(vector(config)),
                 "o_next": Out(1),
-                "o_pool": Out(1),
             }
         )
 
@@ -132,7 +132,7 @@ class VectorWalker(wiring.Component):
                             m.next = "SWITCH"
 
         m.d.comb += [
-            self.o_pool.eq(is_pool),
+            self.o_vector.pool.eq(is_pool),
             self.o_vector.valid.eq(vector_now),
             self.o_vector.pass_end.eq(pass_end),
             self.o_vector.bank.eq(bank),
@@ -164,7 +164,9 @@ class VectorWalker(wiring.Component):
         row = border(y, p.y_low, p.y_high, p.y_inner, "y")
         column = border(x.o_address, p.x_low, p.x_high, p.x_inner, "x")
         m.d.comb += [
-            self.o_vector.class_.eq(row * p.x_count + column),
+            self.o_vector.border.row.eq(row),
+            self.o_vector.border.column.eq(column),
+            self.o_vector.border.columns.eq(p.x_count),
             self.o_vector.inside.eq(x.o_address < p.out_width),
         ]
 

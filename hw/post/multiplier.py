@@ -1,0 +1,81 @@
+"""Signed pipelined multiplier from 18 x 18 blocks, whose own registers take the operands and the products."""
+
+from __future__ import annotations
+
+from amaranth import C, Cat, ClockSignal, Instance, Module, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.vendor import LatticeECP5Platform
+
+BLOCK = 18
+LOW = BLOCK - 1
+"""Bits of all but the highest part of a wide operand: unsigned, so one less than a signed block takes."""
+
+
+class Multiplier(wiring.Component):
+    """o = a * b, exactly. Rate: one a cycle. Latency: 3 cycles (operand registers, product registers, sum).
+
+    An operand of more than 18 bits is cut into parts, each pair of parts takes one block. On ECP5 these are MULT18X18D
+    with the registers inside the block, elsewhere what they compute.
+    """
+
+    latency = 3
+
+    def __init__(self, a_width: int, b_width: int) -> None:
+        super().__init__({"a": In(signed(a_width)), "b": In(signed(b_width)), "o": Out(signed(a_width + b_width))})
+
+    @staticmethod
+    def blocks(a_width: int, b_width: int) -> int:
+        """Multiplier blocks that such a multiplier takes."""
+        return _parts(a_width) * _parts(b_width)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        products: list[Value] = []
+        for i, a in enumerate(_cut(self.a)):
+            for j, b in enumerate(_cut(self.b)):
+                product = Signal(signed(2 * BLOCK), name=f"product_{i}_{j}")
+                if isinstance(platform, LatticeECP5Platform):
+                    m.submodules[f"block_{i}_{j}"] = _block(a, b, product)
+                else:
+                    held_a, held_b = Signal(signed(BLOCK)), Signal(signed(BLOCK))
+                    m.d.sync += [held_a.eq(a), held_b.eq(b), product.eq(held_a * held_b)]
+                products.append(product << LOW * (i + j))
+        m.d.sync += self.o.eq(sum(products[1:], products[0]))
+        return m
+
+
+def _parts(width: int) -> int:
+    return 1 if width <= BLOCK else 1 + _parts(width - LOW)
+
+
+def _cut(operand: Signal) -> list[Value]:
+    """Parts of an operand, lowest first, each fit for a signed block; part n counts 2**(17 n)."""
+    width = len(operand)
+    if width <= BLOCK:
+        return [operand]
+    parts: list[Value] = []
+    while width > BLOCK:
+        start = len(operand) - width
+        parts.append(Cat(operand[start : start + LOW], C(0, 1)).as_signed())
+        width -= LOW
+    return [*parts, operand[len(operand) - width :].as_signed()]
+
+
+def _block(a: Value, b: Value, product: Signal) -> Instance:
+    """A MULT18X18D with registered operands and product."""
+    pins: dict[str, object] = {"i_SIGNEDA": C(1), "i_SIGNEDB": C(1), "i_SOURCEA": C(0), "i_SOURCEB": C(0)}
+    for n in range(BLOCK):
+        pins[f"i_A{n}"] = a[min(n, len(a) - 1)]
+        pins[f"i_B{n}"] = b[min(n, len(b) - 1)]
+    pins |= {f"o_P{n}": product[n] for n in range(2 * BLOCK)}
+    for n in range(4):
+        pins[f"i_CLK{n}"] = ClockSignal() if n == 0 else C(0)
+        pins[f"i_CE{n}"] = C(1)
+        pins[f"i_RST{n}"] = C(0)
+    registers = {
+        f"p_REG_{place}_{key}": value
+        for place in ("INPUTA", "INPUTB", "OUTPUT")
+        for key, value in (("CLK", "CLK0"), ("CE", "CE0"), ("RST", "RST0"))
+    }
+    return Instance("MULT18X18D", **registers, p_REG_PIPELINE_CLK="NONE", p_GSR="DISABLED", **pins)
