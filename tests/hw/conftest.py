@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bnnhw.spec.engine import EngineConfig, Popcount
+from bnnhw.spec.engine import EngineConfig, InputConfig, Popcount, PostConfig
 
 
 def _smallest(kind: type, **given: Any) -> Any:
@@ -34,6 +34,29 @@ def engine_config() -> Callable[..., EngineConfig]:
 
     def make(**given: Any) -> EngineConfig:
         config: EngineConfig = _smallest(EngineConfig, **{"tau": 0, "sum_width": 0} | given)
+        return config
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def post_config() -> Callable[..., PostConfig]:
+    """post_config(value_width=12, ...): a PostConfig with these fields."""
+
+    def make(**given: Any) -> PostConfig:
+        absent = {"sum_scale_width": 0, "slope_width": 0, "in_offset_width": 0, "out_offset_width": 0, "shifts": (0,)}
+        config: PostConfig = _smallest(PostConfig, **absent | given)
+        return config
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def input_config() -> Callable[..., InputConfig]:
+    """input_config(kernel=3, ...): an InputConfig with these fields."""
+
+    def make(**given: Any) -> InputConfig:
+        config: InputConfig = _smallest(InputConfig, **{"pad": 0} | given)
         return config
 
     return make

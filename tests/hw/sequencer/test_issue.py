@@ -1,0 +1,163 @@
+"""Issue unit against a reference that says what every cycle of a frame holds: cause, step, position, pass fields."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bnnhw.hw.sequencer.issue import Issue
+from bnnhw.spec.engine import COUNTERS
+from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL, Images, Widths, pass_layout
+from bnnhw.spec.timing import POST_SWITCH
+from tests.hw import play as kit
+
+CAUSES = COUNTERS[1:]
+PASS_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip")
+OUTPUTS = ("o_start", "o_take", "o_done", "o_valid", "o_step", "o_pass", "o_cause")
+
+
+class Reference:
+    """Chooses the inputs of every cycle and says what the outputs must be; ``step`` is None where nothing is issued."""
+
+    def __init__(self, rng, config, passes, waits):
+        self.rng, self.passes, self.waits = rng, passes, waits
+        self.widths = Widths.of(config)
+        self.inputs, self.expected, self.fields = [], [], []
+        self.free = 0  # first cycle in which the post-processor lets a last step go
+        self.bank = 0
+
+    def cycle(self, cause=None, step=None, inputs=(), **pulses):
+        noise = {name: int(self.rng.integers(2)) for name in ("i_run", "i_weights", "i_params", "i_drained")}
+        self.inputs.append(noise | dict(inputs))
+        self.expected.append({"cause": cause, "step": step, "o_start": 0, "o_take": 0, "o_done": 0} | pulses)
+
+    def wait(self):
+        return int(self.rng.integers(0, 6)) if self.rng.random() < self.waits else 0
+
+    def frame(self):
+        for _ in range(self.wait()):
+            self.cycle(inputs={"i_run": 0})
+        self.cycle("pass_", inputs={"i_run": 1}, o_start=1)
+        for n, p in enumerate(self.passes):
+            self.cycle("pass_")
+            self.play(n, p)
+        for _ in range(self.wait()):
+            self.cycle("layer", inputs={"i_drained": 0})
+        self.cycle("layer", inputs={"i_drained": 1}, o_done=1)
+
+    def play(self, n, p):
+        for _ in range(self.wait()):
+            self.cycle("weights", inputs={"i_weights": 0})
+        for _ in range(self.wait()):
+            self.cycle("params", inputs={"i_weights": 1, "i_params": 0})
+        ready = {"i_weights": 1, "i_params": 1}
+        for _ in range(self.wait() if p["barrier"] else 0):
+            self.cycle("layer", inputs=ready | {"i_drained": 0})
+        if p["barrier"]:
+            ready["i_drained"] = 1
+        take = 1
+        strips = range(p["last_r"] + 1) if p["kind"] == POOL else [0]
+        tiles = [(y, lx, r) for y in range(p["last_y"] + 1) for lx in range(p["last_lx"] + 1) for r in strips]
+        for y, lx, r in tiles:
+            for number in range(p["step_first"], p["step_last"] + 1):
+                last = number == p["step_last"]
+                while last and len(self.inputs) < self.free:
+                    self.cycle("post", inputs=ready, o_take=take)
+                    ready, take = {}, 0
+                self.cycle("issue", self.step(p, number, y, lx, r), ready, o_take=take)
+                self.expected[-1]["pass"] = n
+                ready, take = {}, 0
+            self.free = len(self.inputs) + p["drain"]
+        self.free += POST_SWITCH
+        self.bank ^= 1
+
+    def step(self, p, number, y, lx, r):
+        base = p["base"] + y * p["d_y"] + lx * p["d_lx"] + r * p["d_r"]
+        return {
+            "step": number,
+            "first": int(number == p["step_first"]),
+            "last": int(number == p["step_last"]),
+            "bank": self.bank,
+            "base": base % (1 << self.widths.source),
+            "y": y * p["stride"] - p["pad"],
+            "x": (lx * p["stride"] if p["kind"] != POOL else lx * p["stride"] + r * p["in_strip"]) - p["pad"],
+        }
+
+
+def random_passes(rng, config, count):
+    w = Widths.of(config)
+    address = lambda: int(rng.integers(1 << w.source))  # noqa: E731
+    for n in range(count):
+        first = int(rng.integers(config.steps))
+        yield {
+            "kind": int(rng.choice([CONV_BITS, CONV_INPUT, POOL])),
+            "pool_max": int(rng.integers(2)),
+            "barrier": int(rng.integers(2)),
+            "final": int(n == count - 1),
+            "step_first": first,
+            "step_last": int(rng.integers(first, min(config.steps, first + 4))),
+            "last_y": int(rng.integers(3)),
+            "last_lx": int(rng.integers(3)),
+            "last_r": int(rng.integers(config.rows)),
+            "base": address(),
+            "d_lx": address(),
+            "d_y": address(),
+            "d_r": address(),
+            "stride": int(rng.integers(1, 3)),
+            "pad": int(rng.integers(3)),
+            "in_height": int(rng.integers(1, 7)),
+            "in_width": int(rng.integers(1, 7)),
+            "in_strip": int(rng.integers(1, 4)),
+            "drain": int(rng.integers(7)),
+        }
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("waits", [0.0, 0.6])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_cycle(engine_config, count, waits, seed):
+    rng = np.random.default_rng([seed, count])
+    config = engine_config(
+        rows=3, cols=2, lanes=1, depth=2, steps=9, passes=count, bit_words=40, kernel=3, map_size=7, pool_modes=("sum",)
+    )
+    passes = list(random_passes(rng, config, count))
+    images = Images(tuple(pass_layout(config).pack(p) for p in passes), (), (), (), (), ())
+    reference = Reference(rng, config, passes, waits)
+    for _ in range(3):
+        reference.frame()
+    reference.cycle(inputs={"i_run": 0})
+    reference.cycle(inputs={"i_run": 0})
+    seen = kit.play(Issue(config, images), reference.inputs, OUTPUTS)
+    for cycle, (now, expected) in enumerate(zip(seen, reference.expected, strict=True)):
+        cause = 0 if expected["cause"] is None else 1 << CAUSES.index(expected["cause"])
+        assert now["o_cause"] == cause, f"cycle {cycle}: {expected['cause']}"
+        for name in ("o_start", "o_take", "o_done"):
+            assert now[name] == expected[name], f"cycle {cycle}: {name}"
+        assert now["o_valid"] == (expected["step"] is not None)
+        if expected["step"] is not None:
+            assert now["o_step"] == expected["step"], f"cycle {cycle}"
+            wanted = {name: passes[expected["pass"]][name] for name in PASS_FIELDS}
+            assert seen[cycle + 1]["o_pass"] == wanted, f"cycle {cycle}"
+
+
+def test_frames_repeat(engine_config):
+    """With data always at hand, every frame takes the same cycles for the same causes."""
+    rng = np.random.default_rng(1)
+    config = engine_config(rows=3, cols=2, steps=5, passes=4, bit_words=9, kernel=3, map_size=5, pool_modes=("sum",))
+    passes = list(random_passes(rng, config, 4))
+    images = Images(tuple(pass_layout(config).pack(p) for p in passes), (), (), (), (), ())
+    ready = dict.fromkeys(("i_run", "i_weights", "i_params", "i_drained"), 1)
+    seen = kit.play(Issue(config, images), [ready] * 2000, ("o_start", "o_done", "o_cause"))
+    starts = [n for n, now in enumerate(seen) if now["o_start"]]
+    frames = [[now["o_cause"] for now in seen[a:b]] for a, b in zip(starts, starts[1:], strict=False)]
+    assert len(frames) > 3
+    # a frame begins in the cycle after the one before is done, and each of its cycles has exactly one cause
+    assert all(seen[b - 1]["o_done"] for b in starts[1:])
+    assert all(cause.bit_count() == 1 for frame in frames for cause in frame)
+    assert frames[1:] == [frames[1]] * (len(frames) - 1)
+    steps = sum(
+        (p["step_last"] - p["step_first"] + 1)
+        * (p["last_y"] + 1) * (p["last_lx"] + 1) * (p["last_r"] + 1 if p["kind"] == POOL else 1)
+        for p in passes
+    )  # fmt: skip
+    assert frames[0].count(1 << CAUSES.index("issue")) == steps
