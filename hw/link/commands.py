@@ -32,7 +32,7 @@ class CommandHandler(wiring.Component):
     o : Out(stream of BODY)
         Replies.
     status : In(Status), fresh : In(1)
-        From `Judge`, 2 clocks after a frame is there.
+        From `Judge`, 3 clocks after a frame is there.
     current, expected : In
         From `ImageReceiver`.
     begin, accept : Out(1)
@@ -76,11 +76,11 @@ class CommandHandler(wiring.Component):
         source = Signal(range(len(SOURCES) + 1))  # 0: no data
         accepted = Signal()
         with m.FSM():
-            with m.State("idle"), m.If(self.i.valid):
+            with m.State("idle"), m.If(self.i.valid):  # the judge adds,
                 m.next = "compare"
-            with m.State("compare"):
+            with m.State("compare"):  # compares,
                 m.next = "decide"
-            with m.State("decide"):
+            with m.State("decide"):  # and decides
                 m.next = "act"
             with m.State("act"):
                 self._act(m, source)

@@ -13,8 +13,8 @@ from bnnhw.spec.link import BODY_BYTES, HEAD_BYTES, Command, Identity, Status
 class Judge(wiring.Component):
     """The rules of `bnnhw.spec.link` for when a request is refused, in the order in which they are tried.
 
-    Latency: 2 clocks from ``frame`` and the states to ``status``; all of it stays as it is meanwhile. The first clock
-    compares, the second decides, so that no path is long.
+    Latency: 3 clocks from ``frame`` and the states to ``status``; all of it stays as it is meanwhile. Adding, comparing
+    and deciding take a clock each, so that no path is long.
 
     Parameters
     ----------
@@ -64,11 +64,12 @@ class Judge(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         frame, sizes = self.frame, self.identity
-        # First clock: comparisons.
+        # First clock: the block's end. Second clock: comparisons.
         right_length, same, nobody = Signal(), Signal(), Signal()
         at_expected, taken, beyond, no_score = Signal(), Signal(), Signal(), Signal()
-        end = frame.word + (frame.length - HEAD_BYTES)[:8]
+        end = Signal(33)
         m.d.sync += [
+            end.eq(frame.word + (frame.length - HEAD_BYTES)[:8]),
             same.eq(frame.image == self.current),
             nobody.eq(frame.image == 0),
             at_expected.eq(frame.word == self.expected),
@@ -82,7 +83,7 @@ class Judge(wiring.Component):
                 with m.Case(command):
                     m.d.sync += right_length.eq((frame.length >= fewest) & (frame.length <= most))
 
-        # Second clock: the rules; the first that holds wins.
+        # Third clock: the rules; the first that holds wins.
         def decide(*rules: tuple[object, Status]) -> None:
             """Status of the first rule whose condition holds, else OK."""
             m.d.sync += self.status.eq(Status.OK)
