@@ -18,8 +18,8 @@ class Stages:
     """At which pipeline stage a lane takes what; stage n is n cycles after the vector left the walker.
 
     x, a and the scales are taken at ``source``, the offset and the residual at ``offset``, and so on; y comes out at
-    ``result``, the bit at ``bit``. ``records`` are the stages that look parameters up, in the order scales,
-    in_offset, slopes, out_offset, threshold.
+    ``result``, the bit at ``bit``. ``records`` are the stages that look parameters up: scales, in_offset, with slopes
+    also slopes and out_offset, threshold.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -33,7 +33,8 @@ class Stages:
         self.result = self.clamp + 1
         self.codes = bool(config.post.code_shifts)
         self.bit = self.result + (2 if self.codes else 1)
-        self.records = (self.source, self.in_offset, self.slope, self.out_offset, self.result)
+        slopes = (self.slope, self.out_offset) if config.post.slope_width else ()
+        self.records = (self.source, self.in_offset, *slopes, self.result)
 
 
 def lane_fields(config: EngineConfig) -> data.StructLayout:
@@ -50,7 +51,8 @@ def pick(values: tuple[int, ...], index: Value | int, of: object) -> Value:
 
 class Lane(wiring.Component):
     """v = (scale * x + sum_scale * a + offset) >> shift; z = v + residual + in_offset;
-    y = clamp(((pos if z >= 0 else neg) * z + half + (out_offset << s)) >> s); bit = y >= threshold, or a bit of the code.
+    y = clamp(((pos if z >= 0 else neg) * z + half + (out_offset << s)) >> s), or clamp(z) without slopes;
+    bit = y >= threshold, or a bit of the code.
 
     The first shift's half is part of ``offset``. Rate: one a cycle, no back-pressure. Latency: see ``Stages``; the
     caller presents every input at its stage. Sums never overflow: the widths hold every value the compiler admits.
@@ -94,10 +96,13 @@ class Lane(wiring.Component):
     def _fields(self, stage: int):  # type: ignore[no-untyped-def]
         return self.i_fields[self.field_stages.index(stage)]
 
+    def _record(self, stage: int):  # type: ignore[no-untyped-def]
+        return self.i_record[self.stages.records.index(stage)]
+
     def _affine(self, m: Module) -> Signal:
         """From ``source`` to ``slope``: z."""
         p = self.config.post
-        record, late_record = self.i_record[0], self.i_record[1]
+        record, late_record = self._record(self.stages.source), self._record(self.stages.in_offset)
         total_shape = signed(p.offset_width + 2)
 
         m.submodules.scale = scale = Multiplier(self.x_width, p.scale_width)
@@ -128,7 +133,7 @@ class Lane(wiring.Component):
         """From ``slope`` to ``clamp``: the two-slope function."""
         p = self.config.post
         slope, held = Signal(signed(p.slope_width)), Signal.like(z)
-        record, last = self.i_record[2], self.i_record[3]
+        record, last = self._record(self.stages.slope), self._record(self.stages.out_offset)
         m.d.sync += [slope.eq(Mux(z[-1], record.neg, record.pos)), held.eq(z)]
         m.submodules.slope = product = Multiplier(p.pre_width, p.slope_width)
         m.d.comb += [product.a.eq(held), product.b.eq(slope)]
@@ -152,7 +157,7 @@ class Lane(wiring.Component):
         fields = self._fields(s.clamp)
         below, above = y < fields.low, y > fields.high
         m.d.sync += self.o_y.eq(Mux(below, fields.low, Mux(above, fields.high, y)))
-        reached = self.o_y >= self.i_record[4].threshold
+        reached = self.o_y >= self._record(s.result).threshold
         if not s.codes:
             m.d.sync += self.o_bit.eq(reached)
             return

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bnnhw.hw.pool.reader import PoolReader
-from bnnhw.spec.timing import POOL
+from bnnhw.spec.timing import EARLY, POOL
 from tests.hw import play as kit
 
 
@@ -43,8 +43,11 @@ def test_pools(engine_config, post_config, modes, lanes, gaps):
         else:
             pooled = seen.max(axis=0, initial=-(1 << width - 1))
         expected.append((len(inputs) - 1 + POOL, pooled.tolist()))
-    seen = kit.play(PoolReader(config), [*inputs, noise(0), noise(0)], ["o_capture", "o_values"])
+    seen = kit.play(
+        PoolReader(config), [*inputs, *(noise(0) for _ in range(POOL + EARLY + 1))], ["o_capture", "o_values"]
+    )
     assert [n for n, now in enumerate(seen) if now["o_capture"]] == [cycle for cycle, _ in expected]
     ends = [cycle for cycle, _ in expected[1:]] + [len(seen)]
     for (start, pooled), end in zip(expected, ends, strict=True):
-        assert all(now["o_values"] == pooled for now in seen[start:end])  # holds until the next position's last step
+        # values follow the capture, and hold until the next position's follow
+        assert all(now["o_values"] == pooled for now in seen[start + EARLY : end + EARLY])

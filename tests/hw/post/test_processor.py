@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 import pytest
 
 from bnnhw.hw.post.processor import PostProcessor
 from bnnhw.sim.kit import Bench, plain
 from bnnhw.spec.program import POOL, Images, Widths, lane_layout, param_bits, pass_layout
-from bnnhw.spec.timing import ACTIVATION_WRITE, POST_SWITCH, post_latency
+from bnnhw.spec.timing import ACTIVATION_WRITE, EARLY, POST_SWITCH, post_latency
 from tests.hw import play as kit
 from tests.hw.post.formula import output, published
 from tests.hw.post.passes import classes_of, random_pass, vectors_of
@@ -92,10 +94,12 @@ class Surroundings:
         self.retired, self.values, self.bits, self.scores = [], [], [], []
         self.loaded, self.requested, self.quiet = 0, 0, 0
         self.last_classes = work.beats()[1]
+        self.sources = deque([{}] * EARLY)  # results come later than the captures that announce them
 
     async def cycle(self, ctx, pulse=(), inputs=()):
         dut, now = self.dut, self.bench.cycle
-        for name, value in {"i_array": 0, "i_pool": 0, **dict(pulse), **dict(inputs)}.items():
+        self.sources.append(dict(inputs))
+        for name, value in {"i_array": 0, "i_pool": 0, **dict(pulse), **self.sources.popleft()}.items():
             ctx.set(getattr(dut, name), value)
         free = self.requested < len(self.last_classes) * 2 and self.requested == self.loaded
         request = free and self.requested - len(self.retired) < 2
