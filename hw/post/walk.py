@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, unsigned
+from amaranth import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.memory.activation import bit_write
+from bnnhw.hw.sequencer.positions import PositionWalk
 from bnnhw.hw.sequencer.walk import NestedWalk, StripWalk
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.layout import WordLayout
@@ -61,7 +62,8 @@ class VectorWalker(wiring.Component):
     Members
     -------
     i_array, i_pool: a tile was captured by the array / a value by the pool reader.
-    o_vector: the vector of this cycle (``write.bits`` and ``class_`` = row * columns + column of ``border`` are 0 here). o_next: the array's drain chain moves a row on.
+    o_vector: the vector of this cycle; ``write.bits`` and ``class_`` (row * columns + column of ``border``) are 0 here.
+    o_next: the array's drain chain moves a row on.
     """
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
@@ -77,7 +79,7 @@ class VectorWalker(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        c, w = self.config, Widths.of(self.config)
+        c = self.config
         layout = struct(pass_layout(c))
         m.submodules.rom = rom = memory.Memory(shape=unsigned(layout.size), depth=c.passes, init=self.images.passes)
         port = rom.read_port()
@@ -85,73 +87,67 @@ class VectorWalker(wiring.Component):
         index = Signal(range(max(c.passes, 2)))
         m.d.comb += port.addr.eq(index)
 
-        left = Signal(w.drain)
-        vector_now = Signal()
+        out = self.o_vector
+        m.submodules.positions = walk = PositionWalk(c)
+        m.d.comb += [
+            walk.i_last_y.eq(p.last_y),
+            walk.i_last_lx.eq(p.last_lx),
+            walk.i_last_r.eq(p.last_r),
+            walk.i_strips.eq(1),
+            out.pool.eq(p.kind == POOL),
+            out.pass_end.eq(walk.i_next & walk.o_end),
+        ]
+        m.d.comb += [out.fields[name].eq(p[name]) for name in out.shape()["fields"].shape.members]
+        bank = Signal(init=1)
+        m.d.comb += out.bank.eq(bank)
+        playing = Signal()
+        with m.FSM():
+            with m.State("FETCH"):
+                m.next = "SWITCH"
+            with m.State("SWITCH"):
+                m.d.comb += walk.i_load.eq(1)
+                m.d.sync += [p.eq(fetched), bank.eq(~bank), index.eq(Mux(fetched.final, 0, index + 1))]
+                m.next = "PLAY"
+            with m.State("PLAY"):
+                m.d.comb += playing.eq(1)
+                with m.If(out.pass_end):
+                    m.next = "SWITCH"
+
+        self._vectors(m, p, playing, walk)
+        self._classes(m, p, walk)
+        self._value_addresses(m, p, fetched, walk.o_move)
+        self._cells(m, p, fetched, walk.o_move)
+        return m
+
+    def _vectors(self, m: Module, p: data.View, playing: Signal, walk: PositionWalk) -> None:
+        """The vectors of a tile from its capture on: planes of a sub, subs of a position, positions."""
+        c, out = self.config, self.o_vector
+        left = Signal(Widths.of(c).drain)
         capture = self.i_array | self.i_pool
-        m.d.comb += vector_now.eq(capture | (left != 0))
+        m.d.comb += out.valid.eq(capture | (left != 0))
         with m.If(capture):
             m.d.sync += left.eq(p.drain)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
 
-        y, lx, r = Signal(w.position), Signal(w.position), Signal(w.row)
-        sub, plane = Signal(range(max(c.subs, 2))), Signal(self.o_vector.plane.shape())
-        bank, load = Signal(init=1), Signal()
-        next_y, next_lx, next_r, pass_end = Signal(), Signal(), Signal(), Signal()
-        is_pool = Signal()
-        m.d.comb += is_pool.eq(p.kind == POOL)
+        sub, plane = Signal(range(max(c.subs, 2))), Signal(out.plane.shape())
+        m.d.comb += [out.sub.eq(sub), out.plane.eq(plane), self.o_next.eq(walk.i_next & ~out.pool)]
+        with m.If(playing & out.valid):
+            with m.If(plane != p.last_plane):
+                m.d.sync += plane.eq(plane + 1)
+            with m.Elif((sub != c.subs - 1) & ~out.pool):
+                m.d.sync += [plane.eq(0), sub.eq(sub + 1)]
+            with m.Else():
+                m.d.sync += [plane.eq(0), sub.eq(0)]
+                m.d.comb += walk.i_next.eq(1)
 
-        with m.FSM():
-            with m.State("FETCH"):
-                m.next = "SWITCH"
-            with m.State("SWITCH"):
-                m.d.comb += load.eq(1)
-                m.d.sync += [p.eq(fetched), bank.eq(~bank), index.eq(Mux(fetched.final, 0, index + 1))]
-                m.d.sync += [y.eq(0), lx.eq(0), r.eq(0)]
-                m.next = "RUN"
-            with m.State("RUN"):
-                with m.If(vector_now):
-                    with m.If(plane != p.last_plane):
-                        m.d.sync += plane.eq(plane + 1)
-                    with m.Elif((sub != c.subs - 1) & ~is_pool):
-                        m.d.sync += [plane.eq(0), sub.eq(sub + 1)]
-                    with m.Else():
-                        m.d.sync += [plane.eq(0), sub.eq(0)]
-                        m.d.comb += self.o_next.eq(~is_pool)
-                        with m.If(r != p.last_r):
-                            m.d.sync += r.eq(r + 1)
-                            m.d.comb += next_r.eq(1)
-                        with m.Elif(lx != p.last_lx):
-                            m.d.sync += [r.eq(0), lx.eq(lx + 1)]
-                            m.d.comb += next_lx.eq(1)
-                        with m.Elif(y != p.last_y):
-                            m.d.sync += [r.eq(0), lx.eq(0), y.eq(y + 1)]
-                            m.d.comb += next_y.eq(1)
-                        with m.Else():
-                            m.d.comb += pass_end.eq(1)
-                            m.next = "SWITCH"
-
-        m.d.comb += [
-            self.o_vector.pool.eq(is_pool),
-            self.o_vector.valid.eq(vector_now),
-            self.o_vector.pass_end.eq(pass_end),
-            self.o_vector.bank.eq(bank),
-            self.o_vector.sub.eq(sub),
-            self.o_vector.plane.eq(plane),
-        ]
-        m.d.comb += [self.o_vector.fields[name].eq(p[name]) for name in self.o_vector.shape()["fields"].shape.members]
-        walks = (load, next_y, next_lx, next_r)
-        self._classes(m, p, y, walks)
-        self._value_addresses(m, p, fetched, sub, walks)
-        self._bit_addresses(m, p, fetched, sub, plane, walks)
-        return m
-
-    def _classes(self, m: Module, p, y, walks) -> None:  # type: ignore[no-untyped-def]
+    def _classes(self, m: Module, p: data.View, walk: PositionWalk) -> None:
+        """Whether the pixel is one of the map, and its border class."""
         w = Widths.of(self.config)
         m.submodules.x = x = NestedWalk(unsigned(w.position + 1))
-        self._drive(m, x, walks, base=0, d_y=0, d_lx=1, d_r=p.strip)
+        m.d.comb += [x.i_move.eq(walk.o_move), x.i_base.eq(0), x.i_d_y.eq(0), x.i_d_lx.eq(1), x.i_d_r.eq(p.strip)]
 
-        def border(position, low, high, inner, name: str):  # type: ignore[no-untyped-def]
+        def border(position: Value, low: Value, high: Value, inner: Value, name: str) -> Signal:
             index = Signal(w.classes, name=f"class_{name}")
             with m.If(position < low):
                 m.d.comb += index.eq(position)
@@ -161,7 +157,7 @@ class VectorWalker(wiring.Component):
                 m.d.comb += index.eq(low)
             return index
 
-        row = border(y, p.y_low, p.y_high, p.y_inner, "y")
+        row = border(walk.o_y, p.y_low, p.y_high, p.y_inner, "y")
         column = border(x.o_address, p.x_low, p.x_high, p.x_inner, "x")
         m.d.comb += [
             self.o_vector.border.row.eq(row),
@@ -170,25 +166,35 @@ class VectorWalker(wiring.Component):
             self.o_vector.inside.eq(x.o_address < p.out_width),
         ]
 
-    def _value_addresses(self, m: Module, p, fetched, sub, walks) -> None:  # type: ignore[no-untyped-def]
+    def _value_addresses(self, m: Module, p: data.View, fetched: data.View, move: data.View) -> None:
+        """Where the value memory keeps y, and the residual."""
         w = Widths.of(self.config)
         m.submodules.value = value = NestedWalk(unsigned(w.value_addr))
-        self._drive(m, value, walks, base=fetched.val_base, d_y=p.val_dy, d_lx=p.val_dx, d_r=p.val_dr)
-        m.d.comb += self.o_vector.value_address.eq(value.o_address + sub)
+        m.d.comb += [
+            value.i_move.eq(move),
+            value.i_base.eq(fetched.val_base),
+            value.i_d_y.eq(p.val_dy),
+            value.i_d_lx.eq(p.val_dx),
+            value.i_d_r.eq(p.val_dr),
+            self.o_vector.value_address.eq(value.o_address + self.o_vector.sub),
+        ]
         if self.config.post.residual:
             m.submodules.residual = residual = NestedWalk(unsigned(w.value_addr))
-            self._drive(m, residual, walks, base=fetched.res_base, d_y=p.res_dy, d_lx=p.res_dx, d_r=p.res_dr)
-            m.d.comb += self.o_vector.residual_address.eq(residual.o_address + sub)
+            m.d.comb += [
+                residual.i_move.eq(move),
+                residual.i_base.eq(fetched.res_base),
+                residual.i_d_y.eq(p.res_dy),
+                residual.i_d_lx.eq(p.res_dx),
+                residual.i_d_r.eq(p.res_dr),
+                self.o_vector.residual_address.eq(residual.o_address + self.o_vector.sub),
+            ]
 
-    def _bit_addresses(self, m: Module, p, fetched, sub, plane, walks) -> None:  # type: ignore[no-untyped-def]
-        c, w = self.config, Widths.of(self.config)
+    def _cells(self, m: Module, p: data.View, fetched: data.View, move: data.View) -> None:
+        """Bank, column and address of the pixel in the activation memory."""
+        w, write = Widths.of(self.config), self.o_vector.write
         m.submodules.cell = cell = StripWalk(bank_width=w.row, position_width=w.position, address_width=w.bit_addr)
-        load, next_y, next_lx, next_r = walks
         m.d.comb += [
-            cell.i_load.eq(load),
-            cell.i_next_y.eq(next_y),
-            cell.i_next_lx.eq(next_lx),
-            cell.i_next_r.eq(next_r),
+            cell.i_move.eq(move),
             cell.i_base.eq(fetched.bit_base),
             cell.i_d_y.eq(p.bit_dy),
             cell.i_d_x.eq(p.bit_dx),
@@ -197,46 +203,31 @@ class VectorWalker(wiring.Component):
             cell.i_q.eq(p.bit_q),
             cell.i_rem.eq(p.bit_rem),
             cell.i_d_rem.eq(p.bit_drem),
-        ]
-        group = Signal(range(2 * max(c.slots, c.subs, 2)))  # slot of this sub if the map is spread
-        wraps = Signal(range(c.subs + 1))
-        first_slot = p.slot if c.slots > 1 else 0
-        m.d.comb += [group.eq(first_slot + sub)]
-        for k in range(1, (c.slots + c.subs - 2) // c.slots + 1):
-            with m.If(group >= k * c.slots):
-                m.d.comb += wraps.eq(k)
-        in_plane = Signal(w.bit_addr)
-        # A walk over the planes instead of a product: planes follow each other.
-        at_plane = Signal(w.bit_addr)
-        with m.If(self.o_vector.valid):
-            m.d.sync += at_plane.eq(Mux(plane == p.last_plane, 0, at_plane + p.bit_dplane))
-        m.d.comb += in_plane.eq(at_plane + Mux(p.spread, wraps, sub))
-        write = self.o_vector.write
-        slot = Signal(range(c.slots)) if c.slots > 1 else None
-        if slot is None:
-            m.d.comb += write.slots.eq(1)
-        else:
-            m.d.comb += slot.eq(group - wraps * c.slots)
-            m.d.comb += write.slots.eq(Mux(p.spread, 1 << slot, (1 << c.slots) - 1))
-        m.d.comb += [
             write.bank.eq(cell.o_bank),
             write.column.eq(cell.o_column),
-            write.address.eq(cell.o_address + in_plane),
             write.strip.eq(p.bit_strip),
             write.d_strip.eq(p.bit_dstrip),
             write.halo_low.eq(p.halo_low),
             write.halo_high.eq(p.halo_high),
         ]
+        # A walk over the planes instead of a product: planes follow each other.
+        at_plane, in_plane = Signal(w.bit_addr), self._places(m, p)
+        with m.If(self.o_vector.valid):
+            m.d.sync += at_plane.eq(Mux(self.o_vector.plane == p.last_plane, 0, at_plane + p.bit_dplane))
+        m.d.comb += write.address.eq(cell.o_address + at_plane + in_plane)
 
-    def _drive(self, m: Module, walk: NestedWalk, walks, *, base, d_y, d_lx, d_r) -> None:  # type: ignore[no-untyped-def]
-        load, next_y, next_lx, next_r = walks
-        m.d.comb += [
-            walk.i_load.eq(load),
-            walk.i_next_y.eq(next_y),
-            walk.i_next_lx.eq(next_lx),
-            walk.i_next_r.eq(next_r),
-            walk.i_base.eq(base),
-            walk.i_d_y.eq(d_y),
-            walk.i_d_lx.eq(d_lx),
-            walk.i_d_r.eq(d_r),
-        ]
+    def _places(self, m: Module, p: data.View) -> Value:
+        """The slots that take the channel group, and its word inside a plane of the pixel."""
+        c, out = self.config, self.o_vector
+        if c.slots == 1:  # spread over one slot is the same as replicated
+            m.d.comb += out.write.slots.eq(1)
+            return out.sub
+        group, wraps = Signal(range(c.slots + c.subs)), Signal(range(c.subs + 1))
+        m.d.comb += group.eq(p.slot + out.sub)
+        for k in range(1, (c.slots + c.subs - 2) // c.slots + 1):
+            with m.If(group >= k * c.slots):
+                m.d.comb += wraps.eq(k)
+        slot = Signal(range(c.slots))
+        m.d.comb += slot.eq(group - wraps * c.slots)
+        m.d.comb += out.write.slots.eq(Mux(p.spread, 1 << slot, (1 << c.slots) - 1))
+        return Mux(p.spread, wraps, out.sub)

@@ -67,7 +67,7 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        c, w = self.config, Widths.of(self.config)
+        c = self.config
         layout = struct(step_layout(c))
         m.submodules.rom = rom = memory.Memory(shape=unsigned(layout.size), depth=c.steps, init=self.images.steps)
         port = rom.read_port()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
+from bnnhw.hw.sequencer.positions import PositionWalk
 from bnnhw.hw.sequencer.walk import NestedWalk
 from bnnhw.spec.engine import COUNTERS, EngineConfig
 from bnnhw.spec.program import POOL, Images, Widths, pass_layout
@@ -43,7 +44,8 @@ class Issue(wiring.Component):
 
     Members
     -------
-    i_run: a frame may start (looked at while idle). o_start: it does, in this cycle. o_done: high in the last cycle of a frame.
+    i_run: a frame may start (looked at while idle). o_start: it does, in this cycle. o_done: high in the frame's last
+    cycle.
     i_weights, i_params: the next pass's weights and parameters are loaded; o_take: they were taken into use.
     i_drained: every output of all issued passes is stored.
     o_valid, o_step: the step issued in this cycle. o_pass: static fields of the current pass, valid one cycle after
@@ -72,120 +74,108 @@ class Issue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        w = Widths.of(self.config)
-        layout = struct(pass_layout(self.config))
-        m.submodules.rom = rom = memory.Memory(
-            shape=unsigned(layout.size), depth=self.config.passes, init=self.images.passes
-        )
+        c = self.config
+        layout = struct(pass_layout(c))
+        m.submodules.rom = rom = memory.Memory(shape=unsigned(layout.size), depth=c.passes, init=self.images.passes)
         port = rom.read_port()
-        fetched = data.View(layout, port.data)
-        p = Signal(layout)
-
-        index = Signal(range(max(self.config.passes, 2)))
+        fetched, p = data.View(layout, port.data), Signal(layout)
+        index = Signal(range(max(c.passes, 2)))
         m.d.comb += port.addr.eq(index)
+        m.d.sync += [self.o_pass[name].eq(p[name]) for name in PASS_FIELDS]
 
-        step = Signal(w.step)
-        y, lx = Signal(w.position), Signal(w.position)
-        r = Signal(w.row)
-        row = Signal(signed(w.position + 1))
-        first = Signal()
-        cleared = Signal()  # the current pass had all it waits for
-        timer = Signal(w.drain + 1)
-        bank = Signal()
-
-        at_last = Signal()
-        load, next_y, next_lx, next_r = Signal(), Signal(), Signal(), Signal()
-        go = Signal()
-        m.d.comb += at_last.eq(step == p.step_last)
-
-        m.submodules.base = base = NestedWalk(unsigned(w.source))
-        m.submodules.column = column = NestedWalk(signed(w.position + 1))
-        for walk in (base, column):
-            m.d.comb += [
-                walk.i_load.eq(load),
-                walk.i_next_y.eq(next_y),
-                walk.i_next_lx.eq(next_lx),
-                walk.i_next_r.eq(next_r),
-            ]
+        m.submodules.walk = walk = PositionWalk(c)
+        playing = Signal()
         m.d.comb += [
-            base.i_base.eq(fetched.base),
-            base.i_d_y.eq(p.d_y),
-            base.i_d_lx.eq(p.d_lx),
-            base.i_d_r.eq(p.d_r),
-            column.i_base.eq(-fetched.pad),
-            column.i_d_y.eq(0),
-            column.i_d_lx.eq(p.stride),
-            column.i_d_r.eq(p.in_strip),
+            walk.i_next.eq(self.o_valid & self.o_step.last),
+            walk.i_last_y.eq(p.last_y),
+            walk.i_last_lx.eq(p.last_lx),
+            walk.i_last_r.eq(p.last_r),
+            walk.i_strips.eq(p.kind == POOL),
         ]
-
-        def switch() -> None:
-            """Takes the fetched descriptor into use; the memory then fetches the following one."""
-            m.d.comb += load.eq(1)
-            m.d.sync += [p.eq(fetched), step.eq(fetched.step_first), first.eq(1), cleared.eq(0)]
-            m.d.sync += [y.eq(0), lx.eq(0), r.eq(0), row.eq(-fetched.pad)]
-            m.d.sync += index.eq(index + 1)
-
-        m.d.sync += timer.eq(timer - (timer != 0))
+        self._steps(m, p, fetched, walk)
+        self._positions(m, p, fetched, walk)
         cause = {name: Signal(name=f"cause_{name}") for name in COUNTERS[1:]}
         m.d.comb += self.o_cause.eq(Cat(cause.values()))
-        drained = ~p.barrier | self.i_drained
+        self._play(m, p, playing, walk, cause)
 
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.i_run):
                     m.d.comb += [cause["pass_"].eq(1), self.o_start.eq(1)]
                     m.next = "SWITCH"
-            with m.State("SWITCH"):
-                switch()
-                m.d.comb += cause["pass_"].eq(1)
-                m.next = "RUN"
-            with m.State("RUN"):
-                with m.If(~cleared & ~self.i_weights):
-                    m.d.comb += cause["weights"].eq(1)
-                with m.Elif(~cleared & ~self.i_params):
-                    m.d.comb += cause["params"].eq(1)
-                with m.Elif(~cleared & ~drained):
-                    m.d.comb += cause["layer"].eq(1)
-                with m.Elif(at_last & (timer != 0)):
-                    m.d.comb += cause["post"].eq(1)
-                    m.d.sync += cleared.eq(1)
-                    m.d.comb += self.o_take.eq(~cleared)
-                with m.Else():
-                    m.d.comb += [cause["issue"].eq(1), go.eq(1), self.o_take.eq(~cleared)]
-                    m.d.sync += [cleared.eq(1), first.eq(at_last), step.eq(step + 1)]
-                    with m.If(at_last):
-                        m.d.sync += [step.eq(p.step_first), timer.eq(p.drain)]
-                        with m.If((r != p.last_r) & (p.kind == POOL)):
-                            m.d.sync += r.eq(r + 1)
-                            m.d.comb += next_r.eq(1)
-                        with m.Elif(lx != p.last_lx):
-                            m.d.sync += [r.eq(0), lx.eq(lx + 1)]
-                            m.d.comb += next_lx.eq(1)
-                        with m.Elif(y != p.last_y):
-                            m.d.sync += [r.eq(0), lx.eq(0), y.eq(y + 1), row.eq(row + p.stride)]
-                            m.d.comb += next_y.eq(1)
-                        with m.Else():
-                            m.d.sync += [timer.eq(p.drain + POST_SWITCH), bank.eq(~bank)]
-                            with m.If(p.final):
-                                m.next = "FINISH"
-                            with m.Else():
-                                m.next = "SWITCH"
+            with m.State("SWITCH"):  # takes the fetched descriptor into use; the memory then fetches the following one
+                m.d.comb += [cause["pass_"].eq(1), walk.i_load.eq(1)]
+                m.d.sync += [p.eq(fetched), index.eq(index + 1)]
+                m.next = "PLAY"
+            with m.State("PLAY"):
+                m.d.comb += playing.eq(1)
+                with m.If(walk.i_next & walk.o_end):
+                    m.next = "SWITCH"
+                    with m.If(p.final):
+                        m.next = "FINISH"
             with m.State("FINISH"):
                 m.d.comb += cause["layer"].eq(1)
                 with m.If(self.i_drained):
                     m.d.comb += self.o_done.eq(1)
                     m.d.sync += index.eq(0)
                     m.next = "IDLE"
+        return m
 
+    def _steps(self, m: Module, p: data.View, fetched: data.View, walk: PositionWalk) -> None:
+        """The step of each tile, and the half of the weight buffer of each pass."""
+        step = self.o_step
+        m.d.comb += step.last.eq(step.step == p.step_last)
+        with m.If(walk.i_load):
+            m.d.sync += [step.step.eq(fetched.step_first), step.first.eq(1)]
+        with m.Elif(self.o_valid):
+            m.d.sync += [step.step.eq(Mux(step.last, p.step_first, step.step + 1)), step.first.eq(step.last)]
+            with m.If(walk.i_next & walk.o_end):
+                m.d.sync += step.bank.eq(~step.bank)
+
+    def _positions(self, m: Module, p: data.View, fetched: data.View, walk: PositionWalk) -> None:
+        """Source address, input row and input column of the position."""
+        w = Widths.of(self.config)
+        m.submodules.base = base = NestedWalk(unsigned(w.source))
+        m.submodules.column = column = NestedWalk(signed(w.position + 1))
         m.d.comb += [
-            self.o_valid.eq(go),
-            self.o_step.step.eq(step),
-            self.o_step.first.eq(first),
-            self.o_step.last.eq(at_last),
-            self.o_step.bank.eq(bank),
+            base.i_move.eq(walk.o_move),
+            base.i_base.eq(fetched.base),
+            base.i_d_y.eq(p.d_y),
+            base.i_d_lx.eq(p.d_lx),
+            base.i_d_r.eq(p.d_r),
             self.o_step.base.eq(base.o_address),
-            self.o_step.y.eq(row),
+            column.i_move.eq(walk.o_move),
+            column.i_base.eq(-fetched.pad),
+            column.i_d_y.eq(0),
+            column.i_d_lx.eq(p.stride),
+            column.i_d_r.eq(p.in_strip),
             self.o_step.x.eq(column.o_address),
         ]
-        m.d.sync += [self.o_pass[name].eq(p[name]) for name in PASS_FIELDS]
-        return m
+        with m.If(walk.o_move.load):
+            m.d.sync += self.o_step.y.eq(-fetched.pad)
+        with m.Elif(walk.o_move.next_y):
+            m.d.sync += self.o_step.y.eq(self.o_step.y + p.stride)
+
+    def _play(self, m: Module, p: data.View, playing: Signal, walk: PositionWalk, cause: dict[str, Signal]) -> None:
+        """Issues a step, or says what the pass waits for."""
+        cleared = Signal()  # the current pass had all it waits for
+        timer = Signal(Widths.of(self.config).drain + 1)  # until the post-processor takes another tile
+        m.d.sync += timer.eq(timer - (timer != 0))
+        with m.If(playing):
+            with m.If(~cleared & ~self.i_weights):
+                m.d.comb += cause["weights"].eq(1)
+            with m.Elif(~cleared & ~self.i_params):
+                m.d.comb += cause["params"].eq(1)
+            with m.Elif(~cleared & p.barrier & ~self.i_drained):
+                m.d.comb += cause["layer"].eq(1)
+            with m.Else():
+                m.d.comb += self.o_take.eq(~cleared)
+                m.d.sync += cleared.eq(1)
+                with m.If(self.o_step.last & (timer != 0)):
+                    m.d.comb += cause["post"].eq(1)
+                with m.Else():
+                    m.d.comb += [cause["issue"].eq(1), self.o_valid.eq(1)]
+        with m.If(walk.i_next):
+            m.d.sync += timer.eq(p.drain + Mux(walk.o_end, POST_SWITCH, 0))
+        with m.If(walk.i_load):
+            m.d.sync += cleared.eq(0)

@@ -6,21 +6,19 @@ from amaranth import Module, Mux, Shape, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.sequencer.positions import MOVES
+
 
 class NestedWalk(wiring.Component):
     """o_address = base + y * d_y + lx * d_lx + r * d_r, wrapping at ``shape``.
 
-    Exactly one of i_load, i_next_y, i_next_lx, i_next_r may be active in a cycle; the new address shows in the next.
-    i_load goes to position 0; i_next_lx sets r to 0, i_next_y sets lx and r to 0.
+    The new address shows in the cycle after a move. i_base is looked at while loading, i_d_* with the other moves.
     """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(
             {
-                "i_load": In(1),
-                "i_next_y": In(1),
-                "i_next_lx": In(1),
-                "i_next_r": In(1),
+                "i_move": In(MOVES),
                 "i_base": In(shape),
                 "i_d_y": In(shape),
                 "i_d_lx": In(shape),
@@ -37,13 +35,13 @@ class NestedWalk(wiring.Component):
         next_y = Signal(self.shape)
         next_lx = Signal(self.shape)
         m.d.comb += [next_y.eq(at_y + self.i_d_y), next_lx.eq(at_lx + self.i_d_lx)]
-        with m.If(self.i_load):
+        with m.If(self.i_move.load):
             m.d.sync += [at_y.eq(self.i_base), at_lx.eq(self.i_base), self.o_address.eq(self.i_base)]
-        with m.Elif(self.i_next_y):
+        with m.Elif(self.i_move.next_y):
             m.d.sync += [at_y.eq(next_y), at_lx.eq(next_y), self.o_address.eq(next_y)]
-        with m.Elif(self.i_next_lx):
+        with m.Elif(self.i_move.next_lx):
             m.d.sync += [at_lx.eq(next_lx), self.o_address.eq(next_lx)]
-        with m.Elif(self.i_next_r):
+        with m.Elif(self.i_move.next_r):
             m.d.sync += self.o_address.eq(self.o_address + self.i_d_r)
         return m
 
@@ -52,17 +50,14 @@ class StripWalk(wiring.Component):
     """Bank, column and address of an output pixel in a map that is cut into strips of another width.
 
     o_bank = x // strip, o_column = x % strip, o_address = base + y * d_y + o_column * d_x for x = r * in_strip + lx,
-    with q, rem = divmod(in_strip, strip), d_rem = rem * d_x and d_strip = strip * d_x given. Controls as in NestedWalk.
+    with q, rem = divmod(in_strip, strip), d_rem = rem * d_x and d_strip = strip * d_x given. Timing as in NestedWalk.
     """
 
     def __init__(self, *, bank_width: int, position_width: int, address_width: int) -> None:
         bank, position, address = unsigned(bank_width), unsigned(position_width), unsigned(address_width)
         super().__init__(
             {
-                "i_load": In(1),
-                "i_next_y": In(1),
-                "i_next_lx": In(1),
-                "i_next_r": In(1),
+                "i_move": In(MOVES),
                 "i_base": In(address),
                 "i_d_y": In(address),
                 "i_d_x": In(address),
@@ -96,14 +91,14 @@ class StripWalk(wiring.Component):
         next_r = step(self.o_bank, self.o_column, self.o_address, self.i_q, self.i_rem, self.i_d_rem)
         outputs = (self.o_bank, self.o_column, self.o_address)
         starts = (lx_bank, lx_column, lx_address)
-        with m.If(self.i_load | self.i_next_y):
-            base = Mux(self.i_load, self.i_base, row + self.i_d_y)
+        with m.If(self.i_move.load | self.i_move.next_y):
+            base = Mux(self.i_move.load, self.i_base, row + self.i_d_y)
             m.d.sync += [row.eq(base), self.o_address.eq(base), lx_address.eq(base)]
             m.d.sync += [s.eq(0) for s in (self.o_bank, self.o_column, lx_bank, lx_column)]
-        with m.Elif(self.i_next_lx):
+        with m.Elif(self.i_move.next_lx):
             m.d.sync += [s.eq(v) for s, v in zip(outputs, next_lx, strict=True)]
             m.d.sync += [s.eq(v) for s, v in zip(starts, next_lx, strict=True)]
-        with m.Elif(self.i_next_r):
+        with m.Elif(self.i_move.next_r):
             m.d.sync += [s.eq(v) for s, v in zip(outputs, next_r, strict=True)]
         return m
 

@@ -9,7 +9,7 @@ from amaranth.hdl import signed, unsigned
 from bnnhw.hw.sequencer.walk import NestedWalk, StripWalk
 from tests.hw import play as kit
 
-MOVES = ("i_load", "i_next_y", "i_next_lx", "i_next_r")
+MOVES = ("i_move.load", "i_move.next_y", "i_move.next_lx", "i_move.next_r")
 QUIET = dict.fromkeys(MOVES, 0)
 
 
@@ -38,9 +38,9 @@ def test_nested_walk(seed, shape):
         for move, y, lx, r in moves(rng, *rng.integers(1, 5, 3)):
             # the base is looked at only while loading, the steps only from then on
             now = {name: int(rng.integers(mask + 1)) for name in steps} if not started else steps
-            now["i_base"] = base if move == "i_load" else int(rng.integers(mask + 1))
+            now["i_base"] = base if move == MOVES[0] else int(rng.integers(mask + 1))
             inputs.append(QUIET | now | ({move: 1} if move else {}))
-            started |= move == "i_load"
+            started |= move == MOVES[0]
             value = base + y * d_y + lx * d_lx + r * d_r
             expected.append((kit.signed(value, shape.width) if shape.signed else value & mask) if started else None)
     seen = kit.play(NestedWalk(shape), [*inputs, QUIET], ["o_address"])
@@ -67,10 +67,10 @@ def test_strip_walk(seed):
     dut = StripWalk(bank_width=5, position_width=4, address_width=8)
     inputs, expected = [], []
     for move, y, lx, r in moves(rng, height, in_strip, strips):
-        inputs.append(QUIET | steps | {"i_base": base if move == "i_load" else 0} | ({move: 1} if move else {}))
+        inputs.append(QUIET | steps | {"i_base": base if move == MOVES[0] else 0} | ({move: 1} if move else {}))
         x = r * in_strip + lx
         values = {"o_bank": x // strip, "o_column": x % strip, "o_address": (base + y * d_y + x % strip * d_x) & 255}
-        expected.append(values if move == "i_load" or expected and expected[-1] else None)
+        expected.append(values if move == MOVES[0] or expected and expected[-1] else None)
     seen = kit.play(dut, [*inputs, QUIET], ["o_bank", "o_column", "o_address"])
     for cycle, values in enumerate(expected):
         assert values is None or seen[cycle + 1] == values, f"cycle {cycle}"
