@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from dataclasses import dataclass
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +12,15 @@ from bnnhw.hw.input.receiver import Receiver
 from bnnhw.hw.input.taps import TAP, TapWalker
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """The words of a chunk of taps, one a plane; complete in cycles in which ``load`` is set, by its last ``tap``."""
+
+    words: list[Signal]
+    load: Value
+    tap: data.View
 
 
 class InputWindows(wiring.Component):
@@ -81,44 +92,44 @@ class InputWindows(wiring.Component):
         with m.Elif(finished):
             m.d.sync += gathering.eq(0)
 
-        words, load, tap = self._gather(m, taps, read)
-        self._write(m, words, load, tap, filling, computing, finished)
+        left = Signal(range(image.planes + 1))  # words of a chunk still to be written
+        chunk = self._gather(m, taps, read.data, left)
+        m.d.comb += finished.eq(self._write(m, chunk, left, filling, computing))
         return m
 
-    def _gather(self, m: Module, taps: TapWalker, read):  # type: ignore[no-untyped-def]
-        """The chunk's words with the tap that the image buffer answers now, and whether that completes the chunk."""
-        c, image = self.config, self.config.input
+    def _gather(self, m: Module, taps: TapWalker, pixel: Value, left: Signal) -> _Chunk:
+        """Adds the tap that the image buffer answers now to its chunk; holds taps back until the writer is free."""
+        image = self.config.input
         tap, valid = Signal(TAP), Signal()
         m.d.sync += [tap.eq(taps.o_tap), valid.eq(taps.o_valid & taps.i_go)]
-        self._left = Signal(range(image.planes + 1))  # words of the previous chunk still to be written
-        busy = (valid & tap.last) | (self._left > 2)
+        busy = (valid & tap.last) | (left > 2)
         m.d.comb += taps.i_go.eq(~(taps.o_tap.last & busy))
         used = image.chunk_taps * image.channels
         words = []
         for plane in range(image.planes):
             held, word = (Signal(used, name=f"{n}_{plane}") for n in ("held", "word"))
-            bits = Cat(read.data[channel * 8 + plane] for channel in range(image.channels))
+            bits = Cat(pixel[channel * 8 + plane] for channel in range(image.channels))
             bits = Mux(tap.inside, bits, 0)
             rest = Mux(tap.first, Const(0, used), held)[image.channels :]
             m.d.comb += word.eq(Cat(rest, bits[: image.channels]))
             with m.If(valid):
                 m.d.sync += held.eq(word)
             words.append(word)
-        return words, valid & tap.last, tap
+        return _Chunk(words, valid & tap.last, tap)
 
-    def _write(self, m: Module, words, load, tap, filling, computing, finished) -> None:  # type: ignore[no-untyped-def]
+    def _write(self, m: Module, chunk: _Chunk, left: Signal, filling: Signal, computing: Signal) -> Value:
+        """Writes a chunk's words, one a cycle; whether this cycle writes the last word of the image."""
         c, image = self.config, self.config.input
         row_words = image.strip * image.chunks * image.planes
         half = 1 << Widths.of(c).input_addr
-        used = len(words[0])
+        used = len(chunk.words[0])
         out = [Signal(used, name=f"out_{plane}") for plane in range(image.planes)]
         flags = Signal(TAP)
         bank = Signal(range(max(c.rows, 2)))
         row, address = Signal(range(half)), Signal(range(half))
-        writing, last = self._left != 0, self._left == 1
-        m.d.comb += finished.eq(last & flags.end)
+        writing, last = left != 0, left == 1
         with m.If(writing):
-            m.d.sync += [self._left.eq(self._left - 1), address.eq(address + 1)]
+            m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
             m.d.sync += [a.eq(b) for a, b in zip(out, out[1:], strict=False)]
             with m.If(last):
                 with m.If(flags.end):
@@ -127,9 +138,9 @@ class InputWindows(wiring.Component):
                     m.d.sync += [bank.eq(0), row.eq(row + row_words), address.eq(row + row_words)]
                 with m.Elif(flags.strip_end):
                     m.d.sync += [bank.eq(bank + 1), address.eq(row)]
-        with m.If(load):
-            m.d.sync += [self._left.eq(image.planes), flags.eq(tap)]
-            m.d.sync += [a.eq(b) for a, b in zip(out, words, strict=True)]
+        with m.If(chunk.load):
+            m.d.sync += [left.eq(image.planes), flags.eq(chunk.tap)]
+            m.d.sync += [a.eq(b) for a, b in zip(out, chunk.words, strict=True)]
         for r in range(c.rows):
             windows = memory.Memory(shape=unsigned(used), depth=2 * half, init=[])
             m.submodules[f"bank_{r}"] = windows
@@ -141,3 +152,4 @@ class InputWindows(wiring.Component):
                 port.addr.eq(Cat(self.i_address, computing)),
                 self.o_windows[r].eq(port.data << (c.depth - used)),
             ]
+        return last & flags.end

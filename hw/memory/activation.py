@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
+from bnnhw.spec.timing import ACTIVATION_WRITE
 
 
 def bit_write(config: EngineConfig) -> data.StructLayout:
@@ -37,7 +38,7 @@ class ActivationMemory(wiring.Component):
     Rate: a read and a write a cycle. Read latency 1. A write is readable ``write_latency`` cycles after i_write_valid.
     """
 
-    write_latency = 3
+    write_latency = ACTIVATION_WRITE
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config

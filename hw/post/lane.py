@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from amaranth import Array, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -43,9 +45,9 @@ def lane_fields(config: EngineConfig) -> data.StructLayout:
     return struct(WordLayout(tuple(f for f in pass_layout(config).fields if f.name in names)))
 
 
-def pick(values: tuple[int, ...], index: Value | int, of: object) -> Value:
+def pick(values: tuple[int, ...], index: Value | int, of: Callable[[int], Value]) -> Value:
     """of(values[index]): the alternatives side by side, selected; a single one needs no selection."""
-    choices = [of(v) for v in values]  # type: ignore[operator]
+    choices = [of(v) for v in values]
     return choices[0] if len(choices) == 1 else Array(choices)[index]
 
 
@@ -93,10 +95,12 @@ class Lane(wiring.Component):
         self._publish(m, y)
         return m
 
-    def _fields(self, stage: int):  # type: ignore[no-untyped-def]
+    def _fields(self, stage: int) -> data.View:
+        """The pass fields as they are at a stage."""
         return self.i_fields[self.field_stages.index(stage)]
 
-    def _record(self, stage: int):  # type: ignore[no-untyped-def]
+    def _record(self, stage: int) -> data.View:
+        """The parameters as they are looked up at a stage."""
         return self.i_record[self.stages.records.index(stage)]
 
     def _affine(self, m: Module) -> Signal:
@@ -178,7 +182,7 @@ class Lane(wiring.Component):
         m.d.sync += self.o_bit.eq(Mux(fields.codes, code_bit, was_reached))
 
 
-def _index(fields, name: str):  # type: ignore[no-untyped-def]
+def _index(fields: data.View, name: str) -> Value | int:
     """A selection field, or 0 where there is nothing to select."""
     layout = fields.shape()
     return fields[name] if name in layout.members else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, signed, unsigned
+from amaranth import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -100,7 +100,7 @@ class ParamStore(wiring.Component):
         self._offsets(m, offset_write, group, Cat(sub[: self.sub_bits], index, bank))
         return m
 
-    def _records(self, m: Module, write: Signal, lane: Signal, address) -> None:  # type: ignore[no-untyped-def]
+    def _records(self, m: Module, write: Signal, lane: Signal, address: Value) -> None:
         """One small memory per lane and read port."""
         c = self.config
         for k in range(self.record_ports):
@@ -116,7 +116,8 @@ class ParamStore(wiring.Component):
                     self.o_record[k][n].eq(r.data),
                 ]
 
-    def _offsets(self, m: Module, write: Signal, group: Signal, address) -> None:  # type: ignore[no-untyped-def]
+    def _offsets(self, m: Module, write: Signal, group: Signal, address: Value) -> None:
+        """One small memory per lane."""
         c, width = self.config, self.config.post.offset_width
         for n in range(c.lanes):
             which, place = divmod(n, c.offsets_per_beat)

@@ -102,22 +102,21 @@ class PostProcessor(wiring.Component):
         self._store(m, vectors, lanes)
         return m
 
-    def _sources(self, m: Module, vector) -> tuple[data.View, Signal]:  # type: ignore[no-untyped-def,type-arg]
+    def _sources(self, m: Module, vector: data.View) -> tuple[data.View, Signal]:
         """Up to ``source``: the lanes' inputs, from the array's current row or the pool reader."""
         c = self.config
         chosen = Signal(data.ArrayLayout(signed(max(c.acc_width + 1, c.pool_width)), c.lanes))
         total = Signal(unsigned(c.sum_width))
-        counts = [
-            self.i_counts.as_value().word_select(vector.sub * c.lanes + n, c.acc_width) for n in range(c.lanes)
-        ]
+        counts = [self.i_counts.as_value().word_select(vector.sub * c.lanes + n, c.acc_width) for n in range(c.lanes)]
         for n in range(c.lanes):
             count = counts[n] if c.subs > 1 else self.i_counts[n]
             m.d.sync += chosen[n].eq(Mux(vector.pool, self.i_values[n], count) if c.pool_modes else count)
         m.d.sync += total.eq(self.i_sum)
         return chosen, total
 
-    def _store(self, m: Module, vectors, lanes) -> None:  # type: ignore[no-untyped-def]
-        c, s = self.config, Stages(self.config)
+    def _store(self, m: Module, vectors: list[data.View], lanes: list[Lane]) -> None:
+        """Writes to the memories and scores, and the pulse that says when the last of a pass can be read."""
+        s = Stages(self.config)
         result, end = vectors[s.result], vectors[s.bit]
         values = [lane.o_y for lane in lanes]
         first = result.valid & result.inside & (result.plane == 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,7 @@ from bnnhw.hw.layouts import struct
 from bnnhw.hw.sequencer.issue import PASS_FIELDS, issued_step
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import CONV_INPUT, POOL, Images, Widths, pass_layout, step_layout
+from bnnhw.spec.timing import FETCH
 
 
 class Fetch(wiring.Component):
@@ -62,7 +63,7 @@ class Fetch(wiring.Component):
             }
         )
 
-    latency = 5
+    latency = FETCH
     """Step word, step register, address, memory, operand register."""
 
     def elaborate(self, platform: object) -> Module:
@@ -84,11 +85,11 @@ class Fetch(wiring.Component):
         m.d.sync += fields.eq(self.i_pass)
 
         masks = self._addresses(m, fields, at, word)
-        self._control(m, fields, at, word, valid)
-        self._operands(m, masks)
+        from_input = self._control(m, fields, at, word, valid)
+        self._operands(m, masks, from_input)
         return m
 
-    def _addresses(self, m: Module, fields, at, word) -> Signal:  # type: ignore[no-untyped-def]
+    def _addresses(self, m: Module, fields: data.View, at: data.View, word: data.View) -> Signal:
         """Stage 3: addresses; stages 3 to 5: masks (one bit per row and slot, aligned with the memories' answers)."""
         c, w = self.config, Widths.of(self.config)
         row_ok = Signal(c.slots)
@@ -120,7 +121,8 @@ class Fetch(wiring.Component):
         m.d.sync += masked.eq(masks)
         return masked
 
-    def _control(self, m: Module, fields, at, word, valid) -> None:  # type: ignore[no-untyped-def]
+    def _control(self, m: Module, fields: data.View, at: data.View, word: data.View, valid: list[Signal]) -> Value:
+        """Control of the array and the pool reader; whether the operands are input windows."""
         control = data.StructLayout({"kind": 2, "max": 1, "first": 1, "last": 1, "shift": 1})
         stages = [Signal(control, name=f"control_{i}") for i in range(3, self.latency + 1)]
         m.d.sync += [
@@ -142,9 +144,9 @@ class Fetch(wiring.Component):
             self.o_pool_last.eq(now.last),
             self.o_pool_max.eq(now.max),
         ]
-        self._from_input = now.kind == CONV_INPUT
+        return now.kind == CONV_INPUT
 
-    def _operands(self, m: Module, masks: Signal) -> None:
+    def _operands(self, m: Module, masks: Signal, from_input: Value) -> None:
         """Stage 4: memories answer; stage 5: registered, masked and selected."""
         c = self.config
         bits, windows = Signal(self.i_bits.shape()), Signal(self.i_input.shape())
@@ -155,6 +157,4 @@ class Fetch(wiring.Component):
             for s in range(c.slots):
                 lanes = slice(s * c.lanes, (s + 1) * c.lanes)
                 keep = masks[r * c.slots + s]
-                m.d.comb += self.o_act[r][lanes].eq(
-                    Mux(self._from_input, windows[r][lanes], Mux(keep, bits[r][lanes], 0))
-                )
+                m.d.comb += self.o_act[r][lanes].eq(Mux(from_input, windows[r][lanes], Mux(keep, bits[r][lanes], 0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Shape, Signal, unsigned
+from amaranth import Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -77,7 +77,10 @@ class StripWalk(wiring.Component):
         row = Signal.like(self.i_base)  # address of column 0 of row y
         lx_bank, lx_column, lx_address = (Signal.like(s) for s in (self.o_bank, self.o_column, self.o_address))
 
-        def step(bank, column, address, q, rem, d_rem):  # type: ignore[no-untyped-def]
+        def step(
+            bank: Signal, column: Signal, address: Signal, q: Value | int, rem: Value | int, d_rem: Value
+        ) -> tuple[Value, Value, Value]:
+            """Bank, column and address ``q`` banks and ``rem`` columns further."""
             moved = Signal(range(1 << (len(column) + 1)))
             wraps = Signal()
             m.d.comb += [moved.eq(column + rem), wraps.eq(moved >= self.i_strip)]
