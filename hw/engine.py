@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -62,6 +62,10 @@ class Engine(wiring.Component):
         m.submodules.values = values = ValueMemory(c)
         self._weights(m, issue, fetch, post)
 
+        # The same as array.o_capture, which seen from outside a separately synthesised array could depend on i_next.
+        captures = Signal(array.latency)
+        m.d.sync += captures.eq(Cat(fetch.o_last, captures[:-1]))
+
         wiring.connect(m, wiring.flipped(self.i_image), windows.i_image)
         wiring.connect(m, scores.o_scores, wiring.flipped(self.o_scores))
         m.d.comb += [
@@ -92,7 +96,7 @@ class Engine(wiring.Component):
             array.i_valid.eq(fetch.o_valid),
             array.i_shift.eq(fetch.o_shift),
             array.i_last.eq(fetch.o_last),
-            post.i_array.eq(array.o_capture),
+            post.i_array.eq(captures[-1]),
             post.i_counts.eq(array.o_counts),
             array.i_next.eq(post.o_next),
             # scores

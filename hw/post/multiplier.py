@@ -64,15 +64,15 @@ def _cut(operand: Signal) -> list[Value]:
 
 def _block(a: Value, b: Value, product: Signal) -> Instance:
     """A MULT18X18D with registered operands and product."""
-    pins: dict[str, object] = {"i_SIGNEDA": C(1), "i_SIGNEDB": C(1), "i_SOURCEA": C(0), "i_SOURCEB": C(0)}
+    pins: dict[str, object] = {"i_SIGNEDA": C(1, 1), "i_SIGNEDB": C(1, 1), "i_SOURCEA": C(0, 1), "i_SOURCEB": C(0, 1)}
     for n in range(BLOCK):
         pins[f"i_A{n}"] = a[min(n, len(a) - 1)]
         pins[f"i_B{n}"] = b[min(n, len(b) - 1)]
     pins |= {f"o_P{n}": product[n] for n in range(2 * BLOCK)}
     for n in range(4):
-        pins[f"i_CLK{n}"] = ClockSignal() if n == 0 else C(0)
-        pins[f"i_CE{n}"] = C(1)
-        pins[f"i_RST{n}"] = C(0)
+        pins[f"i_CLK{n}"] = ClockSignal() if n == 0 else C(0, 1)
+        pins[f"i_CE{n}"] = C(1, 1)
+        pins[f"i_RST{n}"] = C(0, 1)
     registers = {
         f"p_REG_{place}_{key}": value
         for place in ("INPUTA", "INPUTB", "OUTPUT")
