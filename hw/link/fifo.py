@@ -1,11 +1,38 @@
-"""A FIFO whose output is a register, so that what follows has a whole clock."""
+"""A register in a stream, and a FIFO that ends with one, so that what follows has a whole clock."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
+
+
+class StreamRegister(wiring.Component):
+    """Holds one token. Rate: one a clock. Latency: 1 clock; ``ready`` goes through at once.
+
+    Parameters
+    ----------
+    shape
+        Of the payload.
+
+    Members
+    -------
+    i : In(stream of shape), o : Out(stream of shape)
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, *, shape: ShapeLike) -> None:
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
+        return m
 
 
 class ByteFifo(wiring.Component):
@@ -33,8 +60,8 @@ class ByteFifo(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=self.depth)
+        m.submodules.register = register = StreamRegister(shape=8)
         connect(m, flipped(self.i), fifo.w_stream)
-        m.d.comb += fifo.r_stream.ready.eq(~self.o.valid | self.o.ready)
-        with m.If(fifo.r_stream.ready):
-            m.d.sync += [self.o.valid.eq(fifo.r_stream.valid), self.o.payload.eq(fifo.r_stream.payload)]
+        connect(m, fifo.r_stream, register.i)
+        connect(m, register.o, flipped(self.o))
         return m

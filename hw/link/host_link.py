@@ -7,8 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from bnnhw.hw.link.commands import CommandHandler
+from bnnhw.hw.link.fifo import StreamRegister
 from bnnhw.hw.link.frame_in import FrameReceiver
-from bnnhw.hw.link.frame_out import FrameSender
+from bnnhw.hw.link.frame_out import BODY, FrameSender
 from bnnhw.hw.link.image import ImageReceiver
 from bnnhw.hw.link.judge import Judge
 from bnnhw.hw.link.scores import ScoreStore, score_layout
@@ -72,7 +73,9 @@ class HostLink(wiring.Component):
         m.submodules.counts = counts = ShiftSource(size=4 * self.identity.counters)
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o, handler.i)
-        connect(m, handler.o, sender.i)
+        m.submodules.register = register = StreamRegister(shape=BODY)
+        connect(m, handler.o, register.i)
+        connect(m, register.o, sender.i)
         connect(m, sender.o, flipped(self.o))
         connect(m, image.o, flipped(self.o_image))
         connect(m, constants.o, handler.i_identity)

@@ -35,7 +35,7 @@ class ImageReceiver(wiring.Component):
     partial : Out(1)
         An image has begun and is not complete.
     completed : Out(1)
-        With ``accept``: this block completes the image.
+        1 clock after ``accept``: that block completed the image.
     busy : Out(1)
         A block is being forwarded.
     address : Out(9), data : In(8)
@@ -82,21 +82,22 @@ class ImageReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        following = self.expected + self.length
+        accepted = Signal()
+        m.d.sync += accepted.eq(self.accept)
         left, position, bank = Signal(8), Signal(8), Signal()
         m.d.comb += [
             self.partial.eq((self.current != 0) & (self.expected != self.size)),
             self.busy.eq(left != 0),
             self.address.eq(position),
             self.address[8].eq(bank),
-            self.completed.eq(self.accept & (following == self.size)),
+            self.completed.eq(accepted & (self.expected == self.size)),
             self.o_abort.eq(self.begin & self.partial),
         ]
         with m.If(self.begin):
             m.d.sync += [self.current.eq(self.image), self.expected.eq(0)]
         with m.If(self.accept):
             m.d.sync += [
-                self.expected.eq(following),
+                self.expected.eq(self.expected + self.length),
                 left.eq(self.length),
                 position.eq(HEAD_BYTES),
                 bank.eq(self.bank),
