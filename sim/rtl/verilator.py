@@ -17,10 +17,13 @@ from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 
+import cocotb_tools.config
+
 from bnnhw.errors import BnnhwError
 
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 TRACE_RUNTIME = ("verilated_vcd_c.cpp",)
+PIN_RUNTIME = ("verilated_vpi.cpp",)
 UNITY = 1_500_000
 """Bytes of generated C++ up to which it is compiled as one file: reading the headers is most of the time there."""
 SPLIT = 20_000
@@ -44,11 +47,13 @@ class Effort(Enum):
 
 @dataclass(frozen=True)
 class Options:
-    """How a model is compiled: C++ effort, whether it can write waveforms, whether its memories can be read."""
+    """How a model is compiled: C++ effort, whether it can write waveforms, whether its memories can be read, which
+    ports cocotb may use (then the harness is cocotb's)."""
 
     effort: Effort = Effort.RUN
     trace: bool = False
     snapshots: bool = False
+    pins: tuple[str, ...] = ()
 
 
 def cache_folder() -> Path:
@@ -109,8 +114,11 @@ def _build(verilog: str, harness: str, options: Options, target: Path) -> Path:
         slow = [source for source in sources if source.stem.endswith("Slow")]
         fast = [source for source in sources if source not in slow]
         sources = [*_unite(fast, folder / "fast.cpp"), *_unite(slow, folder / "allSlow.cpp")]
-        objects = _compile(sources, folder, options, runtime)
-        _call([*compiler().split(), *map(str, objects), str(runtime / "runtime.a"), "-lpthread", "-o", str(target)])
+        objects = [*map(str, _compile(sources, folder, options, runtime)), str(runtime / "runtime.a"), "-lpthread"]
+        if options.pins:
+            libraries = cocotb_tools.config.libs_dir
+            objects += [f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"]
+        _call([*compiler().split(), *objects, "-o", str(target)])
     return target
 
 
@@ -127,6 +135,11 @@ def _verilate(folder: Path, options: Options) -> list[Path]:
     arguments = ["--cc", "dut.v", "--top-module", "dut", "--prefix", "Vdut", "-Mdir", ".", "-O3", "--no-assert"]
     arguments += ["--x-assign", "fast", "--x-initial", "fast", "--quiet", "-Wno-fatal", "-Wno-lint", "-Wno-style"]
     arguments += ["--output-split", str(SPLIT), *(["--trace-vcd", "--trace-underscore"] if options.trace else [])]
+    if options.pins:
+        lines = ["`verilator_config", *(f'public_flat_rw -module "dut" -var "{name}"' for name in options.pins)]
+        (folder / "pins.vlt").write_text("\n".join(lines) + "\n")
+        (folder / "Vtop.h").write_text('#include "Vdut.h"\nusing Vtop = Vdut;\n')
+        arguments += ["--vpi", "pins.vlt"]
     _call([str(root() / "bin" / "verilator_bin"), *arguments], folder, {"VERILATOR_ROOT": str(root())})
     return sorted(folder.glob("Vdut*.cpp"), key=lambda p: (p.stem.endswith("Slow"), p.name))
 
@@ -155,29 +168,33 @@ def _compile(sources: Sequence[Path], folder: Path, options: Options, runtime: P
 
 def _flags(options: Options, level: str) -> list[str]:
     defines = {"VM_COVERAGE": 0, "VM_SC": 0, "VM_TRACE": int(options.trace), "VM_TRACE_VCD": int(options.trace)}
+    if not options.pins:
+        defines["VL_TIME_CONTEXT"] = 1  # cocotb's main loop keeps the time itself
     include = root() / "include"
     return [
-        "-std=c++20", level, "-w", "-DVL_TIME_CONTEXT", *(f"-D{k}={v}" for k, v in defines.items()),
+        "-std=c++20", level, "-w", *(f"-D{k}={v}" for k, v in defines.items()),
         "-I", str(include), "-I", str(include / "vltstd"),
     ]  # fmt: skip
 
 
 def _runtime(options: Options) -> Path:
     """Folder with Verilator's runtime library and precompiled headers for these options; made once, then cached."""
-    target = cache_folder() / f"runtime-{_digest(repr((options.effort, options.trace)), _versions())}"
+    target = (
+        cache_folder() / f"runtime-{_digest(repr((options.effort, options.trace, bool(options.pins))), _versions())}"
+    )
     if target.exists():
         return target
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="build-", dir=cache_folder()) as path:
         folder = Path(path) / "runtime"
         headers = ["verilated.h", *(["verilated_vcd_c.h"] if options.trace else [])]
-        for level in (ONCE, options.effort.value):  # a precompiled header serves one level
+        for level in sorted({ONCE, options.effort.value}):  # a precompiled header serves one level
             header = folder / level / "all.h"
             header.parent.mkdir(parents=True)
             header.write_text("".join(f'#include "{name}"\n' for name in headers))
             command = [*compiler().split(), *_flags(options, level), "-x", "c++-header", str(header)]
             _call([*command, "-o", f"{header}.gch"])
-        names = RUNTIME + (TRACE_RUNTIME if options.trace else ())
+        names = RUNTIME + (TRACE_RUNTIME if options.trace else ()) + (PIN_RUNTIME if options.pins else ())
         objects = _compile([root() / "include" / name for name in names], Path(path), options, None)
         _call(["ar", "rcs", str(folder / "runtime.a"), *map(str, objects)])
         try:
