@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
-from bnnhw.sim.fuzz.check import LEVELS, Outcome, check
+from bnnhw.sim.fuzz.case import LEVELS, Outcome, check
 from bnnhw.sim.fuzz.network import features, random_images, random_network
 from bnnhw.sim.fuzz.verify import faults
 

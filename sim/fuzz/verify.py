@@ -52,7 +52,7 @@ def _conv(network: Network, layer: Conv) -> Iterator[str]:
         yield f"weight has shape {w.shape}"
     if not isinstance(source.format, Bits | Codes):
         yield f"reads bits or codes, not {source.format}"
-    if (w % 2 == 0).any() or np.abs(w).max() >= 1 << layer.weight_bits:
+    if (w % 2 == 0).any() or np.abs(w).max(initial=0) >= 1 << layer.weight_bits:
         yield f"weights must be odd and at most {(1 << layer.weight_bits) - 1}"
     if layer.codebook is not None:
         book = layer.codebook

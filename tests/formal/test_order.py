@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.memory.rom_stream import RomStream
 from bnnhw.hw.scores import Scores
-from bnnhw.sim.fuzz.check import prepare
+from bnnhw.sim.fuzz.case import prepare
 from bnnhw.sim.fuzz.network import random_network
 from bnnhw.sim.kit.formal import prove, prove_order
 

@@ -18,7 +18,7 @@ from bnnhw.hw.link.uart import UartReceiver
 from bnnhw.hw.memory.rom_stream import RomStream
 from bnnhw.hw.scores import Scores
 from bnnhw.hw.sequencer.prefetch import Prefetcher
-from bnnhw.sim.fuzz.check import prepare
+from bnnhw.sim.fuzz.case import prepare
 from bnnhw.sim.fuzz.network import random_network
 from bnnhw.sim.kit.formal import prove_stream
 from bnnhw.spec.link import Identity
