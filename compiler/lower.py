@@ -49,12 +49,13 @@ PASSES = tuple(step.name for step in PIPELINE)
 def lower(graph: Graph, widths: Widths | None = None, verify: bool = True, after: Hook | None = None) -> Network:
     """The integer network of a float network.
 
-    ``widths``: bits of values and factors, 18 and 18 unless given. ``verify``: check the graph between passes.
+    ``widths``: bits of values and factors; unless given those of graph.meta["widths"] {"value": bits, "factor": bits},
+    or else 18 and 18. ``verify``: check the graph between passes.
     ``after``: is called after every pass with its name, the graph and its seconds, last as "emit" for the step to
     integers.
     Raises UnsupportedError naming the first node that cannot be lowered.
     """
-    widths = Widths() if widths is None else widths
+    widths = Widths(**graph.meta.get("widths", {})) if widths is None else widths
     for name in ("value", "factor"):
         if getattr(widths, name) not in WIDTHS:
             raise BnnhwError(f"{name} width must be in {WIDTHS.start}..{WIDTHS.stop - 1}, not {getattr(widths, name)}")

@@ -171,7 +171,7 @@ class BinaryConv(_Windowed):
 
 @dataclass(frozen=True, eq=False)
 class Conv(_Windowed):
-    """Multi-bit convolution with zero padding; hardware rounds the weights to ``weight_bits`` (1..16) bits."""
+    """Multi-bit convolution with zero padding; hardware rounds the weights to ``weight_bits`` (1..24) bits."""
 
     weight: FloatArray
     bias: FloatArray | None = None
@@ -185,7 +185,7 @@ class Conv(_Windowed):
         if self.bias is not None:
             _require(self.bias.shape == (shape[0],), f"bias must have {shape[0]} values, one per filter",
                      f"shape {self.bias.shape}")  # fmt: skip
-        _require(1 <= self.weight_bits <= 16, "weight_bits must be in 1..16", self.weight_bits)
+        _require(1 <= self.weight_bits <= 24, "weight_bits must be in 1..24", self.weight_bits)
         return shape
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bnnhw.compiler.plan.shape import Limits
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.program import (
     Images,
     Widths,
@@ -29,8 +30,6 @@ LUT_RAM_DEPTH = 32
 """Memories up to this depth become LUTs ..."""
 LUT_PER_RAM_BIT = 1.5 / 16
 """... at this price for each bit, in banks of 16."""
-DSP_WIDTH = 18
-
 LUT_PER_MAC = 2.5
 """XNOR and popcount by carry chains, with its share of accumulators and drain."""
 LUT_PER_ROW_BIT = 2.0
@@ -145,12 +144,9 @@ def _lane_luts(c: EngineConfig) -> float:
 def _lane_dsps(c: EngineConfig) -> int:
     p = c.post
 
-    def product(a: int, b: int) -> int:
-        return -(-a // DSP_WIDTH) * -(-b // DSP_WIDTH)
-
-    dsps = product(max(c.acc_width + 1, c.pool_width), p.scale_width)
-    dsps += product(c.sum_width + 1, p.sum_scale_width) if p.sum_scale_width else 0
-    return dsps + (product(p.pre_width, p.slope_width) if p.slope_width else 0)
+    dsps = blocks(max(c.acc_width + 1, c.pool_width), p.scale_width)
+    dsps += blocks(c.sum_width + 1, p.sum_scale_width) if p.sum_scale_width else 0
+    return dsps + (blocks(p.pre_width, p.slope_width) if p.slope_width else 0)
 
 
 __all__ = ["Resources", "Sizes", "block_rams", "check_fits", "estimate"]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import C, Cat, ClockSignal, Instance, Module, Signal, Value, signed
+from amaranth import C, Cat, ClockSignal, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.vendor import LatticeECP5Platform
 
-BLOCK = 18
-LOW = BLOCK - 1
-"""Bits of all but the highest part of a wide operand: unsigned, so one less than a signed block takes."""
+from bnnhw.spec.multiplier import BLOCK, LOW, SMALL, parts
 
 
 class Multiplier(wiring.Component):
@@ -24,18 +22,15 @@ class Multiplier(wiring.Component):
     def __init__(self, a_width: int, b_width: int) -> None:
         super().__init__({"a": In(signed(a_width)), "b": In(signed(b_width)), "o": Out(signed(a_width + b_width))})
 
-    @staticmethod
-    def blocks(a_width: int, b_width: int) -> int:
-        """Multiplier blocks that such a multiplier takes."""
-        return _parts(a_width) * _parts(b_width)
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         products: list[Value] = []
         for i, a in enumerate(_cut(self.a)):
             for j, b in enumerate(_cut(self.b)):
                 product = Signal(signed(2 * BLOCK), name=f"product_{i}_{j}")
-                if isinstance(platform, LatticeECP5Platform):
+                if len(a) * len(b) <= SMALL:
+                    m.d.sync += product.eq(_in_luts(m, a, b))
+                elif isinstance(platform, LatticeECP5Platform):
                     m.submodules[f"block_{i}_{j}"] = _block(a, b, product)
                 else:
                     held_a, held_b = Signal(signed(BLOCK)), Signal(signed(BLOCK))
@@ -45,21 +40,11 @@ class Multiplier(wiring.Component):
         return m
 
 
-def _parts(width: int) -> int:
-    return 1 if width <= BLOCK else 1 + _parts(width - LOW)
-
-
 def _cut(operand: Signal) -> list[Value]:
     """Parts of an operand, lowest first, each fit for a signed block; part n counts 2**(17 n)."""
-    width = len(operand)
-    if width <= BLOCK:
-        return [operand]
-    parts: list[Value] = []
-    while width > BLOCK:
-        start = len(operand) - width
-        parts.append(Cat(operand[start : start + LOW], C(0, 1)).as_signed())
-        width -= LOW
-    return [*parts, operand[len(operand) - width :].as_signed()]
+    *lower, _ = parts(len(operand))
+    cut: list[Value] = [Cat(operand[n * LOW : (n + 1) * LOW], C(0, 1)).as_signed() for n in range(len(lower))]
+    return [*cut, operand[len(lower) * LOW :].as_signed()]
 
 
 def _block(a: Value, b: Value, product: Signal) -> Instance:
@@ -79,3 +64,12 @@ def _block(a: Value, b: Value, product: Signal) -> Instance:
         for key, value in (("CLK", "CLK0"), ("CE", "CE0"), ("RST", "RST0"))
     }
     return Instance("MULT18X18D", **registers, p_REG_PIPELINE_CLK="NONE", p_GSR="DISABLED", **pins)
+
+
+def _in_luts(m: Module, a: Value, b: Value) -> Value:
+    """a * b one cycle later, as the sum of a's multiples by the bits of b; the shorter of the two is b."""
+    a, b = (a, b) if len(a) >= len(b) else (b, a)
+    held_a, held_b = Signal(signed(len(a))), Signal(signed(len(b)))
+    m.d.sync += [held_a.eq(a), held_b.eq(b)]
+    terms = [Mux(bit, held_a << n, 0) for n, bit in enumerate(held_b)]
+    return sum(terms[:-1], -terms[-1]) if len(terms) > 1 else -terms[0]
