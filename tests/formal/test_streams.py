@@ -9,6 +9,7 @@ from amaranth.hdl import Signal
 
 import bnnhw.hw
 from bnnhw.hw.link.commands import CommandHandler
+from bnnhw.hw.link.fifo import ByteFifo, StreamRegister
 from bnnhw.hw.link.frame_in import FrameReceiver
 from bnnhw.hw.link.frame_out import FrameSender
 from bnnhw.hw.link.image import ImageReceiver
@@ -74,6 +75,8 @@ def read_when_done(m, dut):
 CASES = {
     "RomStream": (lambda plan: RomStream([1, 2, 3], 4), {"induction": 3}),
     "RomStream of one": (lambda plan: RomStream([1], 1), {"induction": 3}),
+    "StreamRegister": (lambda plan: StreamRegister(shape=4), {"induction": 2}),
+    "ByteFifo": (lambda plan: ByteFifo(depth=3), {}),
     "Scores": (lambda plan: Scores(replace(plan.engine, lanes=3, scores=5)), {"given": scores_room}),
     "Prefetcher": (
         lambda plan: Prefetcher(plan.engine, plan.images),
