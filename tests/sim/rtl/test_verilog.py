@@ -1,0 +1,43 @@
+"""The Verilog of an engine is the same bytes in every process, and does not depend on its memories' contents."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+from bnnhw.hw.engine import Engine
+from bnnhw.sim.fuzz.case import prepare
+from bnnhw.sim.fuzz.network import random_network
+from bnnhw.sim.rtl.verilog import convert
+
+SCRIPT = """
+import hashlib
+from bnnhw.hw.engine import Engine
+from bnnhw.sim.fuzz.case import prepare
+from bnnhw.sim.fuzz.network import random_network
+from bnnhw.sim.rtl.verilog import convert
+plan, _, _ = prepare(1, 0, random_network(1, 0))
+verilog = convert(Engine(plan.engine, plan.images))
+print(hashlib.sha256((verilog.text + repr(sorted(verilog.memories.items()))).encode()).hexdigest())
+"""
+
+
+def test_same_bytes_in_every_process():
+    digests = set()
+    for seed in ("0", "1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
+        )
+        digests.add(done.stdout)
+    assert len(digests) == 1
+
+
+def test_contents_are_beside_the_text():
+    plan, _, _ = prepare(1, 0, random_network(1, 0))
+    images = replace(plan.images, weights=tuple(beat ^ 1 for beat in plan.images.weights))
+    first, second = convert(Engine(plan.engine, plan.images)), convert(Engine(plan.engine, images))
+    assert first.text == second.text
+    changed = [name for name in first.memories if first.memories[name] != second.memories[name]]
+    assert len(changed) == 1
+    assert f'$readmemb("{changed[0]}"' in first.text
