@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Shape, Signal, Value, unsigned
+from amaranth import Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -81,13 +81,15 @@ class StripWalk(wiring.Component):
             bank: Signal, column: Signal, address: Signal, q: Value | int, rem: Value | int, d_rem: Value
         ) -> tuple[Value, Value, Value]:
             """Bank, column and address ``q`` banks and ``rem`` columns further."""
-            moved = Signal(range(1 << (len(column) + 1)))
-            wraps = Signal()
-            m.d.comb += [moved.eq(column + rem), wraps.eq(moved >= self.i_strip)]
+            # Both outcomes side by side: the comparison only chooses. What is fixed within a pass is added first.
+            moved, wrapped = Signal(signed(len(column) + 2)), Signal(signed(len(column) + 2))
+            m.d.comb += [moved.eq(column + rem), wrapped.eq(column + (rem - self.i_strip))]
+            wraps = ~wrapped[-1]
+            further = (d_rem - self.i_d_strip)[: len(address)]
             return (
-                bank + q + wraps,
-                Mux(wraps, moved - self.i_strip, moved),
-                address + Mux(wraps, (d_rem - self.i_d_strip)[: len(address)], d_rem),
+                Mux(wraps, bank + (q + 1), bank + q),
+                Mux(wraps, wrapped, moved),
+                Mux(wraps, address + further, address + d_rem),
             )
 
         next_lx = step(lx_bank, lx_column, lx_address, 0, 1, self.i_d_x)
