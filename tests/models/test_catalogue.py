@@ -11,6 +11,7 @@ import pytest
 
 from bnnhw import models
 from bnnhw.compiler.frontend import torch_exec
+from bnnhw.compiler.frontend.adabin import STEM_BITS
 from bnnhw.compiler.ir import BinaryConv, interpret
 from bnnhw.compiler.ir.file import save
 from bnnhw.compiler.lower import lower
@@ -39,7 +40,7 @@ def test_info() -> None:
     assert digits.input == (8, 8, 1)
     ada = models.info(models.load("adabin_r20"), "other")
     binary, stem, head = 40108032, 442368, 640
-    assert (ada.name, ada.macs, ada.ace) == ("other", binary + stem + head, binary + 64 * (stem + head))
+    assert (ada.name, ada.macs, ada.ace) == ("other", binary + stem + head, binary + 8 * (STEM_BITS * stem + 8 * head))
     assert ada.weight_bits == 267264 + 8 * (432 + 640)
     assert (ada.trained, ada.input) == ("untrained", (32, 32, 3))
 
