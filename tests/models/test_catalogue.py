@@ -41,7 +41,7 @@ def test_info() -> None:
     ada = models.info(models.load("adabin_r20"), "other")
     binary, stem, head = 40108032, 442368, 640
     assert (ada.name, ada.macs, ada.ace) == ("other", binary + stem + head, binary + 8 * (STEM_BITS * stem + 8 * head))
-    assert ada.weight_bits == 267264 + 8 * (432 + 640)
+    assert ada.weight_bits == 267264 + STEM_BITS * 432 + 8 * 640
     assert (ada.trained, ada.input) == ("untrained", (32, 32, 3))
 
 
