@@ -53,19 +53,20 @@ def synthesise(
     """Synthesise ``sources`` in ``directory``; leaves ``top.il``, ``top.json``, ``yosys.log`` (and ``top.v``) there.
 
     ``keep`` are instance paths (``top.engine.array``) that stay modules of their own through synthesis, so that they
-    can be counted exactly. Raises ToolError.
+    can be counted exactly; where yosys cannot do that they are flattened, and ``modules`` is empty. Raises ToolError.
     """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "top.il").write_text(sources.rtlil)
-    script = [
-        "read_rtlil top.il",
-        *(["write_verilog -norename -noattr top.v"] if verilog else []),
-        *(f"setattr -mod -set keep_hierarchy 1 {TOP}.{path}" for path in keep),
-        f"synth_ecp5 -nowidelut -top {TOP}",
-        "write_json top.json",
-    ]
-    (directory / "top.ys").write_text("\n".join(script) + "\n")
-    seconds = tools.run("yosys", ["-q", "-l", "yosys.log", "top.ys"], directory, "yosys.err", timeout=timeout)
+    (directory / "top.ys").write_text(_script(keep, verilog))
+    try:
+        seconds = tools.run("yosys", ["-q", "-l", "yosys.log", "top.ys"], directory, "yosys.err", timeout=timeout)
+    except tools.ToolError:
+        # Mapping around modules that are kept can fail inside yosys (an assertion of its own, seen on some netlists).
+        if not keep or "Assert `" not in (directory / "yosys.log").read_text(errors="replace"):
+            raise
+        (directory / "top.ys").write_text(_script((), verilog))
+        seconds = tools.run("yosys", ["-q", "-l", "yosys.log", "top.ys"], directory, "yosys.err", timeout=timeout)
+        keep = ()
     netlist = directory / "top.json"
     design = json.loads(netlist.read_text())
     relax_carry(design)
@@ -81,6 +82,18 @@ def synthesise(
         netlist=netlist,
         seconds=seconds,
     )
+
+
+def _script(keep: Sequence[str], verilog: bool) -> str:
+    """Commands for yosys; modules in ``keep`` stay apart."""
+    lines = [
+        "read_rtlil top.il",
+        *(["write_verilog -norename -noattr top.v"] if verilog else []),
+        *(f"setattr -mod -set keep_hierarchy 1 {TOP}.{path}" for path in keep),
+        f"synth_ecp5 -nowidelut -top {TOP}",
+        "write_json top.json",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _total(module: str, cells: dict[str, Counter[str]]) -> Counter[str]:
