@@ -30,8 +30,9 @@ from bnnhw.spec.network import (
 
 DoubleArray = NDArray[np.float64]
 MAX_SHIFT = 32
-SLACK = 5
-"""A layer may use up to this many shift steps less than its factors allow, to share its shift with other layers."""
+SLACK = 0
+"""A layer may use up to this many shift steps less than its factors allow, to share its shift with other layers. It
+does not where factors are wider than a multiplier's 18 bits: they are so for their precision."""
 
 
 def emit(graph: Graph, drafts: Sequence[Draft], fracs: Sequence[Frac], widths: Widths) -> Network:
@@ -87,7 +88,8 @@ def _window(largest: float, limit: int) -> tuple[int, int]:
     if largest == 0:
         return (0, MAX_SHIFT)
     high = min(MAX_SHIFT, math.floor(math.log2((limit + 0.5) / largest)))
-    return (max(0, high - SLACK), max(0, high))
+    slack = SLACK if limit < 1 << 18 else 0
+    return (max(0, high - slack), max(0, high))
 
 
 def _layer(draft: Draft, post: Post) -> Layer:
