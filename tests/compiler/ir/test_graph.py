@@ -48,7 +48,7 @@ SIGN = np.ones((2, 2, 3, 3))
         (Conv(np.ones((2, 2, 3, 1))),
          "node 'x' (Conv): weight must have shape (out, in, k, k), not shape (2, 2, 3, 1)"),
         (Conv(np.ones((2, 2, 5, 5))), "node 'x' (Conv): the map must be at least as large as the 5x5 window, not 4x4"),
-        (Conv(np.ones((2, 2, 1, 1)), weight_bits=17), "node 'x' (Conv): weight_bits must be in 1..16, not 17"),
+        (Conv(np.ones((2, 2, 1, 1)), weight_bits=25), "node 'x' (Conv): weight_bits must be in 1..24, not 25"),
         (Conv(np.ones((2, 2, 1, 1)), [1, 2, 3]),
          "node 'x' (Conv): bias must have 2 values, one per filter, not shape (3,)"),
         (Conv(np.ones((3, 1, 1, 1)), groups=2), "node 'x' (Conv): groups must divide the channels, not 2"),
