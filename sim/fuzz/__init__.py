@@ -14,6 +14,9 @@ from bnnhw.sim.fuzz.case import LEVELS, Outcome, check
 from bnnhw.sim.fuzz.network import features, random_images, random_network
 from bnnhw.sim.fuzz.verify import faults
 
+PROGRESS = 20
+"""Networks from one line of progress to the next."""
+
 
 def outcomes(
     count: int, seed: int, *, first: int = 0, level: str = "rtl", jobs: int | None = None
@@ -37,13 +40,16 @@ def main(
     jobs: int | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[Outcome]:
-    """Run ``count`` cases; returns the failures. ``report`` gets a line for every failure and a summary at the end."""
+    """Run ``count`` cases; returns the failures. ``report`` gets a line for every failure, lines of
+    progress and a summary at the end."""
     start, done, failed = time.monotonic(), [], []
     for outcome in outcomes(count, seed, first=first, level=level, jobs=jobs):
         done.append(outcome)
         if outcome.failure is not None:
             failed.append(outcome)
             report(str(outcome))
+        if len(done) % PROGRESS == 0 and len(done) < count:
+            report(f"{len(done)} of {count}, {len(failed)} mismatches, {time.monotonic() - start:.0f} s")
     report(summary(done, time.monotonic() - start))
     return failed
 
