@@ -1,7 +1,8 @@
 // Feeds images into a Verilated engine as fast as it takes them, and writes scores, counters and cycles to a file.
 //
-// Arguments: images output frames image_bytes scores score_width counters limit seed stall_in stall_out abort extra
-// ``limit`` is the number of cycles without progress that ends the run; stalls and abort are percentages.
+// Arguments: images output frames image_bytes scores score_width counters idle limit seed stall_in stall_out abort extra
+// ``idle``: cycles between reset and the first image. ``limit``: cycles without progress that end the run; stalls and
+// abort are percentages.
 // Output: for every frame, as little-endian int64: scores, counters, cycles since the last score of the frame before.
 // ``extra``: "-", the name of a VCD file, or every how many cycles of the last frame to write all memories to
 // snapshots.bin: first a line "name bytes-per-word words" for each, an empty line, then the words of all, again and again.
@@ -47,7 +48,7 @@ uint32_t word(const T& value, int index) {
 
 struct Options {
     std::string images, output, extra;
-    long frames, bytes, scores, score_width, counters, limit, seed, stall_in, stall_out, abort;
+    long frames, bytes, scores, score_width, counters, idle, limit, seed, stall_in, stall_out, abort;
 };
 
 class Bench {
@@ -75,7 +76,7 @@ public:
 
     int run() {
         reset();
-        long progress = 0;
+        long progress = cycle;
         while (done < opt.frames || settling()) {
             drive_image();
             PORT(o_scores, ready) = !chance(opt.stall_out);
@@ -141,6 +142,7 @@ private:
         dut.i_image_abort = 0;
         for (int i = 0; i < 4; i++) { half(0); half(1); }
         dut.rst = 0;
+        for (int i = 0; i < opt.idle; i++) { half(0); half(1); }
         start_image();
     }
 
@@ -213,9 +215,9 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 14) return 2;
+    if (argc != 15) return 2;
     auto number = [&](int i) { return std::strtol(argv[i], nullptr, 10); };
-    Options options{argv[1],   argv[2],   argv[13],  number(3),  number(4),  number(5), number(6),
-                    number(7), number(8), number(9), number(10), number(11), number(12)};
+    Options options{argv[1],   argv[2],   argv[14],  number(3),  number(4),  number(5), number(6),
+                    number(7), number(8), number(9), number(10), number(11), number(12), number(13)};
     return Bench(options).run();
 }

@@ -19,7 +19,8 @@ from bnnhw.sim.rtl.verilator import Effort, Options, compiled
 from bnnhw.sim.rtl.verilog import convert
 from bnnhw.spec.engine import COUNTERS, EngineConfig
 from bnnhw.spec.numbers import IntArray
-from bnnhw.spec.program import Images
+from bnnhw.spec.program import Images, load_layout
+from bnnhw.spec.timing import load_cycles, param_cycles
 
 
 class SimulationError(BnnhwError):
@@ -33,6 +34,15 @@ class Planned(Protocol):
     def engine(self) -> EngineConfig: ...
     @property
     def images(self) -> Images: ...
+
+
+def reset_cycles(config: EngineConfig, images: Images) -> int:
+    """Cycles after reset in which the first two passes' weights and parameters are loaded for certain.
+
+    Before that a frame takes longer than predicted. Only a small image that follows reset at once could come so early.
+    """
+    loads = [load_layout(config).unpack(word) for word in images.loads[:2]]
+    return 16 + sum(4 + load_cycles(config, p, images.decodes) + param_cycles(config, p["last_class"]) for p in loads)
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,9 @@ class Simulation:
     """A compiled model of a component with the engine's ports; run it as often as needed, then ``close`` it.
 
     ``keep`` keeps the compiled model for the next component of the same shape (its memory contents may differ).
-    ``trace`` makes a model that can write waves, ``snapshots`` one that can write its memories. ``limit``: cycles
-    without a byte or a score moving that count as stuck. ``compile_seconds``: what making the model took.
+    ``trace`` makes a model that can write waves, ``snapshots`` one that can write its memories. ``idle``: cycles
+    between reset and the first image. ``limit``: cycles without a byte or a score moving that count as stuck.
+    ``compile_seconds``: what making the model took.
     """
 
     def __init__(
@@ -82,10 +93,11 @@ class Simulation:
         keep: bool = True,
         trace: bool = False,
         snapshots: bool = False,
+        idle: int = 0,
         limit: int = 1_000_000,
     ) -> None:
         start = time.monotonic()
-        self._scores, self._limit, self._snapshots = scores, limit, snapshots
+        self._scores, self._idle, self._limit, self._snapshots = scores, idle, limit, snapshots
         self._score_width = component.o_scores.payload.score.shape().width
         self._counters = component.counters.shape().length
         self._temporary = tempfile.TemporaryDirectory(prefix="bnnhw-")
@@ -103,12 +115,12 @@ class Simulation:
 
     @classmethod
     def of(cls, plan: Planned, **options: Any) -> Simulation:
-        """The engine of a plan; ``options`` as above."""
+        """The engine of a plan, its first weights and parameters loaded before the first image; ``options`` as above."""
         from bnnhw.hw.engine import Engine
 
         c = plan.engine
         limit = 10_000 + 4 * (c.input.words + c.passes * c.map_size**2 * (c.steps + c.subs * 8))
-        return cls(Engine(c, plan.images), c.scores, limit=limit, **options)
+        return cls(Engine(c, plan.images), c.scores, idle=reset_cycles(c, plan.images), limit=limit, **options)
 
     def __enter__(self) -> Simulation:
         return self
@@ -136,7 +148,7 @@ class Simulation:
         (self._folder / "images.bin").write_bytes(images.tobytes())
         stalls = stalls or Stalls()
         arguments = [len(images), math.prod(images.shape[1:]), self._scores, self._score_width, self._counters]
-        arguments += [self._limit, stalls.seed, stalls.image, stalls.scores, stalls.abort]
+        arguments += [self._idle, self._limit, stalls.seed, stalls.image, stalls.scores, stalls.abort]
         extra = str(every) if self._snapshots else "-" if wave is None else str(wave.absolute())
         command = [str(self._model), "images.bin", "out.bin", *map(str, arguments), extra]
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
