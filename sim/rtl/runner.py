@@ -115,7 +115,7 @@ class Simulation:
 
     @classmethod
     def of(cls, plan: Planned, **options: Any) -> Simulation:
-        """The engine of a plan, its first weights and parameters loaded before the first image; ``options`` as above."""
+        """The engine of a plan, its first weights loaded before the first image; ``options`` as above."""
         from bnnhw.hw.engine import Engine
 
         c = plan.engine
