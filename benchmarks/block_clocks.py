@@ -1,6 +1,6 @@
 """Clock of every block of an engine by itself, registers around it: where the design's slowest path is.
 
-    python benchmarks/block_clocks.py --model adabin_r20 --shape 2x16x48x16x4 [--only lane walker]
+python benchmarks/block_clocks.py --model adabin_r20 --shape 2x16x48x16x4 [--only lane walker]
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 
 from bnnhw.cli.compare import Comparison, compare
 from bnnhw.cli.measure import ARRAY_PATH, report_inputs
-from bnnhw.cli.options import BOARD, COUNT, DATA, JSON, MODEL, SHAPE, out_folder
+from bnnhw.cli.options import BOARD, CLOCK, COUNT, DATA, FPS, JSON, MODEL, SHAPE, out_folder
 from bnnhw.cli.output import print_facts, print_json, whole_folder
 from bnnhw.cli.prepare import Prepared, compile_model, images_for, labelled_data
 from bnnhw.cli.program import identity, write_program
@@ -41,7 +41,8 @@ class DifferenceError(BnnhwError):
 @MODEL
 @BOARD
 @SHAPE
-@click.option("--clock", type=click.FloatRange(min=1), default=100.0, show_default=True, metavar="MHZ", help="Clock.")
+@FPS
+@CLOCK
 @DATA
 @click.option("--count", type=COUNT, help="Images to simulate; by default as many as make about 200,000 cycles.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Instead of build/<model>-<board>.")
@@ -50,6 +51,7 @@ def build(
     model: str,
     board: str,
     shape: Shape | None,
+    fps: float,
     clock: float,
     data: str | None,
     count: int | None,
@@ -63,7 +65,7 @@ def build(
     """
     stages = Stages()
     target = out or out_folder(model, board)
-    prepared = compile_model(model, board, shape, stages)
+    prepared = compile_model(model, board, shape, fps, stages, clock)
     with whole_folder(target) as folder:
         number = write_program(prepared, folder)
         simulation = _simulate(prepared, data, count, stages)

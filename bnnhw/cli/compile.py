@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bnnhw.cli.measure import layer_costs
-from bnnhw.cli.options import BOARD, JSON, MODEL, SHAPE, out_folder
+from bnnhw.cli.options import BOARD, FPS, JSON, MODEL, SHAPE, out_folder
 from bnnhw.cli.output import print_facts, print_json, print_table, whole_folder
 from bnnhw.cli.prepare import compile_model
 from bnnhw.cli.program import write_program
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 @MODEL
 @BOARD
 @SHAPE
+@FPS
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Instead of build/<model>-<board>-compile.")
 @JSON
-def compile(model: str, board: str, shape: Shape | None, out: Path | None, as_json: bool) -> None:
+def compile(model: str, board: str, shape: Shape | None, fps: float, out: Path | None, as_json: bool) -> None:
     """Write program.json and weights.bin, and tell the cycles that the engine will take."""
     stages = Stages()
-    prepared = compile_model(model, board, shape, stages)
+    prepared = compile_model(model, board, shape, fps, stages)
     target = out or out_folder(model, board, "-compile")
     with whole_folder(target) as folder:
         write_program(prepared, folder)

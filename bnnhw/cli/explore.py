@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnnhw.cli.options import BOARD, COUNT, JSON, MODEL
+from bnnhw.cli.options import BOARD, CLOCK, COUNT, JSON, MODEL
 from bnnhw.cli.output import print_json, print_table
 from bnnhw.cli.progress import Stages
 from bnnhw.errors import BnnhwError, DoesNotFitError
@@ -43,7 +43,7 @@ def _numbers(name: str, default: str, text: str) -> Any:
 @_numbers("depth", "16,32,64", "Array depths to try.")
 @_numbers("lanes", "8,16", "Post-processing lanes to try.")
 @click.option("--most", type=COUNT, default=8192, show_default=True, help="MACs a cycle of the largest array.")
-@click.option("--clock", type=click.FloatRange(min=1), default=100.0, show_default=True, metavar="MHZ", help="Clock.")
+@CLOCK
 @JSON
 def explore(
     model: str,

@@ -38,6 +38,17 @@ DEFAULT_BOARD = click.option("--board", "-b", default="ulx3s", show_default=True
 SHAPE = click.option(
     "--shape", type=ShapeType(), default="auto", show_default=True, help="ROWSxCOLSxDEPTHxLANES[xFETCH] of the array."
 )
+FPS = click.option(
+    "--fps",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3300.0,
+    show_default=True,
+    metavar="N",
+    help="auto takes the smallest array with N frames a second, or one of the fastest that fit.",
+)
+CLOCK = click.option(
+    "--clock", type=click.FloatRange(min=1), default=100.0, show_default=True, metavar="MHZ", help="Clock."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 DATA_HELP = (
     "A CIFAR-10 .bin file, a folder of idx files, a folder <class>/<image>, an .npz file with images and labels, "

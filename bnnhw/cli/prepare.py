@@ -33,8 +33,10 @@ class Prepared:
     plan: Plan
 
 
-def compile_model(model: str, board: str, shape: Shape | None, stages: Stages) -> Prepared:
-    """Load, lower and plan; ``shape`` None lets the planner choose."""
+def compile_model(
+    model: str, board: str, shape: Shape | None, fps: float, stages: Stages, clock: float = 100.0
+) -> Prepared:
+    """Load, lower and plan; ``shape`` None lets the planner choose one for ``fps`` at ``clock`` MHz."""
     from bnnhw import boards, models
     from bnnhw.compiler.lower import lower
     from bnnhw.compiler.plan import Limits, plan
@@ -44,7 +46,8 @@ def compile_model(model: str, board: str, shape: Shape | None, stages: Stages) -
     with stages.stage("compile"):
         network = lower(graph)
         found = target.resources
-        planned = plan(network, Limits(lut4=found.lut4, bram18k=found.bram, dsp=found.dsp), shape)
+        limits = Limits(lut4=found.lut4, bram18k=found.bram, dsp=found.dsp)
+        planned = plan(network, limits, shape, enough=int(clock * 1e6 / fps))
     return Prepared(model, target, graph, network, planned)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bnnhw.cli.compare import LEVELS, compare
-from bnnhw.cli.options import COUNT, DATA, DEFAULT_BOARD, JSON, MODEL, SHAPE
+from bnnhw.cli.options import COUNT, DATA, DEFAULT_BOARD, FPS, JSON, MODEL, SHAPE
 from bnnhw.cli.output import print_facts, print_json
 from bnnhw.cli.prepare import compile_model, images_for
 from bnnhw.cli.progress import Stages
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--count", type=COUNT, help="At most so many images of the data.")
 @DEFAULT_BOARD
 @SHAPE
+@FPS
 @JSON
 def sim(
     model: str,
@@ -33,6 +34,7 @@ def sim(
     count: int | None,
     board: str,
     shape: Shape | None,
+    fps: float,
     as_json: bool,
 ) -> int:
     """Run images on a model of the hardware and compare every score with the golden model.
@@ -43,7 +45,7 @@ def sim(
     stages = Stages()
     if images and data:
         raise click.UsageError("--image and --data must not be given together")
-    prepared = compile_model(model, board, shape, stages)
+    prepared = compile_model(model, board, shape, fps, stages)
     found = images_for(prepared.graph, data, images, count, stages)
     with stages.stage(f"simulate ({level})"):
         result = compare(prepared, found.images, level)

@@ -11,8 +11,10 @@ from bnnhw.errors import BnnhwError
 from bnnhw.spec.network import Network
 
 
-def plan(network: Network, limits: Limits | None = None, shape: Shape | None = None) -> Plan:
+def plan(network: Network, limits: Limits | None = None, shape: Shape | None = None, enough: int = 0) -> Plan:
     """The plan of a network on a chip: on ``shape``, or on the best shape that fits ``limits``.
+
+    The best shape is the smallest that takes at most ``enough`` cycles a frame, or nearly the fastest if none does.
 
     Raises UnsupportedError for a network that the engine cannot run, DoesNotFitError naming what a chip lacks.
     """
@@ -20,7 +22,7 @@ def plan(network: Network, limits: Limits | None = None, shape: Shape | None = N
     if shape is None:
         if limits is None:
             raise BnnhwError("limits must be given where no shape is")
-        return choose(found, limits)
+        return choose(found, limits, enough)
     default = default_spread(network, found.uses, found.orders, shape)
     result = make_plan(found, shape, default)
     if limits is not None and resources(result).over(limits) is not None:

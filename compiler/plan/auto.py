@@ -1,4 +1,4 @@
-"""Choice of the array's shape: the smallest engine within 5 % of the fastest that fits.
+"""Choice of the array's shape: the smallest engine that is fast enough, or within 5 % of the fastest that fits.
 
 Every shape is judged by a schedule without weights (milliseconds); number widths, which hardly depend on the shape, are
 those of one plan that is built in full.
@@ -42,9 +42,12 @@ class Candidate:
     need: Resources
 
 
-def choose(found: Analysis, limits: Limits) -> Plan:
-    """The best plan for a chip. Raises DoesNotFitError naming what the smallest engine lacks."""
-    candidates, smallest = _search(found, limits)
+def choose(found: Analysis, limits: Limits, enough: int = 0) -> Plan:
+    """The best plan for a chip; frames of ``enough`` cycles are fast enough.
+
+    Raises DoesNotFitError naming what the smallest engine lacks.
+    """
+    candidates, smallest = _search(found, limits, enough)
     if not candidates:
         if smallest is None:
             channels = found.network.tensors[found.network.input].channels
@@ -52,8 +55,8 @@ def choose(found: Analysis, limits: Limits) -> Plan:
                 f"input of network {found.network.name} must have at most 64 channels, not {channels}"
             )
         check_fits(found.network.name, smallest[0], smallest[1], limits)
-    fastest = min(c.cycles for c in candidates)
-    near = [c for c in candidates if c.cycles <= SLACK * fastest]
+    most = max(enough, SLACK * min(c.cycles for c in candidates))
+    near = [c for c in candidates if c.cycles <= most]
     near.sort(key=lambda c: (c.need.lut4, c.need.bram18k, c.cycles))
     plans = []
     for candidate in near[:FINAL_TRIES]:
@@ -61,16 +64,18 @@ def choose(found: Analysis, limits: Limits) -> Plan:
         need = estimate(plan.engine, Sizes.of(plan.images))
         if need.over(limits) is None:
             plans.append(plan)
-            if plan.cost is None:
+            if plan.cost.frame <= enough:
                 return plan
     if not plans:
         plan = make_plan(found, near[0].shape, near[0].spread)
         check_fits(found.network.name, plan.engine, estimate(plan.engine, Sizes.of(plan.images)), limits)
-    fastest = min(p.cost.frame for p in plans)
-    return next(p for p in plans if p.cost.frame <= SLACK * fastest)
+    most = max(enough, SLACK * min(p.cost.frame for p in plans))
+    return next(p for p in plans if p.cost.frame <= most)
 
 
-def _search(found: Analysis, limits: Limits) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
+def _search(
+    found: Analysis, limits: Limits, enough: int
+) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
     """All shapes that fit and can be among the best, and the engine that comes nearest to fitting."""
     reference: EngineConfig | None = None
     candidates: list[Candidate] = []
@@ -79,7 +84,7 @@ def _search(found: Analysis, limits: Limits) -> tuple[list[Candidate], tuple[Eng
     for whole in _shapes(found, limits):
         if reference is None:
             reference = make_plan(found, whole).engine
-        if _ideal(found, whole) > SLACK * fastest or (candidates and _hopeless(reference, whole, limits)):
+        if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
             continue
         for spread in dict.fromkeys(
             (default_spread(found.network, found.uses, found.orders, whole), frozenset(found.uses.convs))
