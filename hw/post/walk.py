@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from amaranth import Module, Mux, Signal, Value, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.memory.activation import bit_write
+from bnnhw.hw.sequencer.descriptors import Descriptors
 from bnnhw.hw.sequencer.positions import PositionWalk
 from bnnhw.hw.sequencer.walk import NestedWalk, StripWalk
 from bnnhw.spec.engine import EngineConfig
@@ -28,6 +29,14 @@ CARRIED = (
     "last_plane",
 )
 """Pass fields that travel with a vector: the walker may be two passes ahead of the end of the pipeline."""
+USED = (
+    *CARRIED,
+    *("kind", "last_y", "last_lx", "last_r", "drain"),
+    *("out_width", "strip", "y_low", "y_high", "y_inner", "x_low", "x_high", "x_inner", "x_count"),
+    *("res_base", "res_dx", "res_dr", "res_dy", "val_base", "val_dx", "val_dr", "val_dy"),
+    *("bit_base", "bit_dx", "bit_dy", "bit_dplane", "bit_strip", "bit_dstrip", "bit_q", "bit_rem", "bit_drem"),
+    *("halo_low", "halo_high", "spread", "slot"),
+)
 
 
 def vector(config: EngineConfig) -> data.StructLayout:
@@ -80,12 +89,8 @@ class VectorWalker(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         c = self.config
-        layout = struct(pass_layout(c))
-        m.submodules.rom = rom = memory.Memory(shape=unsigned(layout.size), depth=c.passes, init=self.images.passes)
-        port = rom.read_port()
-        fetched, p = data.View(layout, port.data), Signal(layout)
-        index = Signal(range(max(c.passes, 2)))
-        m.d.comb += port.addr.eq(index)
+        m.submodules.descriptors = descriptors = Descriptors(pass_layout(c), self.images.passes, USED)
+        fetched, p = descriptors.o, Signal(descriptors.o.shape())
 
         out = self.o_vector
         m.submodules.positions = walk = PositionWalk(c)
@@ -102,11 +107,12 @@ class VectorWalker(wiring.Component):
         m.d.comb += out.bank.eq(bank)
         playing = Signal()
         with m.FSM():
-            with m.State("FETCH"):
-                m.next = "SWITCH"
+            with m.State("START"):
+                with m.If(descriptors.o_valid):
+                    m.next = "SWITCH"
             with m.State("SWITCH"):
-                m.d.comb += walk.i_load.eq(1)
-                m.d.sync += [p.eq(fetched), bank.eq(~bank), index.eq(Mux(fetched.final, 0, index + 1))]
+                m.d.comb += [walk.i_load.eq(1), descriptors.i_next.eq(1)]
+                m.d.sync += [p.eq(fetched), bank.eq(~bank)]
                 m.next = "PLAY"
             with m.State("PLAY"):
                 m.d.comb += playing.eq(1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
+from bnnhw.hw.sequencer.descriptors import Descriptors
 from bnnhw.hw.sequencer.positions import PositionWalk
 from bnnhw.hw.sequencer.walk import NestedWalk
 from bnnhw.spec.engine import COUNTERS, EngineConfig
@@ -14,6 +15,12 @@ from bnnhw.spec.program import POOL, Images, Widths, pass_layout
 from bnnhw.spec.timing import POST_SWITCH
 
 PASS_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip")
+"""Fields of the current pass that the units behind need."""
+USED = (
+    *PASS_FIELDS,
+    *("barrier", "final", "step_first", "step_last", "last_y", "last_lx", "last_r", "base", "d_lx", "d_y", "d_r"),
+    *("stride", "pad", "drain"),
+)
 
 
 def issued_step(config: EngineConfig) -> data.StructLayout:
@@ -75,12 +82,8 @@ class Issue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         c = self.config
-        layout = struct(pass_layout(c))
-        m.submodules.rom = rom = memory.Memory(shape=unsigned(layout.size), depth=c.passes, init=self.images.passes)
-        port = rom.read_port()
-        fetched, p = data.View(layout, port.data), Signal(layout)
-        index = Signal(range(max(c.passes, 2)))
-        m.d.comb += port.addr.eq(index)
+        m.submodules.descriptors = descriptors = Descriptors(pass_layout(c), self.images.passes, USED)
+        fetched, p = descriptors.o, Signal(descriptors.o.shape())
         m.d.sync += [self.o_pass[name].eq(p[name]) for name in PASS_FIELDS]
 
         m.submodules.walk = walk = PositionWalk(c)
@@ -100,12 +103,12 @@ class Issue(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(self.i_run):
+                with m.If(self.i_run & descriptors.o_valid):
                     m.d.comb += [cause["pass_"].eq(1), self.o_start.eq(1)]
                     m.next = "SWITCH"
-            with m.State("SWITCH"):  # takes the fetched descriptor into use; the memory then fetches the following one
-                m.d.comb += [cause["pass_"].eq(1), walk.i_load.eq(1)]
-                m.d.sync += [p.eq(fetched), index.eq(index + 1)]
+            with m.State("SWITCH"):
+                m.d.comb += [cause["pass_"].eq(1), walk.i_load.eq(1), descriptors.i_next.eq(1)]
+                m.d.sync += p.eq(fetched)
                 m.next = "PLAY"
             with m.State("PLAY"):
                 m.d.comb += playing.eq(1)
@@ -117,7 +120,6 @@ class Issue(wiring.Component):
                 m.d.comb += cause["layer"].eq(1)
                 with m.If(self.i_drained):
                     m.d.comb += self.o_done.eq(1)
-                    m.d.sync += index.eq(0)
                     m.next = "IDLE"
         return m
 

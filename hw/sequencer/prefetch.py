@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, unsigned
-from amaranth.lib import data, memory, stream, wiring
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.layouts import struct
 from bnnhw.hw.post.params import param_load
+from bnnhw.hw.sequencer.descriptors import Descriptors
 from bnnhw.hw.weights.loader import load_request
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Images, load_layout
@@ -41,13 +41,9 @@ class Prefetcher(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layout = struct(load_layout(self.config))
-        passes = self.config.passes
-        m.submodules.rom = rom = memory.Memory(shape=unsigned(layout.size), depth=passes, init=self.images.loads)
-        port = rom.read_port()
-        fetched = data.View(layout, port.data)
-        index = Signal(range(max(passes, 2)))
-        m.d.comb += port.addr.eq(index)
+        layout = load_layout(self.config)
+        m.submodules.descriptors = descriptors = Descriptors(layout, self.images.loads, [f.name for f in layout.fields])
+        fetched = descriptors.o
 
         held = Signal(2)  # banks being loaded, loaded or in use
         ready = Signal(2)  # passes loaded and not yet taken
@@ -62,17 +58,19 @@ class Prefetcher(wiring.Component):
         m.d.comb += self.o_drained.eq(open_ == 0)
 
         for request in (self.o_weights.payload, self.o_params.payload):
-            m.d.comb += [request[name].eq(fetched[name]) for name in layout.members if name in request.shape().members]
+            names = fetched.shape().members.keys() & request.shape().members
+            m.d.comb += [request[name].eq(fetched[name]) for name in sorted(names)]
             m.d.comb += request.bank.eq(bank)
 
         with m.FSM():
-            with m.State("FETCH"):
-                m.next = "WAIT"
+            with m.State("START"):
+                with m.If(descriptors.o_valid):
+                    m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(held != 2):
                     m.d.comb += [start.eq(1), self.o_params.valid.eq(1), self.o_weights.valid.eq(fetched.weights)]
                     m.d.sync += [weights_done.eq(~fetched.weights), params_done.eq(0)]
-                    m.d.sync += index.eq(Mux(index == passes - 1, 0, index + 1))
+                    m.d.comb += descriptors.i_next.eq(1)
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += [

@@ -36,7 +36,7 @@ def test_vectors(engine_config, post_config, name, gaps, codes):
     )  # fmt: skip
     passes = [random_pass(rng, config, final=n == 4) for n in range(5)]
     images = Images(tuple(pass_layout(config).pack(p) for p in passes), (), (), (), (), ())
-    inputs, expected = [{}] * 3, [None] * 3
+    inputs, expected = [{}] * 5, [None] * 5  # until the first descriptor is in use
 
     def wait(cycles):
         inputs.extend({"i_array": 0, "i_pool": 0} for _ in range(cycles))

@@ -123,6 +123,8 @@ def test_every_cycle(engine_config, count, waits, seed):
     passes = list(random_passes(rng, config, count))
     images = Images(tuple(pass_layout(config).pack(p) for p in passes), (), (), (), (), ())
     reference = Reference(rng, config, passes, waits)
+    for _ in range(3):  # until the first descriptor is there
+        reference.cycle()
     for _ in range(3):
         reference.frame()
     reference.cycle(inputs={"i_run": 0})

@@ -79,7 +79,7 @@ def test_requests_and_times(engine_config, passes, tau, seed):
     uses = [(int(rng.integers(0, 8)), int(rng.integers(1, 30))) for _ in range(23)]
     requests, takes, retires, seen = run(config, images, durations, uses)
 
-    loaded, weights_at, params_at = 0, [], []
+    loaded, weights_at, params_at = 3, [], []  # the first descriptor is there 4 cycles after reset
     for n, (cycle, weights, params) in enumerate(requests):
         load, bank = loads[n % passes], n % 2
         assert params == {"last_class": load["last_class"], "bank": bank}
