@@ -71,7 +71,7 @@ class _Program:
             self.params.append(timing.param_cycles(config, load["last_class"]))
         result = timing.post_latency(config)
         array = timing.array_latency(config.depth) - timing.EARLY
-        self.retire = [timing.FETCH + (timing.POOL if p["kind"] == POOL else array) + result for p in self.passes]
+        self.retire = [(timing.POOL_FETCH if p["kind"] == POOL else timing.FETCH + array) + result for p in self.passes]
 
 
 def predict(config: EngineConfig, images: Images) -> Cost:

@@ -24,15 +24,16 @@ def array_latency(depth: int) -> int:
 
 
 FETCH = 5
-"""Cycles from the issue of a step to its operands at the array or the pool reader."""
+"""Cycles from the issue of a step to its operands at the array."""
+
+POOL_FETCH = 6
+"""Cycles from the issue of a step to its value at the pool reader, whose capture comes with a position's last."""
 
 EARLY = 1
-"""Cycles by which captures announce their results, and drain requests are sent ahead: their wires may be long."""
+"""Cycles by which captures announce their results, and drain requests are sent ahead: their wires may be long. The pool reader's values follow its
+capture by as many."""
 
-POOL = 0
-"""Cycles from the last step at the pool reader to its capture; its values follow EARLY cycles later."""
-
-ACTIVATION_WRITE = 3
+ACTIVATION_WRITE = 4
 """Cycles from a write of the activation memory until it can be read."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bnnhw.compiler.plan.shape import Limits
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.memory import block_rams
 from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.program import (
     Images,
@@ -24,8 +25,6 @@ from bnnhw.spec.program import (
     step_layout,
 )
 
-BRAM_SHAPES = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
-"""Width and depth of the forms of a block RAM."""
 LUT_RAM_DEPTH = 32
 """Memories up to this depth become LUTs ..."""
 LUT_PER_RAM_BIT = 1.5 / 16
@@ -97,11 +96,6 @@ def check_fits(name: str, c: EngineConfig, need: Resources, limits: Limits) -> N
         )
 
 
-def block_rams(depth: int, width: int) -> int:
-    """Block RAMs of a memory of one write and one read port, in the form that needs fewest."""
-    return min(-(-width // w) * -(-depth // d) for w, d in BRAM_SHAPES)
-
-
 def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[tuple[int, int, int]]:
     """(depth, width, how many) of every memory."""
     w, post = Widths.of(c), c.post
@@ -149,4 +143,4 @@ def _lane_dsps(c: EngineConfig) -> int:
     return dsps + (blocks(p.pre_width, p.slope_width) if p.slope_width else 0)
 
 
-__all__ = ["Resources", "Sizes", "block_rams", "check_fits", "estimate"]
+__all__ = ["Resources", "Sizes", "check_fits", "estimate"]

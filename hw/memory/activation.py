@@ -6,6 +6,7 @@ from amaranth import Module, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.arithmetic import times
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
 from bnnhw.spec.timing import ACTIVATION_WRITE
@@ -56,24 +57,27 @@ class ActivationMemory(wiring.Component):
         m = Module()
         c, w = self.config, Widths.of(self.config)
         reach = range(-c.halo_reach, c.halo_reach + 1)
-        pixel = self.i_write
 
-        # First the column and address that the pixel has in each neighbour, then which bank takes which.
+        # First the column and address that the pixel has in each neighbour, then where these are columns of the
+        # neighbour's, then which bank takes which.
+        pixel, later, last = (Signal(self.i_write.shape(), name=n) for n in ("pixel", "later", "last"))
+        valid = Signal()
+        m.d.sync += [pixel.eq(self.i_write), later.eq(pixel), last.eq(later), valid.eq(self.i_write_valid)]
+        low, high = Signal(signed(w.tap + 2)), Signal(range(2 << max(w.position, w.tap + 1)))
+        m.d.sync += [low.eq(-self.i_write.halo_low), high.eq(self.i_write.strip + self.i_write.halo_high)]
         there, addresses = {}, {}
         for d in reach:
-            there[d] = Signal(name=f"there_{d + c.halo_reach}")
-            addresses[d] = Signal(w.bit_addr, name=f"address_{d + c.halo_reach}")
-            column = Signal(signed(w.position + 3), name=f"column_{d + c.halo_reach}")
-            m.d.comb += column.eq(pixel.column - d * pixel.strip)
-            inside = (column + pixel.halo_low >= 0) & (column < pixel.strip + pixel.halo_high)
+            number = d + c.halo_reach
+            there[d] = Signal(name=f"there_{number}")
+            addresses[d] = Signal(w.bit_addr, name=f"address_{number}")
+            column = Signal(signed(w.position + 3), name=f"column_{number}")
+            moved = Signal(w.bit_addr, name=f"moved_{number}")
             m.d.sync += [
-                there[d].eq(self.i_write_valid & inside),
-                addresses[d].eq(pixel.address - d * pixel.d_strip),
+                column.eq(self.i_write.column - times(self.i_write.strip, d)),
+                moved.eq(self.i_write.address - times(self.i_write.d_strip, d)),
+                there[d].eq(valid & (column >= low) & (column < high)),
+                addresses[d].eq(moved),
             ]
-        bank, slots, bits = Signal.like(pixel.bank), Signal.like(pixel.slots), Signal.like(pixel.bits)
-        m.d.sync += [bank.eq(pixel.bank), slots.eq(pixel.slots), bits.eq(pixel.bits)]
-        late_bits = Signal.like(bits)
-        m.d.sync += late_bits.eq(bits)
 
         for r in range(c.rows):
             address = Signal(w.bit_addr, name=f"write_address_{r}")
@@ -81,8 +85,8 @@ class ActivationMemory(wiring.Component):
             m.d.sync += enable.eq(0)
             for d in reach:
                 if 0 <= r - d < c.rows:
-                    with m.If(there[d] & (bank == r - d)):
-                        m.d.sync += [address.eq(addresses[d]), enable.eq(slots)]
+                    with m.If(there[d] & (later.bank == r - d)):
+                        m.d.sync += [address.eq(addresses[d]), enable.eq(later.slots)]
             for s in range(c.slots):
                 bank_memory = memory.Memory(shape=unsigned(c.lanes), depth=max(c.bit_words, 2), init=[])
                 m.submodules[f"bank_{r}_{s}"] = bank_memory
@@ -90,7 +94,7 @@ class ActivationMemory(wiring.Component):
                 m.d.comb += [
                     write.en.eq(enable[s]),
                     write.addr.eq(address),
-                    write.data.eq(late_bits),
+                    write.data.eq(last.bits),
                     read.addr.eq(self.i_address[s]),
                     self.o_bits[r][s * c.lanes : (s + 1) * c.lanes].eq(read.data),
                 ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amaranth import Module, Mux, Signal, unsigned
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import Out
+
+from bnnhw.hw.memory.columns import ColumnMemory
 
 
 class RomStream(wiring.Component):
@@ -30,21 +32,20 @@ class RomStream(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = len(self.words)
-        m.submodules.rom = rom = memory.Memory(shape=unsigned(self.width), depth=depth, init=self.words)
-        port = rom.read_port()
-        address = Signal(range(depth))
-        m.d.comb += port.addr.eq(address)
+        m.submodules.rom = rom = ColumnMemory(self.width, depth, init=self.words)
+        address = Signal(range(max(depth, 2)))
+        m.d.comb += rom.i_address.eq(address)
 
         # Three stages hold words behind the output: the memory's own output, a plain register that takes the memory's
         # slow output, and the skid. While the skid is taken the first two stand still.
         read_valid, word_valid, skid_valid = Signal(), Signal(), Signal()
         word, skid, payload = (Signal(self.width, name=n, reset_less=True) for n in ("word", "skid", "payload"))
         with m.If(~skid_valid):
-            m.d.comb += port.en.eq(1)
+            m.d.comb += rom.i_enable.eq(1)
             m.d.sync += [address.eq(Mux(address == depth - 1, 0, address + 1)), read_valid.eq(1)]
-            m.d.sync += [word.eq(port.data), word_valid.eq(read_valid)]
+            m.d.sync += [word.eq(rom.o), word_valid.eq(read_valid)]
         with m.Else():
-            m.d.comb += port.en.eq(0)
+            m.d.comb += rom.i_enable.eq(0)
 
         m.d.comb += self.o.payload.eq(payload)
         with m.If(self.o.ready | ~self.o.valid):

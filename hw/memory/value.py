@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from amaranth import Module, unsigned
-from amaranth.lib import memory, wiring
+from amaranth import Module, Signal, unsigned
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
 
 
 class ValueMemory(wiring.Component):
-    """Words of ``lanes`` values. Rate: a read and a write a cycle. Read latency 1; a write is readable in the next
-    cycle, a read of the address being written gives the old word."""
+    """Words of ``lanes`` values. Rate: a read and a write a cycle. Read latency 2: an address register, since the block
+    RAMs lie all over the chip, and the memory. A write is readable by the addresses of the same cycle and later."""
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
@@ -30,15 +31,15 @@ class ValueMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.words = words = memory.Memory(
-            shape=self.i_write_word.shape(), depth=max(self.config.value_words, 2), init=[]
-        )
-        read, write = words.read_port(), words.write_port()
+        m.submodules.words = words = ColumnMemory(len(self.i_write_word), self.config.value_words, writable=True)
+        address = Signal.like(self.i_address)
+        m.d.sync += address.eq(self.i_address)
         m.d.comb += [
-            read.addr.eq(self.i_address),
-            self.o_word.eq(read.data),
-            write.en.eq(self.i_write_valid),
-            write.addr.eq(self.i_write_address),
-            write.data.eq(self.i_write_word),
+            words.i_enable.eq(1),
+            words.i_address.eq(address),
+            self.o_word.eq(words.o),
+            words.i_write_valid.eq(self.i_write_valid),
+            words.i_write_address.eq(self.i_write_address),
+            words.i_write.eq(self.i_write_word),
         ]
         return m

@@ -6,6 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.arithmetic import product
 from bnnhw.hw.memory.activation import ActivationMemory, bit_write
 from bnnhw.hw.post.lane import Lane, Stages
 from bnnhw.hw.post.params import ParamStore, param_load
@@ -25,7 +26,7 @@ class PostProcessor(wiring.Component):
     -------
     i_array, i_counts, i_sum, o_next: the array's capture, its row of counts, activation sum, drain chain.
     i_pool, i_values: the pool reader's capture and values.
-    o_residual_address, i_residual: read of the value memory, answered in the next cycle.
+    o_residual_address, i_residual: read of the value memory, answered two cycles later.
     o_value_valid/address/word: write of the value memory. o_bits_valid, o_bits: write of the activation memory.
     o_score_valid, o_scores: a vector of scores. i_load, i_beat, o_loaded: see ``ParamStore``.
     """
@@ -76,12 +77,12 @@ class PostProcessor(wiring.Component):
         vectors = [walker.o_vector] + [Signal(vector(c), name=f"vector_{n}") for n in range(1, s.bit + 1)]
         m.d.sync += [later.eq(earlier) for earlier, later in zip(vectors, vectors[1:], strict=False)]
         borders = vectors[1].border
-        m.d.sync += vectors[2].class_.eq(borders.row * borders.columns + borders.column)
+        m.d.sync += vectors[2].class_.eq(product(borders.columns, borders.row) + borders.column)
         sources, total = self._sources(m, vectors[EARLY])
 
-        at = vectors[s.offset - 1]  # the offsets and the residual are answered in the next cycle
+        at = vectors[s.offset - 1]  # the offsets are answered in the next cycle, the residual in the one after it
         m.d.comb += params.i_offset.eq(Cat(at.sub, at.class_, at.bank))
-        m.d.comb += self.o_residual_address.eq(at.residual_address)
+        m.d.comb += self.o_residual_address.eq(vectors[s.offset - 2].residual_address)
         for k, stage in enumerate(s.records):
             m.d.comb += params.i_record[k].eq(Cat(vectors[stage].sub, vectors[stage].bank))
 

@@ -6,6 +6,7 @@ from amaranth import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.arithmetic import times
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.memory.activation import bit_write
 from bnnhw.hw.sequencer.descriptors import Descriptors
@@ -234,6 +235,6 @@ class VectorWalker(wiring.Component):
             with m.If(group >= k * c.slots):
                 m.d.comb += wraps.eq(k)
         slot = Signal(range(c.slots))
-        m.d.comb += slot.eq(group - wraps * c.slots)
+        m.d.comb += slot.eq(group - times(wraps, c.slots))
         m.d.comb += out.write.slots.eq(Mux(p.spread, 1 << slot, (1 << c.slots) - 1))
         return Mux(p.spread, wraps, out.sub)

@@ -6,24 +6,27 @@ from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.arithmetic import times
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.sequencer.issue import PASS_FIELDS, issued_step
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import CONV_INPUT, POOL, Images, Widths, pass_layout, step_layout
-from bnnhw.spec.timing import FETCH
+from bnnhw.spec.timing import FETCH, POOL_FETCH
 
 
 class Fetch(wiring.Component):
     """Reads step words, forms addresses and masks, and delivers one operand set per issued step.
 
-    Rate: a step a cycle, no back-pressure. Latency: ``latency`` cycles from i_valid to o_valid (or o_pool_valid).
+    Rate: a step a cycle, no back-pressure. Latency: ``latency`` cycles from i_valid to o_valid, spec.timing.POOL_FETCH
+    to o_pool_valid.
 
     Members
     -------
     i_valid, i_step, i_pass: from the issue unit.
     o_address: read address of every slot's activation banks (the same in all rows); o_input_address,
-    o_value_address, o_weight_address ({word, bank}): of the input windows, value memory and weight buffer. All these
-    memories answer in the next cycle at i_bits (rows x depth), i_input (rows x depth), i_value, i_weights.
+    o_value_address, o_weight_address ({word, bank}): of the input windows, value memory and weight buffer. These
+    memories answer in the next cycle at i_bits (rows x depth), i_input (rows x depth), i_weights, and a cycle later at
+    i_value.
     o_act: operands, masked. o_weights. o_valid, o_shift, o_last: control of the array, aligned with o_act.
     o_pool_valid, o_pool_first, o_pool_last, o_pool_ok (tap inside the map), o_pool_max, o_value: for the pool reader.
     o_pool_read: a pool read is on o_value_address.
@@ -78,8 +81,8 @@ class Fetch(wiring.Component):
         position = Signal(self.i_step.shape())
         at = Signal(self.i_step.shape())
         word = Signal(layout)
-        valid = [self.i_valid] + [Signal(name=f"valid_{i}") for i in range(1, self.latency + 1)]
-        m.d.sync += [valid[i + 1].eq(valid[i]) for i in range(self.latency)]
+        valid = [self.i_valid] + [Signal(name=f"valid_{i}") for i in range(1, POOL_FETCH + 1)]
+        m.d.sync += [valid[i + 1].eq(valid[i]) for i in range(POOL_FETCH)]
         m.d.sync += [position.eq(self.i_step), at.eq(position), word.eq(port.data)]
         fields = Signal(self.i_pass.shape())  # i_pass is one cycle behind the issue; this one two
         m.d.sync += fields.eq(self.i_pass)
@@ -114,7 +117,8 @@ class Fetch(wiring.Component):
         # i_pass.in_strip settles two cycles before the first step of its pass reaches stage 3.
         for r in range(c.rows):
             low, high = (Signal(signed(w.position + w.row + 2), name=f"{n}_{r}") for n in ("low", "high"))
-            m.d.sync += [low.eq(-(r * fields.in_strip)), high.eq(fields.in_width - r * fields.in_strip)]
+            start = times(fields.in_strip, r)
+            m.d.sync += [low.eq(-start), high.eq(fields.in_width - start)]
             for s in range(c.slots):
                 inside = (columns[s] >= low) & (columns[s] < high)
                 m.d.sync += masks[r * c.slots + s].eq(row_ok[s] & inside)
@@ -124,7 +128,7 @@ class Fetch(wiring.Component):
     def _control(self, m: Module, fields: data.View, at: data.View, word: data.View, valid: list[Signal]) -> Value:
         """Control of the array and the pool reader; whether the operands are input windows."""
         control = data.StructLayout({"kind": 2, "max": 1, "first": 1, "last": 1, "shift": 1})
-        stages = [Signal(control, name=f"control_{i}") for i in range(3, self.latency + 1)]
+        stages = [Signal(control, name=f"control_{i}") for i in range(3, POOL_FETCH + 1)]
         m.d.sync += [
             stages[0].kind.eq(fields.kind),
             stages[0].max.eq(fields.pool_max),
@@ -133,26 +137,25 @@ class Fetch(wiring.Component):
             stages[0].shift.eq(word.shift),
         ]
         m.d.sync += [later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)]
-        now = stages[-1]
+        now, late = stages[self.latency - 3], stages[-1]
         m.d.comb += [
             self.o_pool_read.eq(valid[3] & (stages[0].kind == POOL)),
-            self.o_valid.eq(valid[-1] & (now.kind != POOL)),
+            self.o_valid.eq(valid[self.latency] & (now.kind != POOL)),
             self.o_last.eq(self.o_valid & now.last),
             self.o_shift.eq(now.shift),
-            self.o_pool_valid.eq(valid[-1] & (now.kind == POOL)),
-            self.o_pool_first.eq(now.first),
-            self.o_pool_last.eq(now.last),
-            self.o_pool_max.eq(now.max),
+            self.o_pool_valid.eq(valid[-1] & (late.kind == POOL)),
+            self.o_pool_first.eq(late.first),
+            self.o_pool_last.eq(late.last),
+            self.o_pool_max.eq(late.max),
         ]
         return now.kind == CONV_INPUT
 
     def _operands(self, m: Module, masks: Signal, from_input: Value) -> None:
-        """Stage 4: memories answer; stage 5: registered, masked and selected."""
+        """Stage 4: memories answer; stage 5: registered, masked and selected; values a stage later."""
         c = self.config
         bits, windows = Signal(self.i_bits.shape()), Signal(self.i_input.shape())
         m.d.sync += [bits.eq(self.i_bits), windows.eq(self.i_input), self.o_weights.eq(self.i_weights)]
-        m.d.sync += self.o_value.eq(self.i_value)
-        m.d.comb += self.o_pool_ok.eq(masks[0])
+        m.d.sync += [self.o_value.eq(self.i_value), self.o_pool_ok.eq(masks[0])]
         for r in range(c.rows):
             for s in range(c.slots):
                 lanes = slice(s * c.lanes, (s + 1) * c.lanes)

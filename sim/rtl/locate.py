@@ -14,6 +14,7 @@ from bnnhw.sim.machine.state import State, input_windows
 from bnnhw.sim.rtl.runner import Simulation
 from bnnhw.sim.rtl.verilator import Effort
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.memory import column_width
 
 SNAPSHOTS = 2000
 
@@ -59,7 +60,12 @@ def state_of(config: EngineConfig, memories: Mapping[str, NDArray[np.uint8]], im
     banks = [[bits(f"activations.bank_{r}_{s}", c.bit_words, c.lanes) for s in range(c.slots)] for r in range(c.rows)]
     state.activation = np.stack([np.stack(row, axis=1) for row in banks], axis=1)
     width = c.post.value_width
-    values = bits("values.words", c.value_words, c.lanes * width).reshape(-1, c.value_words, c.lanes, width)
+    step = column_width(max(c.value_words, 2))
+    columns = [
+        bits(f"values.words.column_{low // step}", c.value_words, min(step, c.lanes * width - low))
+        for low in range(0, c.lanes * width, step)
+    ]
+    values = np.concatenate(columns, axis=2).reshape(-1, c.value_words, c.lanes, width)
     weights = 1 << np.arange(width, dtype=np.int64)
     weights[-1] = -weights[-1]
     state.values = values @ weights

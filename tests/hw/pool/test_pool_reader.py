@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bnnhw.hw.pool.reader import PoolReader
-from bnnhw.spec.timing import EARLY, POOL
+from bnnhw.spec.timing import EARLY
 from tests.hw import play as kit
 
 
@@ -42,9 +42,9 @@ def test_pools(engine_config, post_config, modes, lanes, gaps):
             pooled = seen.sum(axis=0)
         else:
             pooled = seen.max(axis=0, initial=-(1 << width - 1))
-        expected.append((len(inputs) - 1 + POOL, pooled.tolist()))
+        expected.append((len(inputs) - 1, pooled.tolist()))
     seen = kit.play(
-        PoolReader(config), [*inputs, *(noise(0) for _ in range(POOL + EARLY + 1))], ["o_capture", "o_values"]
+        PoolReader(config), [*inputs, *(noise(0) for _ in range(EARLY + 1))], ["o_capture", "o_values"]
     )
     assert [n for n, now in enumerate(seen) if now["o_capture"]] == [cycle for cycle, _ in expected]
     ends = [cycle for cycle, _ in expected[1:]] + [len(seen)]

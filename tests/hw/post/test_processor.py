@@ -94,6 +94,7 @@ class Surroundings:
         self.retired, self.values, self.bits, self.scores = [], [], [], []
         self.loaded, self.requested, self.quiet = 0, 0, 0
         self.last_classes = work.beats()[1]
+        self.answers = deque([self.work.values[0]])  # the value memory answers two cycles later
         self.sources = deque([{}] * EARLY)  # results come later than the captures that announce them
 
     async def cycle(self, ctx, pulse=(), inputs=()):
@@ -117,9 +118,9 @@ class Surroundings:
             self.bits.append((now, plain(ctx.get(dut.o_bits))))
         if ctx.get(dut.o_score_valid):
             self.scores.append((now, plain(ctx.get(dut.o_scores))))
-        answer = self.work.values[ctx.get(dut.o_residual_address)]
+        self.answers.append(self.work.values[ctx.get(dut.o_residual_address)])
         await ctx.tick()
-        ctx.set(dut.i_residual, kit.pack(answer, self.work.config.post.value_width))
+        ctx.set(dut.i_residual, kit.pack(self.answers.popleft(), self.work.config.post.value_width))
 
     async def play(self, ctx):
         """Two frames; gives the cycle of every pass's last vector."""

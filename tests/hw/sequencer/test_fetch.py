@@ -7,7 +7,7 @@ import pytest
 
 from bnnhw.hw.sequencer.fetch import Fetch
 from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL, Images, Widths, step_layout
-from bnnhw.spec.timing import FETCH
+from bnnhw.spec.timing import FETCH, POOL_FETCH
 from tests.hw import play as kit
 
 ADDRESSES = ("o_address", "o_input_address", "o_value_address", "o_weight_address")
@@ -16,7 +16,7 @@ OUTPUTS = (*ADDRESSES, *CONTROL, "o_pool_max", "o_act", "o_weights", "o_value")
 
 
 class Memories:
-    """Random contents; answers the addresses of one cycle in the next."""
+    """Random contents; answers the addresses of one cycle in the next, that of the value memory a cycle later."""
 
     def __init__(self, rng, config):
         w = Widths.of(config)
@@ -24,14 +24,16 @@ class Memories:
         self.input = rng.integers(0, 2, (config.rows, 1 << w.input_addr, config.depth))
         self.value = rng.integers(0, 1 << config.lanes * config.post.value_width, 1 << w.value_addr)
         self.weights = rng.integers(0, 2, (config.cols, 2 << w.weight, config.depth))
+        self.value_address = 0
 
     def answer(self, now):
         slots = enumerate(now["o_address"])
+        value_address, self.value_address = self.value_address, now["o_value_address"]
         bits = np.concatenate([self.bits[:, s, a] for s, a in slots], axis=-1)
         return {
             "i_bits": [kit.pack(row) for row in bits],
             "i_input": [kit.pack(row) for row in self.input[:, now["o_input_address"]]],
-            "i_value": int(self.value[now["o_value_address"]]),
+            "i_value": int(self.value[value_address]),
             "i_weights": [kit.pack(column) for column in self.weights[:, now["o_weight_address"]]],
         }
 
@@ -90,8 +92,6 @@ def reference(config, memories, fields, step, at):
     if fields["kind"] == POOL:
         value = int(memories.value[addresses["o_value_address"]])
         return addresses, {
-            "o_valid": 0,
-            "o_pool_valid": 1,
             "o_pool_first": at["first"],
             "o_pool_last": at["last"],
             "o_pool_ok": int(inside(0, 0)),
@@ -107,8 +107,6 @@ def reference(config, memories, fields, step, at):
         ]
         act = np.array(words).reshape(config.rows, -1)
     return addresses, {
-        "o_valid": 1,
-        "o_pool_valid": 0,
         "o_last": at["last"],
         "o_shift": step["shift"],
         "o_act": [kit.pack(row) for row in act],
@@ -133,7 +131,7 @@ def test_operands(engine_config, shape, gaps):
     memories = Memories(rng, config)
     dut = Fetch(config, Images((), tuple(step_layout(config).pack(s) for s in steps), (), (), (), ()))
     assert dut.latency == FETCH
-    work = [*random_play(rng, config, gaps), *[({}, None)] * (FETCH + 1)]
+    work = [*random_play(rng, config, gaps), *[({}, None)] * (POOL_FETCH + 1)]
     idle = {"step": 0, "first": 0, "last": 1, "bank": 0, "base": 0, "y": 0, "x": 0}
     inputs, before = [], {}
     for fields, at in work:
@@ -141,12 +139,16 @@ def test_operands(engine_config, shape, gaps):
         inputs.append({"i_valid": at is not None, "i_step": at or idle, "i_pass": before or fields})
         before = fields
     seen = kit.play(dut, inputs, OUTPUTS, memories.answer)
-    for cycle, (fields, at) in enumerate(work[: -FETCH - 1]):
+    for cycle, (fields, at) in enumerate(work[: -POOL_FETCH - 1]):
         if at is None:
             assert not seen[cycle + 3]["o_pool_read"]
-            quiet = ("o_valid", "o_last", "o_pool_valid")
-            assert not any(seen[cycle + FETCH][name] for name in quiet), f"cycle {cycle}"
+            assert not any(seen[cycle + FETCH][name] for name in ("o_valid", "o_last")), f"cycle {cycle}"
+            assert not seen[cycle + POOL_FETCH]["o_pool_valid"], f"cycle {cycle}"
             continue
         addresses, operands = reference(config, memories, fields, steps[at["step"]], at)
         assert {name: seen[cycle + 3][name] for name in addresses} == addresses, f"cycle {cycle}"
-        assert {name: seen[cycle + FETCH][name] for name in operands} == operands, f"cycle {cycle}"
+        pool = fields["kind"] == POOL
+        at_units = seen[cycle + (POOL_FETCH if pool else FETCH)]
+        assert {name: at_units[name] for name in operands} == operands, f"cycle {cycle}"
+        assert seen[cycle + FETCH]["o_valid"] == (not pool)
+        assert seen[cycle + POOL_FETCH]["o_pool_valid"] == pool

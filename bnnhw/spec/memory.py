@@ -1,0 +1,17 @@
+"""The forms of an ECP5 block RAM, and how wide memories are cut into them."""
+
+from __future__ import annotations
+
+BRAM_SHAPES = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
+"""Width and depth of the forms of a block RAM."""
+
+
+def column_width(depth: int) -> int:
+    """Bits of a word that one block RAM holds for all ``depth`` words; 1 for memories deeper than any."""
+    return max((width for width, words in BRAM_SHAPES if words >= depth), default=1)
+
+
+def block_rams(depth: int, width: int) -> int:
+    """Block RAMs of a memory of one write and one read port, cut into columns."""
+    columns = -(-width // column_width(depth))
+    return columns * -(-depth // BRAM_SHAPES[0][1])
