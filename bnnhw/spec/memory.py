@@ -4,6 +4,12 @@ from __future__ import annotations
 
 BRAM_SHAPES = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 """Width and depth of the forms of a block RAM."""
+REGISTERS = 2
+"""Memories of so few words are registers ..."""
+LUT_RAM = 32
+"""... of up to so many LUTs, in banks of 16 words, and deeper ones block RAMs."""
+LUT_ROM = 64
+"""Read-only memories of up to so many words are LUTs."""
 
 
 def column_width(depth: int) -> int:

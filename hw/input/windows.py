@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.input.receiver import Receiver
 from bnnhw.hw.input.taps import TAP, TapWalker
+from bnnhw.hw.memory.style import style
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
 
@@ -57,8 +58,9 @@ class InputWindows(wiring.Component):
         m.submodules.receiver = receiver = Receiver(c)
         m.submodules.taps = taps = TapWalker(c)
         wiring.connect(m, wiring.flipped(self.i_image), receiver.i_image)
+        depth = max(receiver.pixels, 2)
         m.submodules.image = pixels = memory.Memory(
-            shape=unsigned(8 * image.channels), depth=max(receiver.pixels, 2), init=[]
+            shape=unsigned(8 * image.channels), depth=depth, init=[], attrs=style(depth)
         )
         store, read = pixels.write_port(), pixels.read_port()
         m.d.comb += [
@@ -142,7 +144,7 @@ class InputWindows(wiring.Component):
             m.d.sync += [left.eq(image.planes), flags.eq(chunk.tap)]
             m.d.sync += [a.eq(b) for a, b in zip(out, chunk.words, strict=True)]
         for r in range(c.rows):
-            windows = memory.Memory(shape=unsigned(used), depth=2 * half, init=[])
+            windows = memory.Memory(shape=unsigned(used), depth=2 * half, init=[], attrs=style(2 * half))
             m.submodules[f"bank_{r}"] = windows
             write, port = windows.write_port(), windows.read_port()
             m.d.comb += [

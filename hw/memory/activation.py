@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import times
+from bnnhw.hw.memory.style import style
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
 from bnnhw.spec.timing import ACTIVATION_WRITE
@@ -88,7 +89,8 @@ class ActivationMemory(wiring.Component):
                     with m.If(there[d] & (later.bank == r - d)):
                         m.d.sync += [address.eq(addresses[d]), enable.eq(later.slots)]
             for s in range(c.slots):
-                bank_memory = memory.Memory(shape=unsigned(c.lanes), depth=max(c.bit_words, 2), init=[])
+                depth = max(c.bit_words, 2)
+                bank_memory = memory.Memory(shape=unsigned(c.lanes), depth=depth, init=[], attrs=style(depth))
                 m.submodules[f"bank_{r}_{s}"] = bank_memory
                 write, read = bank_memory.write_port(), bank_memory.read_port()
                 m.d.comb += [

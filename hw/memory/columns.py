@@ -8,6 +8,7 @@ from amaranth import Cat, Module, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.memory.style import style
 from bnnhw.spec.memory import column_width
 
 
@@ -38,11 +39,12 @@ class ColumnMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         step = column_width(self.depth)
+        kind = style(self.depth, rom=not self.writable)
         reads = []
         for low in range(0, self.width, step):
             high = min(low + step, self.width)
             words = [word >> low & ((1 << (high - low)) - 1) for word in self.init]
-            column = memory.Memory(shape=unsigned(high - low), depth=self.depth, init=words)
+            column = memory.Memory(shape=unsigned(high - low), depth=self.depth, init=words, attrs=kind)
             m.submodules[f"column_{low // step}"] = column
             read = column.read_port()
             m.d.comb += [read.en.eq(self.i_enable), read.addr.eq(self.i_address)]

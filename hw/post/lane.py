@@ -20,8 +20,7 @@ class Stages:
     """At which pipeline stage a lane takes what; stage n is n cycles after the vector left the walker.
 
     x, a and the scales are taken at ``source``, the offset and the residual at ``offset``, and so on; y comes out at
-    ``result``, the bit at ``bit``. ``records`` are the stages that look parameters up: scales, in_offset, with slopes
-    also slopes and out_offset, threshold.
+    ``result``, the bit at ``bit``. ``records``: at which stage each parameter of the lane is taken.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -35,8 +34,15 @@ class Stages:
         self.result = self.clamp + 1
         self.codes = bool(config.post.code_shifts)
         self.bit = self.result + (2 if self.codes else 1)
-        slopes = (self.slope, self.out_offset) if config.post.slope_width else ()
-        self.records = (self.source, self.in_offset, *slopes, self.result)
+        self.records = {
+            "scale": self.source,
+            "sum_scale": self.source,
+            "in_offset": self.in_offset,
+            "pos": self.slope,
+            "neg": self.slope,
+            "out_offset": self.out_offset,
+            "threshold": self.result,
+        }
 
 
 def lane_fields(config: EngineConfig) -> data.StructLayout:
@@ -61,8 +67,9 @@ class Lane(wiring.Component):
 
     Members
     -------
-    i_x: mismatch count or pooled value; i_a: activation sum. i_record[k]: parameters at the k-th record stage.
-    i_offset, i_residual. i_fields[k]: pass fields at stage ``field_stages[k]``. i_plane: at ``bit`` - 1. o_y, o_bit.
+    i_x: mismatch count or pooled value; i_a: activation sum. i_record: parameters, each at its stage in
+    ``Stages.records``. i_offset, i_residual. i_fields[k]: pass fields at stage ``field_stages[k]``. i_plane: at
+    ``bit`` - 1. o_y, o_bit.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -83,7 +90,7 @@ class Lane(wiring.Component):
                 "i_plane": In(unsigned(max(p.code_planes - 1, 1).bit_length())),
                 "o_y": Out(signed(p.value_width)),
                 "o_bit": Out(1),
-                "i_record": In(record).array(len(s.records)),
+                "i_record": In(record),
                 "i_fields": In(fields).array(len(self.field_stages)),
             }
         )
@@ -99,14 +106,9 @@ class Lane(wiring.Component):
         """The pass fields as they are at a stage."""
         return self.i_fields[self.field_stages.index(stage)]
 
-    def _record(self, stage: int) -> data.View:
-        """The parameters as they are looked up at a stage."""
-        return self.i_record[self.stages.records.index(stage)]
-
     def _affine(self, m: Module) -> Signal:
         """From ``source`` to ``slope``: z."""
-        p = self.config.post
-        record, late_record = self._record(self.stages.source), self._record(self.stages.in_offset)
+        p, record = self.config.post, self.i_record
         total_shape = signed(p.offset_width + 2)
 
         m.submodules.scale = scale = Multiplier(self.x_width, p.scale_width)
@@ -126,7 +128,7 @@ class Lane(wiring.Component):
             addend = residual
         if p.residual or p.in_offset_width:
             inner = Signal(signed(max(p.value_width, p.in_offset_width) + 1))
-            m.d.sync += inner.eq(addend + (late_record.in_offset if p.in_offset_width else 0))
+            m.d.sync += inner.eq(addend + (record.in_offset if p.in_offset_width else 0))
             addend = inner
         z = Signal(signed(p.pre_width))
         fields = self._fields(self.stages.shift)
@@ -135,16 +137,15 @@ class Lane(wiring.Component):
 
     def _slope(self, m: Module, z: Signal) -> Signal:
         """From ``slope`` to ``clamp``: the two-slope function."""
-        p = self.config.post
+        p, record = self.config.post, self.i_record
         slope, held = Signal(signed(p.slope_width)), Signal.like(z)
-        record, last = self._record(self.stages.slope), self._record(self.stages.out_offset)
         m.d.sync += [slope.eq(Mux(z[-1], record.neg, record.pos)), held.eq(z)]
         m.submodules.slope = product = Multiplier(p.pre_width, p.slope_width)
         m.d.comb += [product.a.eq(held), product.b.eq(slope)]
 
         def constant(s: int) -> Value:
             half = Const(1 << s >> 1, s + 1)
-            return (last.out_offset << s) + half if p.out_offset_width else half
+            return (record.out_offset << s) + half if p.out_offset_width else half
 
         fields = self._fields(self.stages.out_offset)
         width = max(p.slope_width + p.pre_width, p.out_offset_width + max(p.slope_shifts)) + 1
@@ -161,7 +162,7 @@ class Lane(wiring.Component):
         fields = self._fields(s.clamp)
         below, above = y < fields.low, y > fields.high
         m.d.sync += self.o_y.eq(Mux(below, fields.low, Mux(above, fields.high, y)))
-        reached = self.o_y >= self._record(s.result).threshold
+        reached = self.o_y >= self.i_record.threshold
         if not s.codes:
             m.d.sync += self.o_bit.eq(reached)
             return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, Value, signed, unsigned
+from amaranth import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
+from bnnhw.hw.memory.style import style
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths, lane_layout, param_bits
 
@@ -27,18 +28,18 @@ class ParamStore(wiring.Component):
     offsets_per_beat lanes: their offsets. o_done pulses ``spec.timing.param_cycles`` cycles after the i_load transfer
     when the beats never stall.
 
-    ``record_ports`` read ports answer in the same cycle with all lanes' records (ports of a lane's later pipeline
-    stages look up again instead of carrying the record along); the offset port answers in the next cycle.
+    Every field of the records has an address of its own, and answers in the same cycle with all lanes' values: later
+    stages of the lanes look up later, instead of carrying parameters along. The offset port answers in the next cycle.
 
     Members
     -------
     i_load: request. i_beat: parameter beats. o_done: pulse.
-    i_record[k]: {sub, bank} of record port k; o_record[k]: lanes records.
+    i_record: {sub, bank} for each field; o_record: the records of all lanes, each field at its own address.
     i_offset: {sub, class, bank}; o_offset: lanes signed offsets, one cycle later.
     """
 
-    def __init__(self, config: EngineConfig, *, record_ports: int) -> None:
-        self.config, self.record_ports = config, record_ports
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
         c = config
         self.sub_bits, self.class_bits = _bits(c.subs), Widths.of(c).classes
         self.record = struct(lane_layout(c))
@@ -49,8 +50,8 @@ class ParamStore(wiring.Component):
                 "o_done": Out(1),
                 "i_offset": In(self.sub_bits + self.class_bits + 1),
                 "o_offset": Out(data.ArrayLayout(signed(c.post.offset_width), c.lanes)),
-                "i_record": In(self.sub_bits + 1).array(record_ports),
-                "o_record": Out(data.ArrayLayout(self.record, c.lanes)).array(record_ports),
+                "i_record": In(data.StructLayout(dict.fromkeys(self.record.members, self.sub_bits + 1))),
+                "o_record": Out(data.ArrayLayout(self.record, c.lanes)),
             }
         )
 
@@ -96,38 +97,53 @@ class ParamStore(wiring.Component):
                 m.d.comb += self.o_done.eq(1)
                 m.next = "IDLE"
 
-        self._records(m, record_write, lane, Cat(sub[: self.sub_bits], bank))
-        self._offsets(m, offset_write, group, Cat(sub[: self.sub_bits], index, bank))
+        # Writes leave from registers: o_done comes with the last of them.
+        beat = Signal.like(self.i_beat.payload)
+        record_enable, offset_enable = Signal(c.lanes), Signal(c.lanes)
+        record_address, offset_address = Signal(self.sub_bits + 1), Signal.like(self.i_offset)
+        m.d.sync += [
+            beat.eq(self.i_beat.payload),
+            record_address.eq(Cat(sub[: self.sub_bits], bank)),
+            offset_address.eq(Cat(sub[: self.sub_bits], index, bank)),
+        ]
+        for n in range(c.lanes):
+            m.d.sync += [
+                record_enable[n].eq(record_write & (lane == n)),
+                offset_enable[n].eq(offset_write & (group == n // c.offsets_per_beat)),
+            ]
+        self._records(m, beat, record_enable, record_address)
+        self._offsets(m, beat, offset_enable, offset_address)
         return m
 
-    def _records(self, m: Module, write: Signal, lane: Signal, address: Value) -> None:
-        """One small memory per lane and read port."""
-        c = self.config
-        for k in range(self.record_ports):
-            for n in range(c.lanes):
-                rows = memory.Memory(shape=unsigned(self.record.size), depth=2 << self.sub_bits, init=[])
-                m.submodules[f"record_{k}_{n}"] = rows
+    def _records(self, m: Module, beat: Signal, enable: Signal, address: Signal) -> None:
+        """One small memory per lane and field."""
+        beat_record = data.View(self.record, beat[: self.record.size])
+        depth = 2 << self.sub_bits
+        for n in range(self.config.lanes):
+            for name, shape in self.record.members.items():
+                rows = memory.Memory(shape=shape, depth=depth, init=[], attrs=style(depth))
+                m.submodules[f"{name}_{n}"] = rows
                 w, r = rows.write_port(), rows.read_port(domain="comb")
                 m.d.comb += [
-                    w.en.eq(write & (lane == n)),
+                    w.en.eq(enable[n]),
                     w.addr.eq(address),
-                    w.data.eq(self.i_beat.payload[: self.record.size]),
-                    r.addr.eq(self.i_record[k]),
-                    self.o_record[k][n].eq(r.data),
+                    w.data.eq(beat_record[name]),
+                    r.addr.eq(self.i_record[name]),
+                    self.o_record[n][name].eq(r.data),
                 ]
 
-    def _offsets(self, m: Module, write: Signal, group: Signal, address: Value) -> None:
+    def _offsets(self, m: Module, beat: Signal, enable: Signal, address: Signal) -> None:
         """One small memory per lane."""
         c, width = self.config, self.config.post.offset_width
+        depth = 2 << (self.sub_bits + self.class_bits)
         for n in range(c.lanes):
-            which, place = divmod(n, c.offsets_per_beat)
-            rows = memory.Memory(shape=signed(width), depth=2 << (self.sub_bits + self.class_bits), init=[])
+            rows = memory.Memory(shape=signed(width), depth=depth, init=[], attrs=style(depth))
             m.submodules[f"offset_{n}"] = rows
             w, r = rows.write_port(), rows.read_port()
             m.d.comb += [
-                w.en.eq(write & (group == which)),
+                w.en.eq(enable[n]),
                 w.addr.eq(address),
-                w.data.eq(self.i_beat.payload.word_select(place, width)),
+                w.data.eq(beat.word_select(n % c.offsets_per_beat, width)),
                 r.addr.eq(self.i_offset),
                 self.o_offset[n].eq(r.data),
             ]

@@ -68,7 +68,7 @@ class PostProcessor(wiring.Component):
         m = Module()
         c, s = self.config, Stages(self.config)
         m.submodules.walker = walker = VectorWalker(c, self.images)
-        m.submodules.params = params = ParamStore(c, record_ports=len(s.records))
+        m.submodules.params = params = ParamStore(c)
         m.d.comb += [walker.i_array.eq(self.i_array), walker.i_pool.eq(self.i_pool), self.o_next.eq(walker.o_next)]
         wiring.connect(m, wiring.flipped(self.i_load), params.i_load)
         wiring.connect(m, wiring.flipped(self.i_beat), params.i_beat)
@@ -83,8 +83,9 @@ class PostProcessor(wiring.Component):
         at = vectors[s.offset - 1]  # the offsets are answered in the next cycle, the residual in the one after it
         m.d.comb += params.i_offset.eq(Cat(at.sub, at.class_, at.bank))
         m.d.comb += self.o_residual_address.eq(vectors[s.offset - 2].residual_address)
-        for k, stage in enumerate(s.records):
-            m.d.comb += params.i_record[k].eq(Cat(vectors[stage].sub, vectors[stage].bank))
+        for name in params.record.members:
+            taken = vectors[s.records[name]]
+            m.d.comb += params.i_record[name].eq(Cat(taken.sub, taken.bank))
 
         lanes = []
         for n in range(c.lanes):
@@ -97,7 +98,7 @@ class PostProcessor(wiring.Component):
                 lane.i_residual.eq(self.i_residual.word_select(n, c.post.value_width).as_signed()),
                 lane.i_plane.eq(vectors[s.bit - 1].plane),
             ]
-            m.d.comb += [lane.i_record[k].eq(params.o_record[k][n]) for k in range(len(s.records))]
+            m.d.comb += lane.i_record.eq(params.o_record[n])
             for fields, stage in zip(lane.i_fields, lane.field_stages, strict=True):
                 m.d.comb += [fields[name].eq(vectors[stage].fields[name]) for name in fields.shape().members]
         self._store(m, vectors, lanes)

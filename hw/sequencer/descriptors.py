@@ -9,6 +9,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
+from bnnhw.hw.memory.style import style
 from bnnhw.spec.layout import WordLayout
 
 
@@ -30,7 +31,8 @@ class Descriptors(wiring.Component):
 
     def __init__(self, layout: WordLayout, words: Sequence[int], names: Sequence[str]) -> None:
         wanted = WordLayout(tuple(f for f in layout.fields if f.name in names and f.width))
-        assert len(words) and wanted.fields
+        assert words
+        assert wanted.fields
         self.words = [
             wanted.pack({f.name: values[f.name] for f in wanted.fields}) for values in map(layout.unpack, words)
         ]
@@ -39,8 +41,9 @@ class Descriptors(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = len(self.words)
+        width = self.o.as_value().shape().width
         m.submodules.rom = rom = memory.Memory(
-            shape=unsigned(self.o.as_value().shape().width), depth=depth, init=self.words
+            shape=unsigned(width), depth=depth, init=self.words, attrs=style(depth, rom=True)
         )
         port = rom.read_port()
         address = Signal(range(max(depth, 2)))

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import times
 from bnnhw.hw.layouts import struct
+from bnnhw.hw.memory.style import style
 from bnnhw.hw.sequencer.issue import PASS_FIELDS, issued_step
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import CONV_INPUT, POOL, Images, Widths, pass_layout, step_layout
@@ -73,7 +74,9 @@ class Fetch(wiring.Component):
         m = Module()
         c = self.config
         layout = struct(step_layout(c))
-        m.submodules.rom = rom = memory.Memory(shape=unsigned(layout.size), depth=c.steps, init=self.images.steps)
+        m.submodules.rom = rom = memory.Memory(
+            shape=unsigned(layout.size), depth=c.steps, init=self.images.steps, attrs=style(c.steps, rom=True)
+        )
         port = rom.read_port()
         m.d.comb += port.addr.eq(self.i_step.step)
 

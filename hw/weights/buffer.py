@@ -6,6 +6,7 @@ from amaranth import Cat, Module, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.memory.style import style
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
 
@@ -40,8 +41,9 @@ class WeightBuffer(wiring.Component):
         m = Module()
         reads = []
         for g in range(self.groups):
+            depth = 1 << len(self.i_read)
             m.submodules[f"group_{g}"] = mem = memory.Memory(
-                shape=unsigned(self.config.beat_bits), depth=1 << len(self.i_read), init=[]
+                shape=unsigned(self.config.beat_bits), depth=depth, init=[], attrs=style(depth)
             )
             write, read = mem.write_port(), mem.read_port()
             m.d.comb += [

@@ -9,6 +9,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
+from bnnhw.hw.memory.style import style
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import decode_layout, load_layout
 
@@ -45,7 +46,10 @@ class DecodeWalk(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.rom = rom = memory.Memory(
-            shape=unsigned(self.o.as_value().shape().width), depth=len(self.decodes), init=self.decodes
+            shape=unsigned(self.o.as_value().shape().width),
+            depth=len(self.decodes),
+            init=self.decodes,
+            attrs=style(len(self.decodes), rom=True),
         )
         port = rom.read_port()
         offset = Signal.like(self.i_last)  # of the word at ``address``, from the first

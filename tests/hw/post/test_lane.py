@@ -64,8 +64,8 @@ def check(config, seed):
         inputs, record, fields, y, bit = random_item(rng, config)
         for name, stage in places.items():
             cycles[n + stage][name] = inputs[name]
-        for k, stage in enumerate(s.records):
-            cycles[n + stage][f"i_record.{k}"] = record
+        for name, value in record.items():
+            cycles[n + s.records[name]][f"i_record.{name}"] = value
         for k, stage in enumerate(dut.field_stages):
             cycles[n + stage][f"i_fields.{k}"] = fields
         expected.append((y, bit))

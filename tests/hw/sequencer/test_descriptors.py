@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bnnhw.hw.sequencer.descriptors import Descriptors
-from tests.hw import play as kit
 from bnnhw.spec.layout import BitField, WordLayout
+from tests.hw import play as kit
 
 LAYOUT = WordLayout((BitField("a", 3), BitField("unused", 5), BitField("b", 4, signed=True), BitField("absent", 0)))
 
