@@ -148,12 +148,14 @@ class Engine(wiring.Component):
         ]
 
     def _count(self, m: Module, issue: Issue) -> None:
-        """Counts the cycles of the running frame by cause; shows them when the frame is done."""
+        """Counts the cycles of the running frame by cause, a cycle late; shows them when the frame is done."""
+        cause, start, done = Signal.like(issue.o_cause), Signal(), Signal()
+        m.d.sync += [cause.eq(issue.o_cause), start.eq(issue.o_start), done.eq(issue.o_done)]
         running = Signal(data.ArrayLayout(32, len(COUNTERS)))
         counted = Signal.like(running)
-        m.d.comb += counted[0].eq(Mux(issue.o_start, 1, running[0] + (issue.o_cause != 0)))
+        m.d.comb += counted[0].eq(Mux(start, 1, running[0] + cause.any()))
         for n in range(1, len(COUNTERS)):
-            m.d.comb += counted[n].eq(Mux(issue.o_start, 0, running[n]) + issue.o_cause[n - 1])
+            m.d.comb += counted[n].eq(Mux(start, 0, running[n]) + cause[n - 1])
         m.d.sync += running.eq(counted)
-        with m.If(issue.o_done):
+        with m.If(done):
             m.d.sync += self.counters.eq(counted)

@@ -102,15 +102,17 @@ class InputWindows(wiring.Component):
     def _gather(self, m: Module, taps: TapWalker, pixel: Value, left: Signal) -> _Chunk:
         """Adds the tap that the image buffer answers now to its chunk; holds taps back until the writer is free."""
         image = self.config.input
-        tap, valid = Signal(TAP), Signal()
-        m.d.sync += [tap.eq(taps.o_tap), valid.eq(taps.o_valid & taps.i_go)]
-        busy = (valid & tap.last) | (left > 2)
+        asked, asked_valid = Signal(TAP), Signal()  # the tap that the memory answers now; in the next cycle a register
+        tap, valid, bits_of = Signal(TAP), Signal(), Signal(8 * image.channels)
+        m.d.sync += [asked.eq(taps.o_tap), asked_valid.eq(taps.o_valid & taps.i_go)]
+        m.d.sync += [tap.eq(asked), valid.eq(asked_valid), bits_of.eq(pixel)]
+        busy = (asked_valid & asked.last) | (valid & tap.last) | (left > 3)
         m.d.comb += taps.i_go.eq(~(taps.o_tap.last & busy))
         used = image.chunk_taps * image.channels
         words = []
         for plane in range(image.planes):
             held, word = (Signal(used, name=f"{n}_{plane}") for n in ("held", "word"))
-            bits = Cat(pixel[channel * 8 + plane] for channel in range(image.channels))
+            bits = Cat(bits_of[channel * 8 + plane] for channel in range(image.channels))
             bits = Mux(tap.inside, bits, 0)
             rest = Mux(tap.first, Const(0, used), held)[image.channels :]
             m.d.comb += word.eq(Cat(rest, bits[: image.channels]))

@@ -24,7 +24,7 @@ class Multiplier(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        products: list[Value] = []
+        diagonals: dict[int, list[Value]] = {}
         for i, a in enumerate(_cut(self.a)):
             for j, b in enumerate(_cut(self.b)):
                 product = Signal(signed(2 * BLOCK), name=f"product_{i}_{j}")
@@ -35,8 +35,13 @@ class Multiplier(wiring.Component):
                 else:
                     held_a, held_b = Signal(signed(BLOCK)), Signal(signed(BLOCK))
                     m.d.sync += [held_a.eq(a), held_b.eq(b), product.eq(held_a * held_b)]
-                products.append(product << LOW * (i + j))
-        m.d.sync += self.o.eq(sum(products[1:], products[0]))
+                diagonals.setdefault(i - j, []).append(product)
+        # Along a diagonal products follow each other without overlap: all but the last are not negative.
+        terms = [
+            Cat(*(product[: 2 * LOW] for product in lower), last).as_signed() << LOW * abs(diagonal)
+            for diagonal, (*lower, last) in diagonals.items()
+        ]
+        m.d.sync += self.o.eq(sum(terms[1:], terms[0]))
         return m
 
 

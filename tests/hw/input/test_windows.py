@@ -99,7 +99,7 @@ def test_three_images_ahead_wait(engine_config, input_config):
 def test_rate(engine_config, input_config, name):
     """An image takes max(taps, chunks * planes) cycles for each output pixel, and a few to fill and drain.
 
-    A chunk takes two cycles at least."""
+    A chunk takes three cycles at least."""
     config = configs(engine_config, input_config, name)
     c = config.input
     dut = InputWindows(config)
@@ -115,4 +115,4 @@ def test_rate(engine_config, input_config, name):
     bench.testbench(wait)
     bench.run()
     pixels = c.out_height * c.out_width
-    assert cycles[0] <= pixels * max(c.taps, c.chunks * max(c.planes, 2)) + c.taps + c.planes + 4
+    assert cycles[0] <= pixels * max(c.taps, c.chunks * max(c.planes, 3)) + c.taps + c.planes + 4
