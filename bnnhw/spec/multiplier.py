@@ -6,7 +6,7 @@ BLOCK = 18
 """Signed operand bits of a block."""
 LOW = BLOCK - 1
 """Bits of all but the highest part of a wide operand: unsigned, so one less than a signed block takes."""
-SMALL = 100
+SMALL = 64
 """Products of parts of at most this many partial bits are cheaper in LUTs than a block is."""
 
 
