@@ -23,6 +23,7 @@ from bnnhw.report import Accuracy, build_report, render_html, write_report
 if TYPE_CHECKING:
     from bnnhw.boards.flow import Bitstream
     from bnnhw.compiler.plan import Shape
+    from bnnhw.hw.top import Top
 
 SIMULATED_CYCLES = 200_000
 """About as many cycles are simulated by default: half a minute or so."""
@@ -118,16 +119,22 @@ def _accuracy(prepared: Prepared, data: str | None, stages: Stages) -> Accuracy 
     return Accuracy(found.name, len(found), int(np.count_nonzero(classes == found.labels)))
 
 
-def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: Stages) -> Bitstream:
-    """Synthesis to bitstream of the engine behind its serial port."""
-    from bnnhw.boards import flow
+def circuit(prepared: Prepared, number: int, hertz: Fraction) -> Top:
+    """The engine, as the board's fabric wants it, behind its serial port; ``number`` is the program's."""
     from bnnhw.hw.engine import Engine
     from bnnhw.hw.top import Top
     from bnnhw.spec.engine import Popcount
 
-    hertz = Fraction(str(clock)) * 1_000_000
     engine = Engine(replace(prepared.plan.engine, popcount=Popcount.CARRY), prepared.plan.images)
-    top = Top(engine, identity=identity(prepared, number, round(hertz)), baud=prepared.board.max_baud)
+    return Top(engine, identity=identity(prepared, number, round(hertz)), baud=prepared.board.max_baud)
+
+
+def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: Stages) -> Bitstream:
+    """Synthesis to bitstream."""
+    from bnnhw.boards import flow
+
+    hertz = Fraction(str(clock)) * 1_000_000
+    top = circuit(prepared, number, hertz)
     with stages.live("synthesise, place and route") as step:
 
         def progress(stage: str, seconds: float) -> None:
