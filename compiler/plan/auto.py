@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
-from bnnhw.compiler.plan.resources import LUT_PER_MAC, Resources, Sizes, check_fits, estimate
+from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
 from bnnhw.errors import DoesNotFitError
@@ -118,7 +118,7 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
         for depth in DEPTHS
         for lanes in LANES
         if cols % lanes == 0 and depth % lanes == 0 and depth >= channels
-        if rows < 2 * widest and cols < 2 * most and rows * cols * depth <= min(MOST_MACS, limits.lut4 / LUT_PER_MAC)
+        if rows < 2 * widest and cols < 2 * most and rows * cols * depth <= min(MOST_MACS, limits.lut4 / LUT_PER_PRODUCT)
     ]
     if not shapes:
         smallest = min((d for d in DEPTHS if d >= channels), default=0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bnnhw.compiler.plan.shape import Limits
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.memory import block_rams
+from bnnhw.spec.memory import LUT_RAM, LUT_ROM, REGISTERS, block_rams
 from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.program import (
     Images,
@@ -25,20 +25,22 @@ from bnnhw.spec.program import (
     step_layout,
 )
 
-LUT_RAM_DEPTH = 32
-"""Memories up to this depth become LUTs ..."""
-LUT_PER_RAM_BIT = 1.5 / 16
-"""... at this price for each bit, in banks of 16."""
-LUT_PER_MAC = 2.5
-"""XNOR and popcount by carry chains, with its share of accumulators and drain."""
+LUT_PER_RAM_BIT = 1.5
+"""16 words of a bit of LUT RAM, with their share of the write port."""
+LUT_PER_ROM_BIT = 2.0
+"""A bit of the words of a small read-only memory."""
+LUT_PER_PRODUCT = 1.61
+"""XNOR and popcount by carry chains ..."""
+LUT_PER_ACC_BIT = 1.78
+"""... and accumulator and drain of a PE."""
 LUT_PER_ROW_BIT = 2.0
 """Selecting and masking an activation bit in front of the array."""
-LUT_PER_MASK = 6.0
+LUT_PER_MASK = 17.0
 """Bounds check of one slot of one row."""
-LUT_PER_DECODED_BIT = 12.0
+LUT_PER_DECODED_BIT = 34.0
 """Selecting one weight bit of a codebook by its index."""
-LUT_CONTROL = 3000.0
-"""Sequencer, walkers, input windows, loaders."""
+LUT_CONTROL = 3600.0
+"""Sequencer, walkers, input windows, loaders, host link."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,19 @@ class Resources:
 
 def estimate(c: EngineConfig, sizes: Sizes) -> Resources:
     """Resources of an engine with carry-chain popcounts and all memories on chip."""
-    memories = _memories(c, sizes)
-    luts = LUT_PER_MAC * c.macs_per_cycle + LUT_CONTROL + c.lanes * _lane_luts(c)
+    luts, rams = 0.0, 0
+    for memory in _memories(c, sizes):
+        luts += memory.count * memory.luts
+        rams += memory.count * memory.block_rams
+    luts += array_luts(c.rows, c.cols, c.depth, c.acc_width) + LUT_CONTROL + c.lanes * _lane_luts(c)
     luts += c.rows * (LUT_PER_ROW_BIT * c.depth + LUT_PER_MASK * c.slots)
     luts += LUT_PER_DECODED_BIT * c.beat_bits if c.tau else 0
-    luts += sum(n * _ram_luts(depth, width) for depth, width, n in memories if depth <= LUT_RAM_DEPTH)
-    return Resources(
-        lut4=int(luts),
-        bram18k=sum(n * block_rams(depth, width) for depth, width, n in memories if depth > LUT_RAM_DEPTH),
-        dsp=c.lanes * _lane_dsps(c),
-    )
+    return Resources(lut4=int(luts), bram18k=rams, dsp=c.lanes * _lane_dsps(c))
+
+
+def array_luts(rows: int, cols: int, depth: int, acc_width: int) -> float:
+    """LUT4s of an array."""
+    return rows * cols * (LUT_PER_PRODUCT * depth + LUT_PER_ACC_BIT * acc_width)
 
 
 def check_fits(name: str, c: EngineConfig, need: Resources, limits: Limits) -> None:
@@ -96,30 +101,52 @@ def check_fits(name: str, c: EngineConfig, need: Resources, limits: Limits) -> N
         )
 
 
-def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[tuple[int, int, int]]:
-    """(depth, width, how many) of every memory."""
+@dataclass(frozen=True)
+class _Memory:
+    """``count`` memories; what they are made of is ``hw.memory.style``'s rule."""
+
+    depth: int
+    width: int
+    count: int
+    rom: bool = False
+
+    @property
+    def in_luts(self) -> bool:
+        return self.depth <= (LUT_ROM if self.rom else LUT_RAM)
+
+    @property
+    def block_rams(self) -> int:
+        return 0 if self.in_luts else block_rams(self.depth, self.width)
+
+    @property
+    def luts(self) -> float:
+        if not self.in_luts:
+            return 0.0
+        if self.rom:
+            return LUT_PER_ROM_BIT * self.width
+        return self.width * (1.0 if self.depth <= REGISTERS else LUT_PER_RAM_BIT * -(-self.depth // 16))
+
+
+def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
+    """Every memory but the host link's."""
     w, post = Widths.of(c), c.post
     used = c.input.chunk_taps * c.input.channels
     subs = (c.subs - 1).bit_length()
     return [
-        (c.bit_words, c.lanes, c.rows * c.slots),
-        (2 * c.input.words, used, c.rows),
-        (c.input.height * c.input.width, 8 * c.input.channels, 1),
-        (c.value_words, c.lanes * post.value_width, 1),
-        (2 << w.weight, c.beat_bits, c.cols // c.fetch),
-        (sizes.weights, c.beat_bits, 1),
-        (sizes.params, param_bits(c), 1),
-        (c.passes, pass_layout(c).width, 2),
-        (c.passes, load_layout(c).width, 1),
-        (c.steps, step_layout(c).width, 1),
-        (c.decodes, decode_layout(c).width, 1 if c.tau else 0),
-        (2 << (subs + w.classes), post.offset_width, c.lanes),
-        (2 << subs, lane_layout(c).width, c.lanes),
+        _Memory(c.bit_words, c.lanes, c.rows * c.slots),
+        _Memory(2 << w.input_addr, used, c.rows),
+        _Memory(c.input.height * c.input.width, 8 * c.input.channels, 1),
+        _Memory(c.value_words, c.lanes * post.value_width, 1),
+        _Memory(2 << w.weight, c.beat_bits, c.cols // c.fetch),
+        _Memory(sizes.weights, c.beat_bits, 1, rom=True),
+        _Memory(sizes.params, param_bits(c), 1, rom=True),
+        _Memory(c.passes, pass_layout(c).width, 1, rom=True),
+        _Memory(c.passes, load_layout(c).width, 1, rom=True),
+        _Memory(c.steps, step_layout(c).width, 1, rom=True),
+        _Memory(c.decodes, decode_layout(c).width, 1 if c.tau else 0, rom=True),
+        _Memory(2 << (subs + w.classes), post.offset_width, c.lanes),
+        _Memory(2 << subs, lane_layout(c).width, c.lanes),
     ]
-
-
-def _ram_luts(depth: int, width: int) -> float:
-    return LUT_PER_RAM_BIT * width * -(-depth // 16) * 16
 
 
 def _lane_luts(c: EngineConfig) -> float:
