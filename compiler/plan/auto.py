@@ -118,7 +118,9 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
         for depth in DEPTHS
         for lanes in LANES
         if cols % lanes == 0 and depth % lanes == 0 and depth >= channels
-        if rows < 2 * widest and cols < 2 * most and rows * cols * depth <= min(MOST_MACS, limits.lut4 / LUT_PER_PRODUCT)
+        if rows < 2 * widest
+        and cols < 2 * most
+        and rows * cols * depth <= min(MOST_MACS, limits.lut4 / LUT_PER_PRODUCT)
     ]
     if not shapes:
         smallest = min((d for d in DEPTHS if d >= channels), default=0)

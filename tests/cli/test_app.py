@@ -63,6 +63,10 @@ BOARD = ["--board", "ulx3s"]
             "error: Invalid value for '--shape': must be auto or ROWSxCOLSxDEPTHxLANES[xFETCH], such as 8x16x63x16, "
             "not '4x4'\n",
         ),
+        (
+            ["sim", *MODEL, "--fps", "0"],
+            "error: Invalid value for '--fps': 0.0 is not in the range x>0.\n",
+        ),
         (["sim", *MODEL, "--shape", "2x8x16x3"], "error: lanes must divide cols = 8, not be 3\n"),
         (
             ["explore", *MODEL, *BOARD, "--rows", "1,x"],

@@ -127,6 +127,16 @@ def test_a_small_chip_gets_a_smaller_array():
     assert small.cost.frame > large.cost.frame
 
 
+def test_the_smallest_array_that_is_fast_enough():
+    network = random_network(2, 1)
+    fastest = plan(network, LARGE)
+    enough = 4 * fastest.cost.frame
+    slow = plan(network, LARGE, enough=enough)
+    assert fastest.cost.frame < slow.cost.frame <= enough
+    assert resources(slow).lut4 < resources(fastest).lut4
+    assert plan(network, LARGE, enough=1).shape == fastest.shape
+
+
 DUMP = """
 import hashlib
 from bnnhw.compiler.plan import Limits, Shape, plan
