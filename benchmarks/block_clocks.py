@@ -70,7 +70,7 @@ def main() -> None:
         "walker": lambda: VectorWalker(c, images),
         "issue": lambda: Issue(c, images),
         "prefetch": lambda: Prefetcher(c, images),
-        "params": lambda: ParamStore(c, record_ports=5),
+        "params": lambda: ParamStore(c),
         "pool": lambda: PoolReader(c),
         "scores": lambda: Scores(c),
         "activations": lambda: ActivationMemory(c),
