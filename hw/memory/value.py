@@ -12,8 +12,9 @@ from bnnhw.spec.program import Widths
 
 
 class ValueMemory(wiring.Component):
-    """Words of ``lanes`` values. Rate: a read and a write a cycle. Read latency 2: an address register, since the block
-    RAMs lie all over the chip, and the memory. A write is readable by the addresses of the same cycle and later."""
+    """Words of ``lanes`` values. Rate: a read and a write a cycle. Read latency 3: an address register, since the block
+    RAMs lie all over the chip, the memory, and its output register. A write is readable by addresses of the same cycle
+    and later; one that comes a cycle after the address makes the answer undefined."""
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
@@ -33,11 +34,12 @@ class ValueMemory(wiring.Component):
         m = Module()
         m.submodules.words = words = ColumnMemory(len(self.i_write_word), self.config.value_words, writable=True)
         address = Signal.like(self.i_address)
-        m.d.sync += address.eq(self.i_address)
+        word = Signal.like(self.o_word, reset_less=True)
+        m.d.sync += [address.eq(self.i_address), word.eq(words.o)]
         m.d.comb += [
             words.i_enable.eq(1),
             words.i_address.eq(address),
-            self.o_word.eq(words.o),
+            self.o_word.eq(word),
             words.i_write_valid.eq(self.i_write_valid),
             words.i_write_address.eq(self.i_write_address),
             words.i_write.eq(self.i_write_word),

@@ -26,7 +26,7 @@ class PostProcessor(wiring.Component):
     -------
     i_array, i_counts, i_sum, o_next: the array's capture, its row of counts, activation sum, drain chain.
     i_pool, i_values: the pool reader's capture and values.
-    o_residual_address, i_residual: read of the value memory, answered two cycles later.
+    o_residual_address, i_residual: read of the value memory, answered three cycles later.
     o_value_valid/address/word: write of the value memory. o_bits_valid, o_bits: write of the activation memory.
     o_score_valid, o_scores: a vector of scores. i_load, i_beat, o_loaded: see ``ParamStore``.
     """
@@ -80,9 +80,9 @@ class PostProcessor(wiring.Component):
         m.d.sync += vectors[2].class_.eq(product(borders.columns, borders.row) + borders.column)
         sources, total = self._sources(m, vectors[EARLY])
 
-        at = vectors[s.offset - 1]  # the offsets are answered in the next cycle, the residual in the one after it
+        at = vectors[s.offset - 1]  # the offsets are answered in the next cycle, the residual after three
         m.d.comb += params.i_offset.eq(Cat(at.sub, at.class_, at.bank))
-        m.d.comb += self.o_residual_address.eq(vectors[s.offset - 2].residual_address)
+        m.d.comb += self.o_residual_address.eq(vectors[s.offset - 3].residual_address)
         for name in params.record.members:
             taken = vectors[s.records[name]]
             m.d.comb += params.i_record[name].eq(Cat(taken.sub, taken.bank))

@@ -96,9 +96,9 @@ class VectorWalker(wiring.Component):
         out = self.o_vector
         m.submodules.positions = walk = PositionWalk(c)
         m.d.comb += [
-            walk.i_last_y.eq(p.last_y),
-            walk.i_last_lx.eq(p.last_lx),
-            walk.i_last_r.eq(p.last_r),
+            walk.i_last_y.eq(fetched.last_y),
+            walk.i_last_lx.eq(fetched.last_lx),
+            walk.i_last_r.eq(fetched.last_r),
             walk.i_strips.eq(1),
             out.pool.eq(p.kind == POOL),
             out.pass_end.eq(walk.i_next & walk.o_end),
@@ -107,6 +107,7 @@ class VectorWalker(wiring.Component):
         bank = Signal(init=1)
         m.d.comb += out.bank.eq(bank)
         playing = Signal()
+        self._last_plane = Signal(name="last_plane")
         with m.FSM():
             with m.State("START"):
                 with m.If(descriptors.o_valid):
@@ -120,33 +121,43 @@ class VectorWalker(wiring.Component):
                 with m.If(out.pass_end):
                     m.next = "SWITCH"
 
-        self._vectors(m, p, playing, walk)
+        self._vectors(m, p, fetched, playing, walk)
         self._classes(m, p, walk)
         self._value_addresses(m, p, fetched, walk.o_move)
         self._cells(m, p, fetched, walk.o_move)
         return m
 
-    def _vectors(self, m: Module, p: data.View, playing: Signal, walk: PositionWalk) -> None:
-        """The vectors of a tile from its capture on: planes of a sub, subs of a position, positions."""
+    def _vectors(self, m: Module, p: data.View, fetched: data.View, playing: Signal, walk: PositionWalk) -> None:
+        """The vectors of a tile from its capture on: planes of a sub, subs of a position, positions.
+
+        Whether a count is at its end is a register each, so that little is computed in a vector's own cycle.
+        """
         c, out = self.config, self.o_vector
-        left = Signal(Widths.of(c).drain)
+        left, busy = Signal(Widths.of(c).drain), Signal()  # vectors after this one; whether there are any
         capture = self.i_array | self.i_pool
-        m.d.comb += out.valid.eq(capture | (left != 0))
+        m.d.comb += out.valid.eq(capture | busy)
         with m.If(capture):
-            m.d.sync += left.eq(p.drain)
-        with m.Elif(left != 0):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(p.drain), busy.eq(p.drain != 0)]
+        with m.Elif(busy):
+            m.d.sync += [left.eq(left - 1), busy.eq(left != 1)]
 
         sub, plane = Signal(range(max(c.subs, 2))), Signal(out.plane.shape())
+        one_sub, last_sub, one_plane = Signal(), Signal(), Signal()
         m.d.comb += [out.sub.eq(sub), out.plane.eq(plane), self.o_next.eq(walk.i_next & ~out.pool)]
-        with m.If(playing & out.valid):
-            with m.If(plane != p.last_plane):
-                m.d.sync += plane.eq(plane + 1)
-            with m.Elif((sub != c.subs - 1) & ~out.pool):
-                m.d.sync += [plane.eq(0), sub.eq(sub + 1)]
+        m.d.comb += walk.i_next.eq(playing & out.valid & self._last_plane & last_sub)
+        with m.If(walk.i_load):
+            alone = (fetched.kind == POOL) if c.subs > 1 else 1
+            m.d.sync += [one_sub.eq(alone), last_sub.eq(alone)]
+            m.d.sync += [s.eq(fetched.last_plane == 0) for s in (one_plane, self._last_plane)]
+        with m.Elif(playing & out.valid):
+            with m.If(~self._last_plane):
+                m.d.sync += [plane.eq(plane + 1), self._last_plane.eq(plane + 1 == p.last_plane)]
             with m.Else():
-                m.d.sync += [plane.eq(0), sub.eq(0)]
-                m.d.comb += walk.i_next.eq(1)
+                m.d.sync += [plane.eq(0), self._last_plane.eq(one_plane)]
+                with m.If(~last_sub):
+                    m.d.sync += [sub.eq(sub + 1), last_sub.eq(sub == c.subs - 2)]
+                with m.Else():
+                    m.d.sync += [sub.eq(0), last_sub.eq(one_sub)]
 
     def _classes(self, m: Module, p: data.View, walk: PositionWalk) -> None:
         """Whether the pixel is one of the map, and its border class."""
@@ -220,7 +231,7 @@ class VectorWalker(wiring.Component):
         # A walk over the planes instead of a product: planes follow each other.
         at_plane, in_plane = Signal(w.bit_addr), self._places(m, p)
         with m.If(self.o_vector.valid):
-            m.d.sync += at_plane.eq(Mux(self.o_vector.plane == p.last_plane, 0, at_plane + p.bit_dplane))
+            m.d.sync += at_plane.eq(Mux(self._last_plane, 0, at_plane + p.bit_dplane))
         m.d.comb += write.address.eq(cell.o_address + at_plane + in_plane)
 
     def _places(self, m: Module, p: data.View) -> Value:

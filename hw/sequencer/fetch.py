@@ -26,8 +26,8 @@ class Fetch(wiring.Component):
     i_valid, i_step, i_pass: from the issue unit.
     o_address: read address of every slot's activation banks (the same in all rows); o_input_address,
     o_value_address, o_weight_address ({word, bank}): of the input windows, value memory and weight buffer. These
-    memories answer in the next cycle at i_bits (rows x depth), i_input (rows x depth), i_weights, and a cycle later at
-    i_value.
+    memories answer in the next cycle at i_bits (rows x depth), i_input (rows x depth), i_weights, and two cycles later
+    at i_value.
     o_act: operands, masked. o_weights. o_valid, o_shift, o_last: control of the array, aligned with o_act.
     o_pool_valid, o_pool_first, o_pool_last, o_pool_ok (tap inside the map), o_pool_max, o_value: for the pool reader.
     o_pool_read: a pool read is on o_value_address.
@@ -158,7 +158,8 @@ class Fetch(wiring.Component):
         c = self.config
         bits, windows = Signal(self.i_bits.shape()), Signal(self.i_input.shape())
         m.d.sync += [bits.eq(self.i_bits), windows.eq(self.i_input), self.o_weights.eq(self.i_weights)]
-        m.d.sync += [self.o_value.eq(self.i_value), self.o_pool_ok.eq(masks[0])]
+        m.d.comb += self.o_value.eq(self.i_value)
+        m.d.sync += self.o_pool_ok.eq(masks[0])
         for r in range(c.rows):
             for s in range(c.slots):
                 lanes = slice(s * c.lanes, (s + 1) * c.lanes)

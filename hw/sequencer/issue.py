@@ -90,10 +90,10 @@ class Issue(wiring.Component):
         playing = Signal()
         m.d.comb += [
             walk.i_next.eq(self.o_valid & self.o_step.last),
-            walk.i_last_y.eq(p.last_y),
-            walk.i_last_lx.eq(p.last_lx),
-            walk.i_last_r.eq(p.last_r),
-            walk.i_strips.eq(p.kind == POOL),
+            walk.i_last_y.eq(fetched.last_y),
+            walk.i_last_lx.eq(fetched.last_lx),
+            walk.i_last_r.eq(fetched.last_r),
+            walk.i_strips.eq(fetched.kind == POOL),
         ]
         self._steps(m, p, fetched, walk)
         self._positions(m, p, fetched, walk)
@@ -125,14 +125,22 @@ class Issue(wiring.Component):
 
     def _steps(self, m: Module, p: data.View, fetched: data.View, walk: PositionWalk) -> None:
         """The step of each tile, and the half of the weight buffer of each pass."""
+        # Whether a step is the last is a register: nothing is compared in the cycle that issues it.
         step = self.o_step
-        m.d.comb += step.last.eq(step.step == p.step_last)
+        whole, left = Signal.like(step.step), Signal.like(step.step)  # steps after the first, after this one
+        single, count = Signal(), Signal.like(step.step)
+        m.d.comb += count.eq(fetched.step_last - fetched.step_first)
         with m.If(walk.i_load):
-            m.d.sync += [step.step.eq(fetched.step_first), step.first.eq(1)]
+            m.d.sync += [step.step.eq(fetched.step_first), step.first.eq(1), whole.eq(count), left.eq(count)]
+            m.d.sync += [s.eq(fetched.step_last == fetched.step_first) for s in (single, step.last)]
         with m.Elif(self.o_valid):
-            m.d.sync += [step.step.eq(Mux(step.last, p.step_first, step.step + 1)), step.first.eq(step.last)]
-            with m.If(walk.i_next & walk.o_end):
-                m.d.sync += step.bank.eq(~step.bank)
+            m.d.sync += step.first.eq(step.last)
+            with m.If(step.last):
+                m.d.sync += [step.step.eq(p.step_first), left.eq(whole), step.last.eq(single)]
+                with m.If(walk.o_end):
+                    m.d.sync += step.bank.eq(~step.bank)
+            with m.Else():
+                m.d.sync += [step.step.eq(step.step + 1), left.eq(left - 1), step.last.eq(left == 1)]
 
     def _positions(self, m: Module, p: data.View, fetched: data.View, walk: PositionWalk) -> None:
         """Source address, input row and input column of the position."""
@@ -155,14 +163,14 @@ class Issue(wiring.Component):
         ]
         with m.If(walk.o_move.load):
             m.d.sync += self.o_step.y.eq(-fetched.pad)
-        with m.Elif(walk.o_move.next_y):
+        with m.Elif(walk.o_move.next & walk.o_move.y):
             m.d.sync += self.o_step.y.eq(self.o_step.y + p.stride)
 
     def _play(self, m: Module, p: data.View, playing: Signal, walk: PositionWalk, cause: dict[str, Signal]) -> None:
         """Issues a step, or says what the pass waits for."""
         cleared = Signal()  # the current pass had all it waits for
-        timer = Signal(Widths.of(self.config).drain + 1)  # until the post-processor takes another tile
-        m.d.sync += timer.eq(timer - (timer != 0))
+        timer = Signal(Widths.of(self.config).drain + 1)  # cycles until the post-processor takes another tile
+        free = Signal(init=1)  # timer == 0
         with m.If(playing):
             with m.If(~cleared & ~self.i_weights):
                 m.d.comb += cause["weights"].eq(1)
@@ -173,11 +181,14 @@ class Issue(wiring.Component):
             with m.Else():
                 m.d.comb += self.o_take.eq(~cleared)
                 m.d.sync += cleared.eq(1)
-                with m.If(self.o_step.last & (timer != 0)):
+                with m.If(self.o_step.last & ~free):
                     m.d.comb += cause["post"].eq(1)
                 with m.Else():
                     m.d.comb += [cause["issue"].eq(1), self.o_valid.eq(1)]
         with m.If(walk.i_next):
             m.d.sync += timer.eq(p.drain + Mux(walk.o_end, POST_SWITCH, 0))
+            m.d.sync += free.eq((p.drain == 0) & (~walk.o_end if POST_SWITCH else 1))
+        with m.Elif(~free):
+            m.d.sync += [timer.eq(timer - 1), free.eq(timer == 1)]
         with m.If(walk.i_load):
             m.d.sync += cleared.eq(0)

@@ -37,12 +37,13 @@ class NestedWalk(wiring.Component):
         m.d.comb += [next_y.eq(at_y + self.i_d_y), next_lx.eq(at_lx + self.i_d_lx)]
         with m.If(self.i_move.load):
             m.d.sync += [at_y.eq(self.i_base), at_lx.eq(self.i_base), self.o_address.eq(self.i_base)]
-        with m.Elif(self.i_move.next_y):
-            m.d.sync += [at_y.eq(next_y), at_lx.eq(next_y), self.o_address.eq(next_y)]
-        with m.Elif(self.i_move.next_lx):
-            m.d.sync += [at_lx.eq(next_lx), self.o_address.eq(next_lx)]
-        with m.Elif(self.i_move.next_r):
-            m.d.sync += self.o_address.eq(self.o_address + self.i_d_r)
+        with m.Elif(self.i_move.next):
+            with m.If(self.i_move.y):
+                m.d.sync += [at_y.eq(next_y), at_lx.eq(next_y), self.o_address.eq(next_y)]
+            with m.Elif(self.i_move.lx):
+                m.d.sync += [at_lx.eq(next_lx), self.o_address.eq(next_lx)]
+            with m.Else():
+                m.d.sync += self.o_address.eq(self.o_address + self.i_d_r)
         return m
 
 
@@ -96,15 +97,19 @@ class StripWalk(wiring.Component):
         next_r = step(self.o_bank, self.o_column, self.o_address, self.i_q, self.i_rem, self.i_d_rem)
         outputs = (self.o_bank, self.o_column, self.o_address)
         starts = (lx_bank, lx_column, lx_address)
-        with m.If(self.i_move.load | self.i_move.next_y):
-            base = Mux(self.i_move.load, self.i_base, row + self.i_d_y)
-            m.d.sync += [row.eq(base), self.o_address.eq(base), lx_address.eq(base)]
-            m.d.sync += [s.eq(0) for s in (self.o_bank, self.o_column, lx_bank, lx_column)]
-        with m.Elif(self.i_move.next_lx):
-            m.d.sync += [s.eq(v) for s, v in zip(outputs, next_lx, strict=True)]
-            m.d.sync += [s.eq(v) for s, v in zip(starts, next_lx, strict=True)]
-        with m.Elif(self.i_move.next_r):
-            m.d.sync += [s.eq(v) for s, v in zip(outputs, next_r, strict=True)]
+        base = Mux(self.i_move.load, self.i_base, row + self.i_d_y)
+        start = [row.eq(base), self.o_address.eq(base), lx_address.eq(base)]
+        start += [s.eq(0) for s in (self.o_bank, self.o_column, lx_bank, lx_column)]
+        with m.If(self.i_move.load):
+            m.d.sync += start
+        with m.Elif(self.i_move.next):
+            with m.If(self.i_move.y):
+                m.d.sync += start
+            with m.Elif(self.i_move.lx):
+                m.d.sync += [s.eq(v) for s, v in zip(outputs, next_lx, strict=True)]
+                m.d.sync += [s.eq(v) for s, v in zip(starts, next_lx, strict=True)]
+            with m.Else():
+                m.d.sync += [s.eq(v) for s, v in zip(outputs, next_r, strict=True)]
         return m
 
 

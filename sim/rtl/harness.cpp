@@ -54,6 +54,8 @@ struct Options {
 class Bench {
 public:
     explicit Bench(const Options& options) : opt(options), random(options.seed), dut(&context) {
+        context.randReset(2);  // what the design leaves undefined is random
+        context.randSeed(1 + opt.seed);
         std::ifstream file(opt.images, std::ios::binary);
         images.assign(std::istreambuf_iterator<char>(file), {});
 #if VM_TRACE

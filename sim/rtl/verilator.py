@@ -133,7 +133,7 @@ def _unite(sources: list[Path], target: Path) -> list[Path]:
 def _verilate(folder: Path, options: Options) -> list[Path]:
     """Run Verilator; returns the C++ files, those of the simulation loop first."""
     arguments = ["--cc", "dut.v", "--top-module", "dut", "--prefix", "Vdut", "-Mdir", ".", "-O3", "--no-assert"]
-    arguments += ["--x-assign", "fast", "--x-initial", "fast", "--quiet", "-Wno-fatal", "-Wno-lint", "-Wno-style"]
+    arguments += ["--x-assign", "unique", "--x-initial", "fast", "--quiet", "-Wno-fatal", "-Wno-lint", "-Wno-style"]
     arguments += ["--output-split", str(SPLIT), *(["--trace-vcd", "--trace-underscore"] if options.trace else [])]
     if options.pins:
         lines = ["`verilator_config", *(f'public_flat_rw -module "dut" -var "{name}"' for name in options.pins)]

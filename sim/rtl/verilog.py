@@ -16,7 +16,15 @@ from amaranth.back import rtlil
 from bnnhw.boards import tools
 
 TOP = "dut"
-SCRIPT = f"read_rtlil {TOP}.il; proc -nomux -norom; memory_collect; write_verilog -norename -noattr -extmem {TOP}.v"
+SCRIPT = "; ".join(
+    [
+        f"read_rtlil {TOP}.il",
+        *tools.COLLISIONS,
+        "proc -nomux -norom",
+        "memory_collect",
+        f"write_verilog -norename -noattr -extmem {TOP}.v",
+    ]
+)
 
 
 @dataclass(frozen=True)

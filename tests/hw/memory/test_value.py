@@ -24,5 +24,5 @@ def test_reads_and_writes(engine_config, post_config, words, lanes, width):
         if valid:
             contents[to] = word
         expected.append(contents[at])
-    seen = kit.play(ValueMemory(config), [*inputs, {}, {}], ["o_word"])
-    assert [now["o_word"] for now in seen[2:]] == expected[1:]
+    seen = kit.play(ValueMemory(config), [*inputs, {}, {}, {}], ["o_word"])
+    assert [now["o_word"] for now in seen[3:]] == expected[1:]

@@ -16,7 +16,7 @@ OUTPUTS = (*ADDRESSES, *CONTROL, "o_pool_max", "o_act", "o_weights", "o_value")
 
 
 class Memories:
-    """Random contents; answers the addresses of one cycle in the next, that of the value memory a cycle later."""
+    """Random contents; answers the addresses of one cycle in the next, that of the value memory two cycles later."""
 
     def __init__(self, rng, config):
         w = Widths.of(config)
@@ -24,16 +24,16 @@ class Memories:
         self.input = rng.integers(0, 2, (config.rows, 1 << w.input_addr, config.depth))
         self.value = rng.integers(0, 1 << config.lanes * config.post.value_width, 1 << w.value_addr)
         self.weights = rng.integers(0, 2, (config.cols, 2 << w.weight, config.depth))
-        self.value_address = 0
+        self.value_addresses = [0, 0]
 
     def answer(self, now):
         slots = enumerate(now["o_address"])
-        value_address, self.value_address = self.value_address, now["o_value_address"]
+        self.value_addresses.append(now["o_value_address"])
         bits = np.concatenate([self.bits[:, s, a] for s, a in slots], axis=-1)
         return {
             "i_bits": [kit.pack(row) for row in bits],
             "i_input": [kit.pack(row) for row in self.input[:, now["o_input_address"]]],
-            "i_value": int(self.value[value_address]),
+            "i_value": int(self.value[self.value_addresses.pop(0)]),
             "i_weights": [kit.pack(column) for column in self.weights[:, now["o_weight_address"]]],
         }
 

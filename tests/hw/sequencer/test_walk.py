@@ -9,8 +9,10 @@ from amaranth.hdl import signed, unsigned
 from bnnhw.hw.sequencer.walk import NestedWalk, StripWalk
 from tests.hw import play as kit
 
-MOVES = ("i_move.load", "i_move.next_y", "i_move.next_lx", "i_move.next_r")
-QUIET = dict.fromkeys(MOVES, 0)
+NAMES = ("i_move.load", "i_move.next", "i_move.y", "i_move.lx")
+LOAD = (1, 0, 0, 0)
+MOVES = (LOAD, (0, 1, 1, 1), (0, 1, 0, 1), (0, 1, 0, 0))
+QUIET = dict.fromkeys(NAMES, 0)
 
 
 def moves(rng, height, strip, strips):
@@ -26,6 +28,11 @@ def moves(rng, height, strip, strips):
                 yield (MOVES[kind], *last)
 
 
+def signals(rng, move):
+    """A move's inputs; without one, y and lx say what they like."""
+    return dict(zip(NAMES, move or (0, 0, *(int(v) for v in rng.integers(0, 2, 2))), strict=True))
+
+
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("shape", [unsigned(1), unsigned(7), signed(6), unsigned(12)], ids=str)
 def test_nested_walk(seed, shape):
@@ -38,9 +45,9 @@ def test_nested_walk(seed, shape):
         for move, y, lx, r in moves(rng, *rng.integers(1, 5, 3)):
             # the base is looked at only while loading, the steps only from then on
             now = {name: int(rng.integers(mask + 1)) for name in steps} if not started else steps
-            now["i_base"] = base if move == MOVES[0] else int(rng.integers(mask + 1))
-            inputs.append(QUIET | now | ({move: 1} if move else {}))
-            started |= move == MOVES[0]
+            now["i_base"] = base if move == LOAD else int(rng.integers(mask + 1))
+            inputs.append(now | signals(rng, move))
+            started |= move == LOAD
             value = base + y * d_y + lx * d_lx + r * d_r
             expected.append((kit.signed(value, shape.width) if shape.signed else value & mask) if started else None)
     seen = kit.play(NestedWalk(shape), [*inputs, QUIET], ["o_address"])
@@ -67,10 +74,10 @@ def test_strip_walk(seed):
     dut = StripWalk(bank_width=5, position_width=4, address_width=8)
     inputs, expected = [], []
     for move, y, lx, r in moves(rng, height, in_strip, strips):
-        inputs.append(QUIET | steps | {"i_base": base if move == MOVES[0] else 0} | ({move: 1} if move else {}))
+        inputs.append(steps | {"i_base": base if move == LOAD else 0} | signals(rng, move))
         x = r * in_strip + lx
         values = {"o_bank": x // strip, "o_column": x % strip, "o_address": (base + y * d_y + x % strip * d_x) & 255}
-        expected.append(values if move == MOVES[0] or expected and expected[-1] else None)
+        expected.append(values if move == LOAD or expected and expected[-1] else None)
     seen = kit.play(dut, [*inputs, QUIET], ["o_bank", "o_column", "o_address"])
     for cycle, values in enumerate(expected):
         assert values is None or seen[cycle + 1] == values, f"cycle {cycle}"
