@@ -39,7 +39,7 @@ class SdramController(wiring.Component):
     low with the request taken.
 
     Rate: a word a cycle in either direction while rows are open or change from bank to bank (reads in sequence: all
-    cycles but ``refresh_cycles`` in each refresh interval); a write after a read costs cas + turnaround + 1 cycles.
+    cycles but ``refresh_cycles`` in each refresh interval); a write after a read costs cas + turnaround cycles.
 
     Timing rule, in which all is a function of the requests' cycles. From a request (taken in cycle 0): its first burst
     is offered in 2, later ones 2 after the grant of the one before or after ``room``/``stored`` allow it: a burst's

@@ -18,16 +18,24 @@ from bnnhw.hw.link.sources import ConstantSource, ShiftSource
 from bnnhw.hw.link.uart import UartReceiver
 from bnnhw.hw.memory.rom_stream import RomStream
 from bnnhw.hw.scores import Scores
+from bnnhw.hw.sdram.arbiter import Arbiter
+from bnnhw.hw.sdram.fifo import WordFifo
+from bnnhw.hw.sdram.layouts import PortConfig
+from bnnhw.hw.sdram.port import ClientPort
 from bnnhw.hw.sequencer.prefetch import Prefetcher
 from bnnhw.sim.fuzz.case import prepare
 from bnnhw.sim.fuzz.network import random_network
 from bnnhw.sim.kit.formal import prove_stream
 from bnnhw.spec.link import Identity
+from bnnhw.spec.sdram import MT48LC16M16A2_75
 
 IDENTITY = Identity(1, 2, 3, 1, scores=3, score_bits=5, counters=2, clock_hz=1)
+SDRAM = replace(MT48LC16M16A2_75, row_bits=1, column_bits=4)
+SDRAM_PORT = PortConfig("maps", writes=True, read_words=8, write_words=8)
 PASSED_ON = {
     "Engine": "its scores are those of Scores",
     "HostLink": "its bytes are those of FrameSender and ImageReceiver",
+    "SdramController": "its words are those of ClientPort",
 }
 
 
@@ -89,6 +97,9 @@ CASES = {
     "ImageReceiver": (lambda plan: ImageReceiver(size=4), {"given": buffer_answers, "cycles": 16}),
     "ShiftSource": (lambda plan: ShiftSource(size=3), {"given": idle, "induction": 2}),
     "ConstantSource": (lambda plan: ConstantSource(b"abc"), {"given": idle, "induction": 2}),
+    "Arbiter": (lambda plan: Arbiter(part=SDRAM, ports=3), {"induction": 2}),
+    "WordFifo": (lambda plan: WordFifo(shape=4, depth=3), {}),
+    "ClientPort": (lambda plan: ClientPort(part=SDRAM, config=SDRAM_PORT), {}),
     "ScoreStore": (lambda plan: ScoreStore(identity=IDENTITY), {"given": read_when_done}),
 }
 
