@@ -38,8 +38,11 @@ class Scores(wiring.Component):
         m.submodules.fifo = buffer = fifo.SyncFIFOBuffered(width=c.lanes * width, depth=2 * vectors + 1)
         # The last pass may have more channel groups than there are scores.
         left = Signal(range(vectors + 1))
-        m.d.comb += [buffer.w_en.eq(self.i_valid & (left != 0)), buffer.w_data.eq(self.i_scores.as_value())]
-        m.d.sync += left.eq(Mux(self.i_start, vectors, left - buffer.w_en))
+        m.d.sync += [buffer.w_en.eq(self.i_valid & (left != 0)), buffer.w_data.eq(self.i_scores.as_value())]
+        with m.If(self.i_start):
+            m.d.sync += left.eq(vectors)
+        with m.Elif(self.i_valid & (left != 0)):
+            m.d.sync += left.eq(left - 1)
 
         # Frames promised room: started and not yet sent.
         frames = Signal(2)

@@ -26,7 +26,12 @@ of the frame. pass_: fetching a pass descriptor.
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How an image becomes im2col windows: one word of ``depth`` bits per bit plane and chunk of taps."""
+    """How an image becomes im2col windows: words of ``depth`` bits, each of a chunk of taps and of ``parts``
+    neighbouring bit planes.
+
+    Part q of plane group g is plane g * parts + q; more than one part only with one chunk. The parts lie side by side
+    at the top of the word, part 0 lowest, and so do a part's taps.
+    """
 
     height: int
     width: int
@@ -39,7 +44,8 @@ class InputConfig:
     strip: int
     """Output columns a row of the array owns: array row r computes columns r * strip .. r * strip + strip - 1."""
     chunk_taps: int
-    """Taps in one depth word: tap i of a chunk of n taps fills bits depth - (n - i) * channels and up."""
+    """Taps in one part of a word."""
+    parts: int = 1
     planes: int = 8
 
     @property
@@ -51,9 +57,30 @@ class InputConfig:
         return -(-self.taps // self.chunk_taps)
 
     @property
+    def groups(self) -> int:
+        """Groups of bit planes: words of a chunk."""
+        return -(-self.planes // self.parts)
+
+    @property
+    def last_parts(self) -> int:
+        """Parts of the last group."""
+        return self.planes - (self.groups - 1) * self.parts
+
+    @property
+    def used(self) -> int:
+        """Bits of a word that are stored, at its top."""
+        return self.parts * self.chunk_taps * self.channels
+
+    @property
     def words(self) -> int:
         """Words of one image in each row's bank."""
-        return self.out_height * self.strip * self.chunks * self.planes
+        return self.out_height * self.strip * self.chunks * self.groups
+
+    def low_bit(self, depth: int, tap: int, part: int = 0) -> int:
+        """Where the channels of a tap begin in a word of ``depth`` bits; a chunk of fewer taps lies at the top too."""
+        chunk, place = divmod(tap, self.chunk_taps)
+        taps = min(self.chunk_taps, self.taps - chunk * self.chunk_taps)
+        return depth - ((self.parts - part) * taps - place) * self.channels
 
 
 @dataclass(frozen=True)

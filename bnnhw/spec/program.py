@@ -18,7 +18,7 @@ Memories (words, contents):
               neighbours' pixels); word = base + (cell * planes + plane) * q + j, where
               replicated: q = G, every slot holds group j;
               spread: q = ceil(G / slots), slot s holds group j * slots + s.
-  input       per row; ``depth`` bits; word = ((y * strip + lx) * chunks + chunk) * 8 + plane.
+  input       per row; ``depth`` bits; word = ((y * strip + lx) * chunks + chunk) * groups + group of planes.
   value       lanes * value_width bits; word = base + (y * width + x) * G + group.
   weights     cols * depth bits, bit = (w + 1) / 2 of the weight plane; column c at bits c * depth and up.
 Unused bits of activations and weights are 0, so they never count.

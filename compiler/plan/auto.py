@@ -22,7 +22,7 @@ MOST_MACS = 8192
 """Larger arrays do not route in reasonable time."""
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 COLS = (4, 8, 16, 32)
-DEPTHS = (8, 16, 24, 32, 48, 64)
+DEPTHS = (8, 16, 24, 32, 48, 64, 80, 96, 128)
 LANES = (2, 4, 8, 16, 32)
 FETCH_PARTS = (1, 2, 4, 8, 16)
 SLACK = 1.05

@@ -58,7 +58,7 @@ def _walk(network: Network, schedule: Schedule, s: LayerSchedule) -> Fields:
         "strip": s.strip,
     }
     if s.kind == CONV_INPUT:
-        words = schedule.input.chunks * schedule.input.planes
+        words = schedule.input.chunks * schedule.input.groups
         return fields | {"d_lx": words, "d_y": words * schedule.input.strip}
     places = schedule.places
     place = places.values[source.name] if s.kind == POOL else places.bits[source.name]

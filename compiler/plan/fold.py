@@ -100,16 +100,12 @@ def fold_channels(
 def _array_constant(network: Network, layer: Conv, order: IntArray, weights: WeightImage) -> tuple[int, IntArray]:
     """(factor, constant (C, classes)) with X = factor * ACC + constant[:, class]."""
     form = network.tensors[layer.source].format
-    places, bits = weights.bits.shape[1] // layer.weight_bits, layer.weight_bits
-    split = weights.bits.reshape(len(weights.bits), bits, places, -1, weights.bits.shape[3])
-    ones = split.sum(axis=(2, 4), dtype=np.int64)
-    stored = (ones << np.arange(bits)[None, :, None]).sum(axis=1).reshape(-1)[: len(order)]
     total = np.zeros(len(layer.weight), np.int64)
-    total[order[order >= 0]] = stored[order >= 0]  # S: sum of 2**j * bit over all positions, by channel
+    total[order[order >= 0]] = weights.ones[: len(order)][order >= 0]  # by channel
     if isinstance(form, Codes):
         return -1, ((1 << form.bits) - 1) * total[:, None]
     assert isinstance(form, Bits)
-    positions = layer.weight[0].size * ((1 << bits) - 1)
+    positions = layer.weight[0].size * ((1 << layer.weight_bits) - 1)
     own = (layer.weight.sum(axis=(1, 2, 3)) + positions) >> 1
     return -2, (positions + 2 * (total - own))[:, None] + _outside(network, layer)
 

@@ -130,11 +130,10 @@ class _Memory:
 def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
     """Every memory but the host link's."""
     w, post = Widths.of(c), c.post
-    used = c.input.chunk_taps * c.input.channels
     subs = (c.subs - 1).bit_length()
     return [
         _Memory(c.bit_words, c.lanes, c.rows * c.slots),
-        _Memory(2 << w.input_addr, used, c.rows),
+        _Memory(2 << w.input_addr, c.input.used, c.rows),
         _Memory(c.input.height * c.input.width, 8 * c.input.channels, 1),
         _Memory(c.value_words, c.lanes * post.value_width, 1),
         _Memory(2 << w.weight, c.beat_bits, c.cols // c.fetch),

@@ -8,7 +8,7 @@ from bnnhw.compiler.plan.memory import place_all
 from bnnhw.compiler.plan.orders import Orders
 from bnnhw.compiler.plan.places import Places, make_places, replication_gain
 from bnnhw.compiler.plan.shape import Shape
-from bnnhw.compiler.plan.steps import StepTable, Word, add_conv, add_input, add_pool, pack_units
+from bnnhw.compiler.plan.steps import StepTable, Word, add_conv, add_input, add_pool, input_words, pack_units
 from bnnhw.compiler.plan.uses import Stored, Uses, stored
 from bnnhw.compiler.plan.weights import Decode, decodes_of, uses_codebook
 from bnnhw.errors import DoesNotFitError
@@ -87,6 +87,8 @@ def input_config(network: Network, uses: Uses, shape: Shape) -> InputConfig:
             f"not {shape.depth}"
         )
     taps = layer.window.kernel**2
+    most = max(c.weight_bits for c in network.layers if isinstance(c, Conv) and c.source == network.input)
+    parts = min(shape.depth // (taps * tensor.channels), shape.slots, most, InputConfig.planes)
     return InputConfig(
         height=tensor.height,
         width=tensor.width,
@@ -98,6 +100,7 @@ def input_config(network: Network, uses: Uses, shape: Shape) -> InputConfig:
         out_width=out.width,
         strip=-(-out.width // shape.rows),
         chunk_taps=min(shape.depth // tensor.channels, taps),
+        parts=max(parts, 1),
     )
 
 
@@ -142,7 +145,7 @@ def _layer(
         if layer.source == network.input:
             kind, strip = CONV_INPUT, config.strip
             first, steps = add_input(table, config, shape.slots, layer.weight_bits)
-            weight_words = config.chunks * layer.weight_bits
+            weight_words = config.chunks * len(input_words(config, layer.weight_bits))
         else:
             place = places.bits[layer.source]
             kind, strip = CONV_BITS, place.strip // layer.window.stride

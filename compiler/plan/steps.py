@@ -72,6 +72,43 @@ def significances(activation_planes: int, weight_planes: int) -> list[tuple[int,
     return pairs
 
 
+class InputPair(NamedTuple):
+    """What a step on the input windows multiplies: part q is image plane group * parts + q with weight plane
+    word - q, where ``used``; all have the same significance, and one popcount adds them. ``row``: weight word."""
+
+    group: int
+    row: int
+    double: bool
+    used: tuple[bool, ...]
+
+
+def input_pairs(config: InputConfig, weight_planes: int) -> list[InputPair]:
+    """In the order they are played. A last group of fewer parts has weight words of its own, after the others."""
+    parts, pairs = config.parts, list[InputPair]()
+    top = config.planes + weight_planes - 2
+    for s in range(top, -1, -1):
+        double = s != top
+        for group in range(config.groups):
+            mine = config.last_parts if group == config.groups - 1 else parts
+            word = s - group * parts
+            used = tuple(q < mine and 0 <= word - q < weight_planes for q in range(parts))
+            if any(used):
+                own = weight_planes + parts - 1 if mine < parts else 0
+                pairs.append(InputPair(group, own + word, double, used))
+                double = False
+    return pairs
+
+
+def input_words(config: InputConfig, weight_planes: int) -> list[dict[int, int]]:
+    """Weight words of one chunk: the weight plane of each part that has one."""
+    kinds = [config.parts] + [config.last_parts] * (config.last_parts < config.parts)
+    return [
+        {q: word - q for q in range(parts) if 0 <= word - q < weight_planes}
+        for parts in kinds
+        for word in range(weight_planes + parts - 1)
+    ]
+
+
 class StepTable:
     """All distinct step lists, one after the other; made only when they are asked for."""
 
@@ -122,18 +159,19 @@ def conv_steps(place: BitPlace, window: Window, words: Sequence[Word], weight_pl
 
 def add_input(table: StepTable, config: InputConfig, slots: int, planes: int) -> tuple[int, int]:
     """(first, count) of the steps of a convolution on the input windows."""
-    count = config.chunks * config.planes * planes
+    count = config.chunks * len(input_pairs(config, planes))
     return table.add(("input", planes), count, lambda: input_steps(config, slots, planes)), count
 
 
 def input_steps(config: InputConfig, slots: int, weight_planes: int) -> tuple[Step, ...]:
-    """Steps of a convolution on the input windows: chunk after chunk, plane pair after plane pair."""
+    """Steps of a convolution on the input windows; slot q says whether part q is in use."""
     steps = []
-    for plane, weight_plane, double in significances(config.planes, weight_planes):
+    for pair in input_pairs(config, weight_planes):
         for chunk in range(config.chunks):
-            first = Read(0, 0, chunk * config.planes + plane, True)
-            reads = (first, *[Read(enabled=True)] * (slots - 1))
-            steps.append(Step(double and chunk == 0, weight_plane * config.chunks + chunk, reads))
+            enabled = [Read(enabled=part) for part in pair.used]
+            first = enabled[0]._replace(offset=chunk * config.groups + pair.group)
+            reads = (first, *enabled[1:], *[Read()] * (slots - config.parts))
+            steps.append(Step(pair.double and chunk == 0, pair.row * config.chunks + chunk, reads))
     return tuple(steps)
 
 
@@ -162,6 +200,7 @@ __all__ = [
     "add_conv",
     "add_input",
     "add_pool",
+    "input_words",
     "pack_units",
     "significances",
 ]

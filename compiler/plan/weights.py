@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from bnnhw.compiler.plan.orders import stored_channels
 from bnnhw.compiler.plan.shape import Shape
-from bnnhw.compiler.plan.steps import Word
+from bnnhw.compiler.plan.steps import Word, input_words
 from bnnhw.spec.engine import InputConfig
 from bnnhw.spec.network import Codebook, Conv
 from bnnhw.spec.numbers import IntArray
@@ -28,10 +29,12 @@ CODEBOOK_KERNEL = 3
 
 @dataclass(frozen=True, eq=False)
 class WeightImage:
-    """Weights of a layer. ``bits``: (passes, weight words, cols, depth). ``index``: (passes, blocks, cols, depth)
-    codebook indices of a codebook layer, else None."""
+    """Weights of a layer. ``bits``: (passes, weight words, cols, depth). ``ones``: for every stored output position
+    the sum of 2**j * bit over its weights. ``index``: (passes, blocks, cols, depth) codebook indices of a codebook
+    layer, else None."""
 
     bits: BitArray
+    ones: IntArray
     index: IntArray | None
     codebook: Codebook | None
 
@@ -98,21 +101,27 @@ def conv_weights(
             if unit is not None:
                 channels = slice(unit[1] * lanes, (unit[1] + 1) * lanes)
                 bits[:, number, :, slot * lanes : (slot + 1) * lanes] = planes[:, :, channels, unit[0]]
-    return WeightImage(_by_pass(bits, passes, shape), index, book)
+    return WeightImage(_by_pass(bits, passes, shape), _ones(bits.sum(axis=(1, 3), dtype=np.int64)), index, book)
 
 
 def input_weights(layer: Conv, config: InputConfig, out_order: IntArray, shape: Shape) -> WeightImage:
-    """Weights of a layer that reads the input windows: chunks of whole taps, at the top of the word."""
+    """Weights of a layer that reads the input windows; `input_words` says what is in each word."""
     passes = -(-len(out_order) // shape.cols)
     outs, channels = passes * shape.cols, config.channels
     planes = permute(plane_bits(layer.weight, layer.weight_bits), out_order, np.arange(channels), outs, channels)
-    bits = np.zeros((layer.weight_bits, config.chunks, outs, shape.depth), np.uint8)
-    for chunk in range(config.chunks):
-        taps = range(chunk * config.chunk_taps, min((chunk + 1) * config.chunk_taps, config.taps))
-        for i, tap in enumerate(taps):
-            low = shape.depth - (len(taps) - i) * channels
-            bits[:, chunk, :, low : low + channels] = planes[:, :, :, tap]
-    return WeightImage(_by_pass(bits, passes, shape), None, None)
+    words = input_words(config, layer.weight_bits)
+    bits = np.zeros((len(words), config.chunks, outs, shape.depth), np.uint8)
+    for row, word in enumerate(words):
+        for (part, plane), tap in product(word.items(), range(config.taps)):
+            low = config.low_bit(shape.depth, tap, part)
+            bits[row, tap // config.chunk_taps, :, low : low + channels] = planes[plane, :, :, tap]
+    return WeightImage(_by_pass(bits, passes, shape), _ones(planes.sum(axis=(2, 3), dtype=np.int64)), None, None)
+
+
+def _ones(counts: IntArray) -> IntArray:
+    """Sum of 2**j * counts[j]."""
+    total: IntArray = (counts << np.arange(len(counts))[:, None]).sum(axis=0)
+    return total
 
 
 def _by_pass(bits: BitArray, passes: int, shape: Shape) -> BitArray:

@@ -17,9 +17,9 @@ from bnnhw.spec.program import Widths
 
 @dataclass(frozen=True)
 class _Chunk:
-    """The words of a chunk of taps, one a plane; complete in cycles in which ``load`` is set, by its last ``tap``."""
+    """The words of a chunk of taps, one a group of planes; complete where ``load`` is set, by its last ``tap``."""
 
-    words: list[Signal]
+    words: list[Value]
     load: Value
     tap: data.View
 
@@ -27,9 +27,9 @@ class _Chunk:
 class InputWindows(wiring.Component):
     """Gathers, for every output pixel of the first layer, the bits of its window, plane by plane.
 
-    A tap a cycle is read from the image buffer; after each chunk of taps its ``planes`` words are written, one a
+    A tap a cycle is read from the image buffer; after each chunk of taps its ``groups`` words are written, one a
     cycle, to the half of the window memory that is not being computed on. One image takes about
-    out_height * out_width * max(taps, chunks * planes) cycles, beside the computation.
+    out_height * out_width * max(taps, chunks * groups) cycles, beside the computation.
 
     Members
     -------
@@ -94,7 +94,7 @@ class InputWindows(wiring.Component):
         with m.Elif(finished):
             m.d.sync += gathering.eq(0)
 
-        left = Signal(range(image.planes + 1))  # words of a chunk still to be written
+        left = Signal(range(image.groups + 1))  # words of a chunk still to be written
         chunk = self._gather(m, taps, read.data, left)
         m.d.comb += finished.eq(self._write(m, chunk, left, filling, computing))
         return m
@@ -109,7 +109,7 @@ class InputWindows(wiring.Component):
         busy = (asked_valid & asked.last) | (valid & tap.last) | (left > 3)
         m.d.comb += taps.i_go.eq(~(taps.o_tap.last & busy))
         used = image.chunk_taps * image.channels
-        words = []
+        planes = []
         for plane in range(image.planes):
             held, word = (Signal(used, name=f"{n}_{plane}") for n in ("held", "word"))
             bits = Cat(bits_of[channel * 8 + plane] for channel in range(image.channels))
@@ -118,16 +118,18 @@ class InputWindows(wiring.Component):
             m.d.comb += word.eq(Cat(rest, bits[: image.channels]))
             with m.If(valid):
                 m.d.sync += held.eq(word)
-            words.append(word)
+            planes.append(word)
+        planes += [Const(0, used)] * (image.groups * image.parts - image.planes)
+        words = [Cat(planes[first : first + image.parts]) for first in range(0, len(planes), image.parts)]
         return _Chunk(words, valid & tap.last, tap)
 
     def _write(self, m: Module, chunk: _Chunk, left: Signal, filling: Signal, computing: Signal) -> Value:
         """Writes a chunk's words, one a cycle; whether this cycle writes the last word of the image."""
         c, image = self.config, self.config.input
-        row_words = image.strip * image.chunks * image.planes
+        row_words = image.strip * image.chunks * image.groups
         half = 1 << Widths.of(c).input_addr
         used = len(chunk.words[0])
-        out = [Signal(used, name=f"out_{plane}") for plane in range(image.planes)]
+        out = [Signal(used, name=f"out_{group}") for group in range(image.groups)]
         flags = Signal(TAP)
         bank = Signal(range(max(c.rows, 2)))
         row, address = Signal(range(half)), Signal(range(half))
@@ -143,7 +145,7 @@ class InputWindows(wiring.Component):
                 with m.Elif(flags.strip_end):
                     m.d.sync += [bank.eq(bank + 1), address.eq(row)]
         with m.If(chunk.load):
-            m.d.sync += [left.eq(image.planes), flags.eq(chunk.tap)]
+            m.d.sync += [left.eq(image.groups), flags.eq(chunk.tap)]
             m.d.sync += [a.eq(b) for a, b in zip(out, chunk.words, strict=True)]
         for r in range(c.rows):
             windows = memory.Memory(shape=unsigned(used), depth=2 * half, init=[], attrs=style(2 * half))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import C, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -90,13 +90,14 @@ class Fetch(wiring.Component):
         fields = Signal(self.i_pass.shape())  # i_pass is one cycle behind the issue; this one two
         m.d.sync += fields.eq(self.i_pass)
 
-        masks = self._addresses(m, fields, at, word)
-        from_input = self._control(m, fields, at, word, valid)
-        self._operands(m, masks, from_input)
+        is_input = self._control(m, fields, at, word, valid)
+        masks = self._addresses(m, fields, at, word, is_input)
+        self._operands(m, masks, self._parts(m, word, is_input))
         return m
 
-    def _addresses(self, m: Module, fields: data.View, at: data.View, word: data.View) -> Signal:
-        """Stage 3: addresses; stages 3 to 5: masks (one bit per row and slot, aligned with the memories' answers)."""
+    def _addresses(self, m: Module, fields: data.View, at: data.View, word: data.View, is_input: Value) -> Signal:
+        """Stage 3: addresses; stages 3 to 5: masks of map taps (one bit per row and slot), in time with the memories'
+        answers."""
         c, w = self.config, Widths.of(self.config)
         row_ok = Signal(c.slots)
         columns = [Signal(signed(w.position + 2), name=f"column_{s}") for s in range(c.slots)]
@@ -125,11 +126,11 @@ class Fetch(wiring.Component):
             for s in range(c.slots):
                 inside = (columns[s] >= low) & (columns[s] < high)
                 m.d.sync += masks[r * c.slots + s].eq(row_ok[s] & inside)
-        m.d.sync += masked.eq(masks)
+        m.d.sync += masked.eq(Mux(is_input, 0, masks))
         return masked
 
     def _control(self, m: Module, fields: data.View, at: data.View, word: data.View, valid: list[Signal]) -> Value:
-        """Control of the array and the pool reader; whether the operands are input windows."""
+        """Control of the array and the pool reader; whether a step of stage 4 reads input windows."""
         control = data.StructLayout({"kind": 2, "max": 1, "first": 1, "last": 1, "shift": 1})
         stages = [Signal(control, name=f"control_{i}") for i in range(3, POOL_FETCH + 1)]
         m.d.sync += [
@@ -151,17 +152,24 @@ class Fetch(wiring.Component):
             self.o_pool_last.eq(late.last),
             self.o_pool_max.eq(late.max),
         ]
-        return now.kind == CONV_INPUT
+        return stages[1].kind == CONV_INPUT
 
-    def _operands(self, m: Module, masks: Signal, from_input: Value) -> None:
+    def _parts(self, m: Module, word: data.View, is_input: Value) -> Signal:
+        """Stage 5: which parts of an input window count, none of what comes from the activation memory."""
+        parts = [Signal(self.config.input.parts, name=f"parts_{stage}") for stage in (3, 4, 5)]
+        enabled = Cat(word[f"en{part}"] for part in range(self.config.input.parts))
+        m.d.sync += [parts[0].eq(enabled), parts[1].eq(parts[0]), parts[2].eq(Mux(is_input, parts[1], 0))]
+        return parts[2]
+
+    def _operands(self, m: Module, masks: Signal, parts: Signal) -> None:
         """Stage 4: memories answer; stage 5: registered, masked and selected; values a stage later."""
         c = self.config
         bits, windows = Signal(self.i_bits.shape()), Signal(self.i_input.shape())
         m.d.sync += [bits.eq(self.i_bits), windows.eq(self.i_input), self.o_weights.eq(self.i_weights)]
         m.d.comb += self.o_value.eq(self.i_value)
         m.d.sync += self.o_pool_ok.eq(masks[0])
+        size, unused = c.input.used // c.input.parts, c.depth - c.input.used
+        stored = Cat(C(0, unused), *(part.replicate(size) for part in parts))
         for r in range(c.rows):
-            for s in range(c.slots):
-                lanes = slice(s * c.lanes, (s + 1) * c.lanes)
-                keep = masks[r * c.slots + s]
-                m.d.comb += self.o_act[r][lanes].eq(Mux(from_input, windows[r][lanes], Mux(keep, bits[r][lanes], 0)))
+            keep = Cat(masks[r * c.slots + s].replicate(c.lanes) for s in range(c.slots))
+            m.d.comb += self.o_act[r].eq((windows[r] & stored) | (bits[r] & keep))

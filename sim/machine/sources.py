@@ -53,7 +53,11 @@ class Array:
         f, steps = self.words.fields, self.words.steps
         lx = np.arange(f["last_lx"] + 1)[:, None]
         address = (f["base"] + y * f["d_y"] + lx * f["d_lx"] + steps.offset[None, :, 0]) % (1 << state.widths.source)
-        return state.windows[:, : f["last_r"] + 1, address]
+        bits = state.windows[:, : f["last_r"] + 1, address]
+        c = self.config.input
+        size, unused = c.used // c.parts, self.config.depth - c.used
+        keep = np.repeat(steps.en[:, : c.parts] == 1, size, axis=1)
+        return bits * np.pad(keep, ((0, 0), (unused, 0))).astype(np.uint8)
 
     def _activations(self, state: State, y: int) -> NDArray[np.uint8]:
         f, steps, c = self.words.fields, self.words.steps, self.config

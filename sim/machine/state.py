@@ -32,23 +32,23 @@ class State:
 
 
 def input_windows(c: InputConfig, rows: int, depth: int, images: NDArray[np.uint8]) -> BitArray:
-    """The input memory (N, rows, words, depth): chunks of taps, at the top of the word, bit plane by bit plane."""
+    """The input memory (N, rows, words, depth); where a word's bits lie says ``InputConfig``."""
     reach = ((c.out_height - 1) * c.stride + c.kernel, (rows * c.strip - 1) * c.stride + c.kernel)
     size = (max(reach[0], c.height + c.pad), max(reach[1], c.width + c.pad))
     padded = np.zeros((len(images), *size, c.channels), np.uint8)
     padded[:, c.pad : c.pad + c.height, c.pad : c.pad + c.width] = images
-    shape = (len(images), rows, c.out_height, c.strip, c.chunks, c.planes, depth)
+    shape = (len(images), rows, c.out_height, c.strip, c.chunks, c.groups, depth)
     memory = np.zeros(shape, np.uint8)
     for tap in range(c.taps):
         dy, dx = divmod(tap, c.kernel)
-        chunk, i = divmod(tap, c.chunk_taps)
-        inside = min(c.chunk_taps, c.taps - chunk * c.chunk_taps)
-        low = depth - (inside - i) * c.channels
         lines = slice(dy, dy + (c.out_height - 1) * c.stride + 1, c.stride)
         columns = slice(dx, dx + (rows * c.strip - 1) * c.stride + 1, c.stride)
         pixels = padded[:, lines, columns].reshape(len(images), c.out_height, rows, c.strip, c.channels)
         for plane in range(c.planes):
-            memory[:, :, :, :, chunk, plane, low : low + c.channels] = (pixels.transpose(0, 2, 1, 3, 4) >> plane) & 1
+            group, part = divmod(plane, c.parts)
+            low = c.low_bit(depth, tap, part)
+            word = memory[:, :, :, :, tap // c.chunk_taps, group]
+            word[..., low : low + c.channels] = (pixels.transpose(0, 2, 1, 3, 4) >> plane) & 1
     return memory.reshape(len(images), rows, -1, depth)
 
 

@@ -76,7 +76,7 @@ def state_of(config: EngineConfig, memories: Mapping[str, NDArray[np.uint8]], im
 def _windows(config: EngineConfig, memories: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Both halves of the double-buffered input memory, as snapshots of their own; unused low bits are not stored."""
     c = config
-    used = c.input.channels * c.input.chunk_taps
+    used = c.input.used
     rows = []
     for r in range(c.rows):
         whole = np.unpackbits(memories[f"windows.bank_{r}"], axis=2, bitorder="little")[:, :, :used]

@@ -99,7 +99,9 @@ def reference(config, memories, fields, step, at):
             "o_value": value,
         }
     if fields["kind"] == CONV_INPUT:
-        act = memories.input[:, addresses["o_input_address"]]
+        c, parts = config.input, [bool(step[f"en{q}"]) for q in range(config.input.parts)]
+        stored = np.concatenate([np.zeros(config.depth - c.used, int), np.repeat(parts, c.used // c.parts)])
+        act = memories.input[:, addresses["o_input_address"]] * stored
     else:
         words = [
             [memories.bits[r, s, a] * inside(r, s) for s, a in enumerate(addresses["o_address"])]
@@ -122,11 +124,21 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "-".join(map(str, s.values())))
+INPUTS = [  # of the same shapes
+    {},
+    {"chunk_taps": 3, "parts": 2},
+    {"chunk_taps": 2, "parts": 2},
+    {"channels": 3},
+]
+
+
+@pytest.mark.parametrize(("shape", "inputs"), list(zip(SHAPES, INPUTS, strict=True)))
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
-def test_operands(engine_config, shape, gaps):
+def test_operands(engine_config, input_config, shape, inputs, gaps):
     rng = np.random.default_rng(len(shape) + shape["rows"])
-    config = engine_config(**shape, steps=12, weight_words=5, map_size=9, pool_modes=("sum",))
+    config = engine_config(
+        **shape, input=input_config(**inputs), steps=12, weight_words=5, map_size=9, pool_modes=("sum",)
+    )
     steps = list(random_steps(rng, config))
     memories = Memories(rng, config)
     dut = Fetch(config, Images((), tuple(step_layout(config).pack(s) for s in steps), (), (), (), ()))
