@@ -29,7 +29,7 @@ FETCH = 5
 POOL_FETCH = 6
 """Cycles from the issue of a step to its value at the pool reader, whose capture comes with a position's last."""
 
-EARLY = 1
+EARLY = 2
 """Cycles by which captures announce their results, and drain requests are sent ahead: their wires may be long. The
 pool reader's values follow its capture by as many."""
 

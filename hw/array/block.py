@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.array.pe import ProcessingElement
-from bnnhw.hw.array.register import Copy
+from bnnhw.hw.copy import Copy
 from bnnhw.spec import engine
 
 CONTROL = data.StructLayout({"valid": 1, "keep": 1, "last": 1})

@@ -7,13 +7,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.timing import EARLY
 
 
 class PoolReader(wiring.Component):
     """o_values[l] = sum (or maximum) over a position's steps of the value of lane l; taps outside the map are skipped.
 
-    Rate: a step a cycle. Latency: o_capture is high with the last step, o_values follows one cycle later and holds
-    until one cycle after the next position's last step. A maximum over no tap at all is the smallest value.
+    Rate: a step a cycle. Latency: o_capture is high with the last step, o_values follows ``spec.timing.EARLY`` cycles
+    later and holds until the next position's. A maximum over no tap at all is the smallest value.
 
     Members
     -------
@@ -55,8 +56,14 @@ class PoolReader(wiring.Component):
             m.d.comb += reduced.eq(
                 Mux(self.i_max, results["max"], results["sum"]) if len(results) == 2 else next(iter(results.values()))
             )
+            result = Signal(signed(c.pool_width), name=f"result_{lane}")
             with m.If(self.i_valid):
                 m.d.sync += held.eq(reduced)
                 with m.If(self.i_last):
-                    m.d.sync += self.o_values[lane].eq(reduced)
+                    m.d.sync += result.eq(reduced)
+            for _ in range(EARLY - 1):
+                later = Signal.like(result)
+                m.d.sync += later.eq(result)
+                result = later
+            m.d.comb += self.o_values[lane].eq(result)
         return m

@@ -6,6 +6,7 @@ from amaranth import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.copy import Copy
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.memory.style import style
 from bnnhw.spec.engine import EngineConfig
@@ -28,14 +29,15 @@ class ParamStore(wiring.Component):
     offsets_per_beat lanes: their offsets. o_done pulses ``spec.timing.param_cycles`` cycles after the i_load transfer
     when the beats never stall.
 
-    Every field of the records has an address of its own, and answers in the same cycle with all lanes' values: later
-    stages of the lanes look up later, instead of carrying parameters along. The offset port answers in the next cycle.
+    Every field of the records has an address of its own, and answers in the next cycle with all lanes' values: later
+    stages of the lanes look up later, instead of carrying parameters along. The offset port answers after two cycles.
+    Each lane has address registers of its own, so that they lie where the lane does.
 
     Members
     -------
     i_load: request. i_beat: parameter beats. o_done: pulse.
     i_record: {sub, bank} for each field; o_record: the records of all lanes, each field at its own address.
-    i_offset: {sub, class, bank}; o_offset: lanes signed offsets, one cycle later.
+    i_offset: {sub, class, bank}; o_offset: lanes signed offsets.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -120,6 +122,9 @@ class ParamStore(wiring.Component):
         beat_record = data.View(self.record, beat[: self.record.size])
         depth = 2 << self.sub_bits
         for n in range(self.config.lanes):
+            m.submodules[f"addresses_{n}"] = copy = Copy(len(self.i_record.as_value()))
+            m.d.comb += copy.i.eq(self.i_record)
+            addresses = data.View(self.i_record.shape(), copy.o)
             for name, shape in self.record.members.items():
                 rows = memory.Memory(shape=shape, depth=depth, init=[], attrs=style(depth))
                 m.submodules[f"{name}_{n}"] = rows
@@ -128,7 +133,7 @@ class ParamStore(wiring.Component):
                     w.en.eq(enable[n]),
                     w.addr.eq(address),
                     w.data.eq(beat_record[name]),
-                    r.addr.eq(self.i_record[name]),
+                    r.addr.eq(addresses[name]),
                     self.o_record[n][name].eq(r.data),
                 ]
 
@@ -139,11 +144,13 @@ class ParamStore(wiring.Component):
         for n in range(c.lanes):
             rows = memory.Memory(shape=signed(width), depth=depth, init=[], attrs=style(depth))
             m.submodules[f"offset_{n}"] = rows
+            m.submodules[f"offset_address_{n}"] = copy = Copy(len(self.i_offset))
+            m.d.comb += copy.i.eq(self.i_offset)
             w, r = rows.write_port(), rows.read_port()
             m.d.comb += [
                 w.en.eq(enable[n]),
                 w.addr.eq(address),
                 w.data.eq(beat.word_select(n % c.offsets_per_beat, width)),
-                r.addr.eq(self.i_offset),
+                r.addr.eq(copy.o),
                 self.o_offset[n].eq(r.data),
             ]

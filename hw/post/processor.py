@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import product
+from bnnhw.hw.copy import Copy
 from bnnhw.hw.memory.activation import ActivationMemory, bit_write
 from bnnhw.hw.post.lane import Lane, Stages
 from bnnhw.hw.post.params import ParamStore, param_load
@@ -80,11 +81,11 @@ class PostProcessor(wiring.Component):
         m.d.sync += vectors[2].class_.eq(product(borders.columns, borders.row) + borders.column)
         sources, total = self._sources(m, vectors[EARLY])
 
-        at = vectors[s.offset - 1]  # the offsets are answered in the next cycle, the residual after three
+        at = vectors[s.offset - 2]  # the offsets are answered after two cycles, the residual after three
         m.d.comb += params.i_offset.eq(Cat(at.sub, at.class_, at.bank))
         m.d.comb += self.o_residual_address.eq(vectors[s.offset - 3].residual_address)
         for name in params.record.members:
-            taken = vectors[s.records[name]]
+            taken = vectors[s.records[name] - 1]
             m.d.comb += params.i_record[name].eq(Cat(taken.sub, taken.bank))
 
         lanes = []
@@ -100,7 +101,10 @@ class PostProcessor(wiring.Component):
             ]
             m.d.comb += lane.i_record.eq(params.o_record[n])
             for fields, stage in zip(lane.i_fields, lane.field_stages, strict=True):
-                m.d.comb += [fields[name].eq(vectors[stage].fields[name]) for name in fields.shape().members]
+                # registers of the lane's own, which lie where it does
+                m.submodules[f"fields_{n}_{stage}"] = copy = Copy(len(fields.as_value()))
+                before = vectors[stage - 1].fields
+                m.d.comb += [copy.i.eq(Cat(before[name] for name in fields.shape().members)), fields.eq(copy.o)]
         self._store(m, vectors, lanes)
         return m
 

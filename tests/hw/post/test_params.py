@@ -74,9 +74,11 @@ def test_passes(engine_config, post_config, lanes, subs, classes, per_beat, stal
             for class_ in range(last_class + 1):
                 for name in dut.record.members:  # one after the other: each field has an address of its own
                     ctx.set(dut.i_record, dict.fromkeys(dut.record.members, 0) | {name: sub | bank << sub_bits})
+                    yield ctx.tick()
                     mine = [plain(ctx.get(dut.o_record[k][name])) for k in range(lanes)]
                     assert mine == [lane_layout(config).unpack(word)[name] for word in records[sub]]
                 ctx.set(dut.i_offset, sub | class_ << sub_bits | bank << sub_bits + class_bits)
+                yield ctx.tick()
                 yield ctx.tick()
                 assert plain(ctx.get(dut.o_offset)) == offsets[class_, sub].tolist()
 
