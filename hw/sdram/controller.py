@@ -41,12 +41,13 @@ class SdramController(wiring.Component):
     Rate: a word a cycle in either direction while rows are open or change from bank to bank (reads in sequence: all
     cycles but ``refresh_cycles`` in each refresh interval); a write after a read costs cas + turnaround cycles.
 
-    Timing rule, in which all is a function of the requests' cycles. From a request (taken in cycle 0): its first burst
-    is offered in 2, later ones 2 after the grant of the one before or after ``room``/``stored`` allow it: a burst's
-    room counts 2 cycles after the last of its words was taken from ``o_<port>``, its data 2 cycles after the last word
-    came. A burst is granted when offered if the arbiter's register is empty, and is with the scheduler (`Scheduler`,
-    whose rule goes on from there) from the next cycle. Access decided in cycle c: the command is at the pins in c + 2
-    with the first word of a write; the words of a read are at ``o_<port>`` from c + ``read_latency`` on.
+    Timing rule; all follows from the cycles of the streams. A burst is offered from the first cycle on that is 2 after
+    its request was taken (the first) or the burst before it was granted (the others), and 3 after the word that made
+    its room was taken from ``o_<port>``, or that completed its data came in ``i_<port>_words``. It is granted in the
+    first cycle in which no port before it offers one and no granted burst waits for the scheduler; it is with the
+    scheduler from the next cycle on, and `Scheduler`'s rule goes on from there. Access decided in cycle c: its command
+    is at the pins in c + 2, with the first word of a write; words read are at an empty ``o_<port>`` from c +
+    ``read_latency`` on.
 
     Pins are registers, those of commands, addresses, masks and data out without logic behind, those of data in without
     logic before. No output depends on the data pins in the same cycle.

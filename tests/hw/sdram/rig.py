@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from bnnhw.hw.sdram.controller import SdramController
-from bnnhw.hw.sdram.layouts import PORTS, PortConfig
+from bnnhw.hw.sdram.layouts import PORTS, Pins, PortConfig
 from bnnhw.sim.kit import Bench
 from bnnhw.sim.sdram import SdramModel
 from bnnhw.spec.sdram import BURST, MT48LC16M16A2_75, Command, SdramPart, SdramTiming
@@ -35,7 +35,8 @@ def at(part: SdramPart, clock_hz: int = CLOCK, *, power_up: int = 20) -> SdramTi
 class Rig(wiring.Component):
     """Controller and chip; the ports are the controller's without its pins.
 
-    ``planted``: times that the controller believes in instead.
+    ``planted``: times that the controller believes in instead. ``late``: what the controller is told of its read data's
+    delay; ``delay``: registers that really delay them.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class Rig(wiring.Component):
         words: Sequence[int] = (),
         planted: SdramTiming | None = None,
         late: int = 0,
+        delay: int = 0,
     ) -> None:
-        self.part, self.timing = part, timing
+        self.part, self.timing, self.delay = part, timing, delay
         self.controller = SdramController(part=part, timing=planted or timing, configs=configs, late=late)
         self.chip = SdramModel(part=part, timing=timing, words=words)
         members = {name: member for name, member in self.controller.signature.members.items() if name != "pins"}
@@ -58,7 +60,15 @@ class Rig(wiring.Component):
         m = Module()
         m.submodules.controller = self.controller
         m.submodules.chip = self.chip
-        connect(m, self.controller.pins, self.chip.pins)
+        for name in Pins(self.part).members:
+            if name != "i":
+                m.d.comb += getattr(self.chip.pins, name).eq(getattr(self.controller.pins, name))
+        words = self.chip.pins.i
+        for stage in range(self.delay):
+            later = Signal(16, name=f"later_{stage}")
+            m.d.sync += later.eq(words)
+            words = later
+        m.d.comb += self.controller.pins.i.eq(words)
         for name, member in self.signature.members.items():
             if member.is_signature and isinstance(member.signature, stream.Signature | wiring.FlippedSignature):
                 connect(m, flipped(getattr(self, name)), getattr(self.controller, name))

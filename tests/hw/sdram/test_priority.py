@@ -20,16 +20,16 @@ def served(seen: list[tuple[int, Command, int, int]]) -> list[int]:
 
 
 def test_first_port_first() -> None:
-    """All ports ask for 7 bursts of their bank at once: they get them one port after the other."""
+    """All ports ask for 24 bursts of their bank at once: they get them one port after the other."""
     part = small()
     rig = Rig(part, at(part))
     bench = Bench(rig)
     for number, name in enumerate(NAMES):
-        bench.drive(getattr(rig, f"i_{name}"), [ask(8 * number, 7)])
-        bench.drain(getattr(rig, f"o_{name}"), 7 * BURST)
-    seen: list[Any] = record(bench, rig, lambda: len(served(seen)) == 28)
+        bench.drive(getattr(rig, f"i_{name}"), [ask(8 * number + 32 * row, 8) for row in range(3)])
+        bench.drain(getattr(rig, f"o_{name}"), 24 * BURST)
+    seen: list[Any] = record(bench, rig, lambda: len(served(seen)) == 96)
     bench.run()
-    assert served(seen) == [0] * 7 + [1] * 7 + [2] * 7 + [3] * 7
+    assert served(seen) == [0] * 24 + [1] * 24 + [2] * 24 + [3] * 24
 
 
 @pytest.mark.parametrize("start", [200, 203, 207])

@@ -115,6 +115,21 @@ def test_costs(asked: list[tuple[int, bool]], cycles: int) -> None:
     assert at_pins[-1] + BURST - at_pins[0] == cycles
 
 
+@pytest.mark.parametrize(("words", "late", "cycles"), [(32, 0, 880), (32, 2, 880), (24, 0, 923)])
+def test_fifo_of_reads_in_sequence(words: int, late: int, cycles: int) -> None:
+    """Room for 32 words is enough for the longest way round, for 24 it is not."""
+    part = small(W9825G6KH_6)
+    configs = (PortConfig("weights", read_words=words),)
+    rig = Rig(part, at(part, 166_000_000), configs=configs, late=late, delay=late)
+    bench = Bench(rig)
+    bench.drive(rig.i_weights, [ask(0, 110)])
+    taken = bench.drain(rig.o_weights, 110 * BURST)
+    seen: list[Any] = record(bench, rig, lambda: len(taken) == 110 * BURST)
+    bench.run()
+    reads = [cycle for cycle, command, _, _ in seen if command == Command.READ]
+    assert reads[-1] + BURST - reads[0] == cycles
+
+
 def test_latency_of_a_read() -> None:
     """From a request to its first word, in the words of the timing rule."""
     part = small()

@@ -76,18 +76,17 @@ def test_every_word(part: SdramPart, clock: int, seed: int, asks: float, ins: fl
         assert taken == expected
 
 
-@pytest.mark.parametrize("late", [1, 2])
-def test_late_data_are_taken_late(late: int) -> None:
-    """``late`` moves the capture: without the delay at the pins the words are noise or those of later cycles."""
+@pytest.mark.parametrize(("late", "delay"), [(1, 1), (2, 2), (0, 1), (1, 0)])
+def test_late_data_are_taken_late(late: int, delay: int) -> None:
+    """Right with as much delay at the pins as ``late`` says, and with no other."""
     part = small()
     words = [(i * 40503 + 7) & 0xFFFF for i in range(part.words)]
-    rig = Rig(part, at(part), words=words, late=late)
+    rig = Rig(part, at(part), words=words, late=late, delay=delay)
     bench = Bench(rig)
-    bench.drive(rig.i_weights, [ask(0)])
-    taken = bench.drain(rig.o_weights, BURST)
+    bench.drive(rig.i_weights, [ask(0, 3), ask(7)])
+    taken = bench.drain(rig.o_weights, 4 * BURST)
     bench.run()
-    assert taken[: BURST - late] == words[late:BURST]
-    assert taken[BURST - late :] != words[:late]
+    assert (taken == words[: 3 * BURST] + words[7 * BURST : 8 * BURST]) == (late == delay)
 
 
 def test_another_port_sees_what_was_written_once_not_busy() -> None:
