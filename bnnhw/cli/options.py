@@ -41,7 +41,7 @@ SHAPE = click.option(
 FPS = click.option(
     "--fps",
     type=click.FloatRange(min=0, min_open=True),
-    default=10_000.0,
+    default=3300.0,
     show_default=True,
     metavar="N",
     help="auto takes the smallest array with N frames a second, or one of the fastest that fit.",

@@ -6,7 +6,7 @@ those of one plan that is built in full.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
@@ -16,7 +16,7 @@ from bnnhw.compiler.plan.shape import Limits, Shape
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.network import Conv
-from bnnhw.spec.program import POOL
+from bnnhw.spec.program import POOL, load_layout
 
 MOST_MACS = 8192
 """Larger arrays do not route in reasonable time."""
@@ -77,13 +77,13 @@ def _search(
     found: Analysis, limits: Limits, enough: int
 ) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
     """All shapes that fit and can be among the best, and the engine that comes nearest to fitting."""
-    reference: EngineConfig | None = None
+    reference: _Reference | None = None
     candidates: list[Candidate] = []
     nearest: tuple[float, EngineConfig, Resources] | None = None
     fastest = float("inf")
     for whole in _shapes(found, limits):
         if reference is None:
-            reference = make_plan(found, whole).engine
+            reference = _Reference.of(make_plan(found, whole))
         if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
             continue
         for spread in dict.fromkeys(
@@ -95,7 +95,7 @@ def _search(
                 need = estimate(config, sizes)
                 over = need.over(limits)
                 if over is None:
-                    cycles = _cycles(config, schedule, shape)
+                    cycles = _cycles(config, schedule, shape, reference.classes)
                     fastest = min(fastest, cycles)
                     candidates.append(Candidate(shape, spread, cycles, need))
                 elif nearest is None or over[1] / max(over[2], 1) < nearest[0]:
@@ -143,19 +143,34 @@ def _ideal(found: Analysis, shape: Shape) -> float:
     return ace / (shape.rows * shape.cols * shape.depth)
 
 
-def _hopeless(reference: EngineConfig, shape: Shape, limits: Limits) -> bool:
+def _hopeless(reference: _Reference, shape: Shape, limits: Limits) -> bool:
     """Whether array and lanes alone need more LUT4s or multipliers than there are."""
     numbers = {name: getattr(shape, name) for name in ("rows", "cols", "depth", "lanes", "fetch")}
-    need = estimate(replace(reference, **numbers, bit_words=1, value_words=1, weight_words=1), Sizes(1, 1))
+    need = estimate(replace(reference.engine, **numbers, bit_words=1, value_words=1, weight_words=1), Sizes(1, 1))
     return need.lut4 > limits.lut4 or need.dsp > limits.dsp
 
 
-def _sketch(reference: EngineConfig, schedule: Schedule, shape: Shape) -> tuple[EngineConfig, Sizes]:
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """What a plan in full says about others: its engine, and each layer's border classes."""
+
+    engine: EngineConfig
+    classes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> _Reference:
+        layout, classes = load_layout(plan.engine), dict[int, int]()
+        for layer, load in zip(plan.layer_of_pass, plan.images.loads, strict=True):
+            classes[layer] = layout.unpack(load)["last_class"] + 1
+        return cls(plan.engine, tuple(classes[layer] for layer in sorted(classes)))
+
+
+def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[EngineConfig, Sizes]:
     """The engine's configuration, with the number widths of another shape."""
-    count = max(1, reference.offsets_per_beat)
+    count = max(1, reference.engine.offsets_per_beat)
     per_beat = max(n for n in range(1, shape.lanes + 1) if shape.lanes % n == 0 and n <= count)
     config = replace(
-        reference,
+        reference.engine,
         rows=shape.rows,
         cols=shape.cols,
         depth=shape.depth,
@@ -172,7 +187,7 @@ def _sketch(reference: EngineConfig, schedule: Schedule, shape: Shape) -> tuple[
         offsets_per_beat=per_beat,
     )
     weights = sum(s.passes * _beats(config, s) for s in schedule.layers)
-    params = config.passes * _params(config)
+    params = sum(s.passes * _params(config, n) for s, n in zip(schedule.layers, reference.classes, strict=True))
     return config, Sizes(weights, params)
 
 
@@ -182,22 +197,22 @@ def _beats(config: EngineConfig, s: LayerSchedule) -> int:
     return 9 + groups * sum(d.load for d in s.decodes) * config.tau if s.decodes else groups * s.weight_words
 
 
-def _params(config: EngineConfig) -> int:
-    """Parameter beats of a pass with all border classes."""
-    return config.cols + config.classes * config.cols // config.offsets_per_beat
+def _params(config: EngineConfig, classes: int) -> int:
+    """Parameter beats of a pass."""
+    return config.cols + classes * config.cols // config.offsets_per_beat
 
 
-def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape) -> int:
+def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Sequence[int]) -> int:
     """Estimated cycles of a frame: each pass computes while the next one is loaded."""
     work, load = [], []
     total = 0
-    for s in schedule.layers:
+    for s, count in zip(schedule.layers, classes, strict=True):
         out = schedule.places.values.get(s.forms.value or "") or schedule.places.bits.get(s.forms.bits or "")
         height = out.tensor.height if out is not None else 1
         tiles = height * s.strip * (s.strips if s.kind == POOL else 1)
         decoding = config.cols // shape.fetch * len(s.decodes)
         work += [tiles * max(s.steps, s.vectors * s.out_planes) + PASS_SWITCH] * s.passes
-        load += [max(_beats(config, s) + decoding, _params(config))] * s.passes
+        load += [max(_beats(config, s) + decoding, _params(config, count))] * s.passes
         total += LAYER_LATENCY
     return total + load[0] + sum(max(a, b) for a, b in zip(work, [*load[1:], 0], strict=True))
 
