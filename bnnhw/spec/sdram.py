@@ -7,12 +7,14 @@ from enum import IntEnum
 from fractions import Fraction
 from math import ceil
 
-from bnnhw.errors import BnnhwError
-
 BURST = 8
 """Words of every read and write: as long as closing and opening another bank's row takes, which so costs nothing."""
 ALL_BANKS = 1 << 10
 """Address bit that makes a precharge one of all banks (and would add an auto precharge to a read or write)."""
+
+
+class SdramError(ValueError):
+    """A part, clock or time that cannot be; one line, for the user as it is."""
 
 
 class Command(IntEnum):
@@ -81,11 +83,11 @@ class SdramPart:
 
     def __post_init__(self) -> None:
         if not 4 <= self.column_bits <= 10:
-            raise BnnhwError(f"{self.name}: column_bits must be 4 to 10, not {self.column_bits}")
+            raise SdramError(f"{self.name}: column_bits must be 4 to 10, not {self.column_bits}")
         if not 1 <= self.row_bits <= 13:
-            raise BnnhwError(f"{self.name}: row_bits must be 1 to 13, not {self.row_bits}")
+            raise SdramError(f"{self.name}: row_bits must be 1 to 13, not {self.row_bits}")
         if not 1 <= self.bank_bits <= 2:
-            raise BnnhwError(f"{self.name}: bank_bits must be 1 or 2, not {self.bank_bits}")
+            raise SdramError(f"{self.name}: bank_bits must be 1 or 2, not {self.bank_bits}")
 
     @property
     def words(self) -> int:
@@ -150,9 +152,9 @@ PARTS = {part.name: part for part in (MT48LC16M16A2_75, MT48LC16M16A2_7E, W9825G
 
 
 def get(name: str) -> SdramPart:
-    """The part called ``name``; raises BnnhwError with the names that exist."""
+    """The part called ``name``; raises SdramError with the names that exist."""
     if name not in PARTS:
-        raise BnnhwError(f"SDRAM part must be one of {', '.join(PARTS)}, not {name!r}")
+        raise SdramError(f"SDRAM part must be one of {', '.join(PARTS)}, not {name!r}")
     return PARTS[name]
 
 
@@ -182,23 +184,23 @@ class SdramTiming:
         for field in fields(self):
             value = getattr(self, field.name)
             if value < 1:
-                raise BnnhwError(f"SDRAM timing: {field.name} must be at least 1 cycle, not {value}")
+                raise SdramError(f"SDRAM timing: {field.name} must be at least 1 cycle, not {value}")
 
     @classmethod
     def of(cls, part: SdramPart, clock_hz: Fraction | int) -> SdramTiming:
-        """Cycles of ``part`` at a clock. Raises BnnhwError when the part cannot be clocked so fast, or refreshed."""
+        """Cycles of ``part`` at a clock. Raises SdramError when the part cannot be clocked so fast, or refreshed."""
         hz = Fraction(clock_hz)
         if hz <= 0:
-            raise BnnhwError(f"{part.name}: clock must be above 0 Hz, not {clock_hz}")
+            raise SdramError(f"{part.name}: clock must be above 0 Hz, not {clock_hz}")
         if (period := Fraction(10**9) / hz) < part.period_ns[1]:
             most = float(1000 / part.period_ns[1])
-            raise BnnhwError(f"{part.name}: clock must be at most {most:.1f} MHz, not {float(hz) / 1e6:.1f} MHz")
+            raise SdramError(f"{part.name}: clock must be at most {most:.1f} MHz, not {float(hz) / 1e6:.1f} MHz")
         names = ("rcd", "rp", "ras", "rc", "rfc", "wr", "mrd", "rrd")
         least = {name: getattr(part, name).cycles(hz) for name in names}
         interval = int(part.refresh_ms * hz / 1000 / 2**part.row_bits)
         # Half of the time at most may go into refreshing: anything slower is a slip in the unit of the clock.
         if interval < 2 * (least["rp"] + least["rfc"] + least["rcd"] + BURST):
-            raise BnnhwError(
+            raise SdramError(
                 f"{part.name}: clock must be fast enough for a refresh every {interval} cycles, "
                 f"not {float(hz) / 1e6:.3f} MHz"
             )

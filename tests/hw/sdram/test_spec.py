@@ -7,9 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from bnnhw.errors import BnnhwError
 from bnnhw.spec import sdram
-from bnnhw.spec.sdram import MT48LC16M16A2_7E, MT48LC16M16A2_75, W9825G6KH_6, Least, SdramPart, SdramTiming
+from bnnhw.spec.sdram import MT48LC16M16A2_7E, MT48LC16M16A2_75, W9825G6KH_6, Least, SdramError, SdramPart, SdramTiming
 
 HAND = [  # part, MHz: cas rcd rp ras rc rfc wr mrd rrd interval power_up init_refreshes
     (MT48LC16M16A2_75, 100, (2, 2, 2, 5, 7, 7, 2, 2, 2, 781, 10000, 2)),
@@ -73,6 +72,6 @@ def test_geometry() -> None:
     ],
 )
 def test_refused(bad, message: str) -> None:
-    with pytest.raises(BnnhwError) as caught:
+    with pytest.raises(SdramError) as caught:
         bad()
     assert str(caught.value) == message
