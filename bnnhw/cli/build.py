@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from bnnhw.compiler.plan import Shape
     from bnnhw.hw.top import Top
 
-SIMULATED_CYCLES = 1_000_000
-"""About as many cycles are simulated by default: a minute or so."""
+SIMULATED_CYCLES = 1_500_000
+"""About as many cycles are simulated by default: a minute or two."""
 FEWEST, MOST = 4, 50
 LEFT_OUT = ("top.il", "top.json", "placed.json")
 """Large intermediate files of the flow that nobody needs after it."""
@@ -45,7 +45,7 @@ class DifferenceError(BnnhwError):
 @FPS
 @CLOCK
 @DATA
-@click.option("--count", type=COUNT, help="Images to simulate; by default up to 50, of about 1,000,000 cycles in all.")
+@click.option("--count", type=COUNT, help="Images to simulate; by default up to 50, of about 1,500,000 cycles in all.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Instead of build/<model>-<board>.")
 @JSON
 def build(
