@@ -26,8 +26,6 @@ class RoutingError(BnnhwError):
 class TimingError(BnnhwError):
     """A routed design is slower than its clock."""
 
-    def __init__(self, board: str, clock: str, achieved_mhz: float, needed_mhz: float) -> None:
-        self.board, self.clock, self.achieved_mhz, self.needed_mhz = board, clock, achieved_mhz, needed_mhz
-        super().__init__(
-            f"design must reach {needed_mhz:.2f} MHz on board {board} (clock {clock}), not {achieved_mhz:.2f} MHz"
-        )
+    def __init__(self, board: str, achieved_mhz: float, needed_mhz: float) -> None:
+        self.board, self.achieved_mhz, self.needed_mhz = board, achieved_mhz, needed_mhz
+        super().__init__(f"design must reach {needed_mhz:.2f} MHz on board {board}, not {achieved_mhz:.2f} MHz")

@@ -94,7 +94,7 @@ def build(
     done("place_and_route", start)
     for clock in layout.clocks.values():
         if not clock.met and not allow_slow:
-            raise TimingError(board.name, clock.name, clock.achieved_mhz, clock.constraint_mhz)
+            raise TimingError(board.name, clock.achieved_mhz, clock.constraint_mhz)
     start = time.monotonic()
     path = pack(layout.config, directory / "top.bit")
     done("pack", start)

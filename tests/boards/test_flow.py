@@ -108,8 +108,7 @@ def test_timing_that_is_not_met(tmp_path):
     with pytest.raises(TimingError) as caught:
         flow.build(Design(64), BOARD, tmp_path, 400_000_000)
     assert str(caught.value) == (
-        f"design must reach 400.00 MHz on board ulx3s_25f (clock $glbnet$pll.clk), "
-        f"not {caught.value.achieved_mhz:.2f} MHz"
+        f"design must reach 400.00 MHz on board ulx3s_25f, not {caught.value.achieved_mhz:.2f} MHz"
     )
     assert not (tmp_path / "top.bit").exists()
 

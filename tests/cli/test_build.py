@@ -94,7 +94,7 @@ def test_a_slow_design_leaves_the_build_before(
 
     def slow(top: Any, board: Board, directory: Path, clock_hz: Fraction, **options: Any) -> Any:
         (directory / "nextpnr.log").write_text("slow")
-        raise TimingError(board.name, "clk", 80.0, 100.0)
+        raise TimingError(board.name, 80.0, 100.0)
 
     monkeypatch.setattr(flow, "build", slow)
     capsys.readouterr()
