@@ -40,7 +40,7 @@ ACTIVATION_WRITE = 4
 def post_latency(config: EngineConfig) -> int:
     """Cycles from a pass's last vector until all it stores can be read."""
     post = config.post
-    result = EARLY + (14 if post.slope_width else 8)
+    result = EARLY + (16 if post.slope_width else 9)
     return result + (2 if post.code_shifts else 1) + ACTIVATION_WRITE
 
 

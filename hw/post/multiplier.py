@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import C, Cat, ClockSignal, Instance, Module, Mux, Signal, Value, signed
+from amaranth import C, Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.vendor import LatticeECP5Platform
@@ -11,13 +11,14 @@ from bnnhw.spec.multiplier import BLOCK, LOW, SMALL, parts
 
 
 class Multiplier(wiring.Component):
-    """o = a * b, exactly. Rate: one a cycle. Latency: 3 cycles (operand registers, product registers, sum).
+    """o = a * b, exactly. Rate: one a cycle. Latency: 4 cycles (operand registers, product registers, sums of the lower
+    and of all products).
 
     An operand of more than 18 bits is cut into parts, each pair of parts takes one block. On ECP5 these are MULT18X18D
     with the registers inside the block, elsewhere what they compute.
     """
 
-    latency = 3
+    latency = 4
 
     def __init__(self, a_width: int, b_width: int) -> None:
         super().__init__({"a": In(signed(a_width)), "b": In(signed(b_width)), "o": Out(signed(a_width + b_width))})
@@ -41,7 +42,8 @@ class Multiplier(wiring.Component):
             Cat(*(product[: 2 * LOW] for product in lower), last).as_signed() << LOW * abs(diagonal)
             for diagonal, (*lower, last) in diagonals.items()
         ]
-        m.d.sync += self.o.eq(sum(terms[1:], terms[0]))
+        main, rest = Signal.like(self.o), Signal.like(self.o)
+        m.d.sync += [main.eq(terms[0]), rest.eq(sum(terms[1:], Const(0))), self.o.eq(main + rest)]
         return m
 
 

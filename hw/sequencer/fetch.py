@@ -141,13 +141,13 @@ class Fetch(wiring.Component):
             stages[0].shift.eq(word.shift),
         ]
         m.d.sync += [later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)]
+        m.d.sync += self.o_pool_valid.eq(valid[-2] & (stages[-2].kind == POOL))
         now, late = stages[self.latency - 3], stages[-1]
         m.d.comb += [
             self.o_pool_read.eq(valid[3] & (stages[0].kind == POOL)),
             self.o_valid.eq(valid[self.latency] & (now.kind != POOL)),
             self.o_last.eq(self.o_valid & now.last),
             self.o_shift.eq(now.shift),
-            self.o_pool_valid.eq(valid[-1] & (late.kind == POOL)),
             self.o_pool_first.eq(late.first),
             self.o_pool_last.eq(late.last),
             self.o_pool_max.eq(late.max),
