@@ -13,7 +13,8 @@ def times(value: Value, factor: int) -> Value:
 
 
 def product(a: Value, b: Value) -> Value:
-    """a * b for an unsigned b of a few bits."""
-    assert not b.shape().signed
+    """a * b for a b of a few bits."""
     terms = [Mux(bit, a << n, 0) for n, bit in enumerate(b)]
+    if b.shape().signed:
+        terms[-1] = -terms[-1]
     return sum(terms[1:], terms[0])

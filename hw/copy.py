@@ -11,7 +11,7 @@ from amaranth.vendor import LatticeECP5Platform
 class Copy(wiring.Component):
     """o = i, one cycle later; never merged with another register of the same value. No reset; starts at 0.
 
-    Synthesis knows that registers with equal inputs are equal and keeps only one, whose fan-out then spans the array.
+    Synthesis knows that registers with equal inputs are equal and keeps only one, whose fan-out then spans the chip.
     On an ECP5 platform the flip-flops are instances, which it leaves alone.
 
     Parameters

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from bnnhw.hw.link.fifo import ByteFifo
+from bnnhw.hw.fifo import StreamFifo
 from bnnhw.hw.link.host_link import HostLink
 from bnnhw.hw.link.uart import UartReceiver, UartTransmitter, divisor
 from bnnhw.spec.link import Identity
@@ -55,8 +55,8 @@ class Top(wiring.Component):
         m.submodules.link = link = HostLink(identity=self.identity)
         m.submodules.receiver = receiver = UartReceiver(divisor=self.divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
-        m.submodules.rx_fifo = rx_fifo = ByteFifo(depth=FIFO_BYTES)
-        m.submodules.tx_fifo = tx_fifo = ByteFifo(depth=FIFO_BYTES)
+        m.submodules.rx_fifo = rx_fifo = StreamFifo(shape=8, depth=FIFO_BYTES)
+        m.submodules.tx_fifo = tx_fifo = StreamFifo(shape=8, depth=FIFO_BYTES)
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
         connect(m, receiver.o, rx_fifo.i)
         connect(m, rx_fifo.o, link.i)

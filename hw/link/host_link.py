@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from bnnhw.hw.fifo import StreamFifo
 from bnnhw.hw.link.commands import CommandHandler
-from bnnhw.hw.link.fifo import StreamRegister
 from bnnhw.hw.link.frame_in import FrameReceiver
 from bnnhw.hw.link.frame_out import BODY, FrameSender
 from bnnhw.hw.link.image import ImageReceiver
@@ -73,9 +73,10 @@ class HostLink(wiring.Component):
         m.submodules.counts = counts = ShiftSource(size=4 * self.identity.counters)
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o, handler.i)
-        m.submodules.register = register = StreamRegister(shape=BODY)
-        connect(m, handler.o, register.i)
-        connect(m, register.o, sender.i)
+        # A FIFO, so that no path leads from the sender's state to the sources of a reply.
+        m.submodules.reply = reply = StreamFifo(shape=BODY, depth=2)
+        connect(m, handler.o, reply.i)
+        connect(m, reply.o, sender.i)
         connect(m, sender.o, flipped(self.o))
         connect(m, image.o, flipped(self.o_image))
         connect(m, constants.o, handler.i_identity)

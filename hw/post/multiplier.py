@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import C, Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, signed
+from amaranth import C, Cat, ClockSignal, Const, Instance, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.vendor import LatticeECP5Platform
 
+from bnnhw.hw.arithmetic import product
 from bnnhw.spec.multiplier import BLOCK, LOW, SMALL, parts
 
 
@@ -28,18 +29,21 @@ class Multiplier(wiring.Component):
         diagonals: dict[int, list[Value]] = {}
         for i, a in enumerate(_cut(self.a)):
             for j, b in enumerate(_cut(self.b)):
-                product = Signal(signed(2 * BLOCK), name=f"product_{i}_{j}")
-                if len(a) * len(b) <= SMALL:
-                    m.d.sync += product.eq(_in_luts(m, a, b))
-                elif isinstance(platform, LatticeECP5Platform):
-                    m.submodules[f"block_{i}_{j}"] = _block(a, b, product)
+                part = Signal(signed(2 * BLOCK), name=f"product_{i}_{j}")
+                small = len(a) * len(b) <= SMALL
+                if isinstance(platform, LatticeECP5Platform) and not small:
+                    m.submodules[f"block_{i}_{j}"] = _block(a, b, part)
                 else:
-                    held_a, held_b = Signal(signed(BLOCK)), Signal(signed(BLOCK))
-                    m.d.sync += [held_a.eq(a), held_b.eq(b), product.eq(held_a * held_b)]
-                diagonals.setdefault(i - j, []).append(product)
-        # Along a diagonal products follow each other without overlap: all but the last are not negative.
+                    held_a, held_b = Signal(signed(len(a))), Signal(signed(len(b)))
+                    m.d.sync += [
+                        held_a.eq(a),
+                        held_b.eq(b),
+                        part.eq(product(held_a, held_b) if small else held_a * held_b),
+                    ]
+                diagonals.setdefault(i - j, []).append(part)
+        # Along a diagonal parts follow each other without overlap: all but the last are not negative.
         terms = [
-            Cat(*(product[: 2 * LOW] for product in lower), last).as_signed() << LOW * abs(diagonal)
+            Cat(*(part[: 2 * LOW] for part in lower), last).as_signed() << LOW * abs(diagonal)
             for diagonal, (*lower, last) in diagonals.items()
         ]
         main, rest = Signal.like(self.o), Signal.like(self.o)
@@ -71,12 +75,3 @@ def _block(a: Value, b: Value, product: Signal) -> Instance:
         for key, value in (("CLK", "CLK0"), ("CE", "CE0"), ("RST", "RST0"))
     }
     return Instance("MULT18X18D", **registers, p_REG_PIPELINE_CLK="NONE", p_GSR="DISABLED", **pins)
-
-
-def _in_luts(m: Module, a: Value, b: Value) -> Value:
-    """a * b one cycle later, as the sum of a's multiples by the bits of b; the shorter of the two is b."""
-    a, b = (a, b) if len(a) >= len(b) else (b, a)
-    held_a, held_b = Signal(signed(len(a))), Signal(signed(len(b)))
-    m.d.sync += [held_a.eq(a), held_b.eq(b)]
-    terms = [Mux(bit, held_a << n, 0) for n, bit in enumerate(held_b)]
-    return sum(terms[:-1], -terms[-1]) if len(terms) > 1 else -terms[0]

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from bnnhw.hw.sdram.fifo import WordFifo
+from bnnhw.hw.fifo import StreamFifo
 from bnnhw.hw.sdram.layouts import WORD, WRITE_WORD, PortConfig, access, request
 from bnnhw.spec.sdram import BURST, SdramPart
 
@@ -78,14 +78,14 @@ class ClientPort(wiring.Component):
 
     def _reads(self, m: Module, offered: Signal) -> Signal:
         """The read FIFO; returns whether it has room for one more burst."""
-        m.submodules.read_fifo = fifo = WordFifo(shape=WORD, depth=self.config.read_words)
+        m.submodules.read_fifo = fifo = StreamFifo(shape=WORD, depth=self.config.read_words)
         m.d.comb += [fifo.i.payload.eq(self.i_word), fifo.i.valid.eq(self.i_word_valid)]
         connect(m, fifo.o, flipped(self.o))
         return self._bursts(m, "room", self.o.valid & self.o.ready, offered, self.config.read_words // BURST)
 
     def _writes(self, m: Module, offered: Signal) -> Signal:
         """The write FIFO; returns whether all words of one more burst are in it."""
-        m.submodules.write_fifo = fifo = WordFifo(shape=WRITE_WORD, depth=self.config.write_words)
+        m.submodules.write_fifo = fifo = StreamFifo(shape=WRITE_WORD, depth=self.config.write_words)
         connect(m, flipped(self.i_words), fifo.i)
         m.d.comb += [self.o_write_word.eq(fifo.o.payload), fifo.o.ready.eq(self.i_write_taken)]
         limit = self.config.write_words // BURST + 1  # one burst may stand in the FIFO's registers

@@ -7,7 +7,7 @@ from amaranth.hdl import Array, Assert, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.link.fifo import ByteFifo, StreamRegister
+from bnnhw.hw.fifo import StreamFifo, StreamRegister
 from bnnhw.hw.memory.rom_stream import RomStream
 from bnnhw.hw.scores import Scores
 from bnnhw.sim.fuzz.case import prepare
@@ -48,7 +48,9 @@ def test_scores():
     prove_order(ScoreBuffer(config), "i", "o", capacity=2 * SCORES, cycles=10)
 
 
-@pytest.mark.parametrize(("make", "capacity"), [(lambda: StreamRegister(shape=3), 1), (lambda: ByteFifo(depth=2), 3)])
+@pytest.mark.parametrize(
+    ("make", "capacity"), [(lambda: StreamRegister(shape=3), 1), (lambda: StreamFifo(shape=3, depth=2), 3)]
+)
 def test_fifos(make, capacity):
     prove_order(make(), "i", "o", capacity=capacity, cycles=10)
 

@@ -8,8 +8,8 @@ import pytest
 from amaranth.hdl import Signal
 
 import bnnhw.hw
+from bnnhw.hw.fifo import StreamFifo, StreamRegister
 from bnnhw.hw.link.commands import CommandHandler
-from bnnhw.hw.link.fifo import ByteFifo, StreamRegister
 from bnnhw.hw.link.frame_in import FrameReceiver
 from bnnhw.hw.link.frame_out import FrameSender
 from bnnhw.hw.link.image import ImageReceiver
@@ -19,7 +19,6 @@ from bnnhw.hw.link.uart import UartReceiver
 from bnnhw.hw.memory.rom_stream import RomStream
 from bnnhw.hw.scores import Scores
 from bnnhw.hw.sdram.arbiter import Arbiter
-from bnnhw.hw.sdram.fifo import WordFifo
 from bnnhw.hw.sdram.layouts import PortConfig
 from bnnhw.hw.sdram.port import ClientPort
 from bnnhw.hw.sequencer.prefetch import Prefetcher
@@ -84,7 +83,7 @@ CASES = {
     "RomStream": (lambda plan: RomStream([1, 2, 3], 4), {"induction": 3}),
     "RomStream of one": (lambda plan: RomStream([1], 1), {"induction": 3}),
     "StreamRegister": (lambda plan: StreamRegister(shape=4), {"induction": 2}),
-    "ByteFifo": (lambda plan: ByteFifo(depth=3), {}),
+    "StreamFifo": (lambda plan: StreamFifo(shape=4, depth=3), {}),
     "Scores": (lambda plan: Scores(replace(plan.engine, lanes=3, scores=5)), {"given": scores_room}),
     "Prefetcher": (
         lambda plan: Prefetcher(plan.engine, plan.images),
@@ -98,7 +97,6 @@ CASES = {
     "ShiftSource": (lambda plan: ShiftSource(size=3), {"given": idle, "induction": 2}),
     "ConstantSource": (lambda plan: ConstantSource(b"abc"), {"given": idle, "induction": 2}),
     "Arbiter": (lambda plan: Arbiter(part=SDRAM, ports=3), {"induction": 2}),
-    "WordFifo": (lambda plan: WordFifo(shape=4, depth=3), {}),
     "ClientPort": (lambda plan: ClientPort(part=SDRAM, config=SDRAM_PORT), {}),
     "ScoreStore": (lambda plan: ScoreStore(identity=IDENTITY), {"given": read_when_done}),
 }

@@ -6,7 +6,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from bnnhw.errors import BnnhwError
-from bnnhw.hw.link.fifo import ByteFifo
+from bnnhw.hw.fifo import StreamFifo
 from bnnhw.hw.link.uart import UartReceiver, UartTransmitter, divisor
 from bnnhw.sim.kit import Bench
 
@@ -100,7 +100,7 @@ def test_divisor():
 
 @pytest.mark.parametrize(("stall_in", "stall_out"), [(0.0, 0.0), (0.7, 0.0), (0.0, 0.8), (0.5, 0.5)])
 def test_fifo_keeps_order_and_holds_its_depth(stall_in, stall_out):
-    dut = ByteFifo(depth=16)
+    dut = StreamFifo(shape=8, depth=16)
     bench = Bench(dut, seed=1)
     tokens = [7 * n % 256 for n in range(100)]
     bench.drive(dut.i, tokens, stall=stall_in)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, ShapeLike
+from amaranth.hdl import Module, Shape, ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -35,33 +35,41 @@ class StreamRegister(wiring.Component):
         return m
 
 
-class ByteFifo(wiring.Component):
-    """Amaranth's buffered FIFO and one more register.
+class StreamFifo(wiring.Component):
+    """Amaranth's buffered FIFO and one more register. Takes ``depth`` tokens whatever ``o`` does.
 
-    Rate: a byte a clock. Latency: 3 clocks.
+    Rate: one a clock. Latency: 3 clocks. ``ready`` does not depend on that of ``o`` in the same clock.
 
     Parameters
     ----------
+    shape
+        Of the payload.
     depth
-        Bytes it holds, the register not counted.
+        Tokens it holds, the register not counted.
 
     Members
     -------
-    i : In(stream of 8 bits), o : Out(stream of 8 bits)
+    i : In(stream of shape), o : Out(stream of shape)
     """
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, depth: int) -> None:
-        self.depth = depth
-        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+    def __init__(self, *, shape: ShapeLike, depth: int) -> None:
+        self.shape, self.depth = shape, depth
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=self.depth)
-        m.submodules.register = register = StreamRegister(shape=8)
-        connect(m, flipped(self.i), fifo.w_stream)
-        connect(m, fifo.r_stream, register.i)
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=Shape.cast(self.shape).width, depth=self.depth)
+        m.submodules.register = register = StreamRegister(shape=self.shape)
+        m.d.comb += [
+            fifo.w_data.eq(self.i.payload),
+            fifo.w_en.eq(self.i.valid),
+            self.i.ready.eq(fifo.w_rdy),
+            register.i.payload.eq(fifo.r_data),
+            register.i.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(register.i.ready),
+        ]
         connect(m, register.o, flipped(self.o))
         return m
