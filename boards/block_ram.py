@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Json = dict[str, Any]
@@ -45,18 +45,29 @@ def _registers(
     ram: Json, cells: Mapping[str, Json], readers: Mapping[Bit, list[tuple[str, str]]], ports: set[Bit]
 ) -> dict[str, str]:
     """Flip-flop by output pin; empty where there is no one for every pin in use."""
+    outputs = {
+        pin: bit
+        for pin, (bit,) in ram["connections"].items()
+        if OUTPUT.fullmatch(pin) and (bit in readers or bit in ports)
+    }
+    side = _side(ram, outputs)
+    if side is None:
+        return {}
     found: dict[str, str] = {}
-    for pin, (bit,) in ram["connections"].items():
-        match = OUTPUT.fullmatch(pin)
-        if match is None or bit not in readers and bit not in ports:
-            continue
-        if match[1] == "A" and not _pseudo_dual(ram):
-            return {}  # yosys reads simple memories at port B
+    for pin, bit in outputs.items():
         users = readers.get(bit, [])
-        if bit in ports or len(users) != 1 or users[0][1] != "DI" or not _plain(cells[users[0][0]], ram):
+        if bit in ports or len(users) != 1 or users[0][1] != "DI" or not _plain(cells[users[0][0]], ram, side):
             return {}
         found[pin] = users[0][0]
     return found
+
+
+def _side(ram: Json, outputs: Iterable[str]) -> str | None:
+    """The one port (A or B) that is read; None where both are or none is."""
+    if _pseudo_dual(ram):
+        return "B"
+    sides = {pin[2] for pin in outputs}
+    return sides.pop() if len(sides) == 1 else None
 
 
 def _pseudo_dual(ram: Json) -> bool:
@@ -64,26 +75,26 @@ def _pseudo_dual(ram: Json) -> bool:
     return int(ram["parameters"]["DATA_WIDTH_B"], 2) == 36
 
 
-def _plain(register: Json, ram: Json) -> bool:
+def _plain(register: Json, ram: Json, side: str) -> bool:
     """A flip-flop that the block's register can stand for."""
     if register["type"] != "TRELLIS_FF":
         return False
     pins, settings = register["connections"], register["parameters"]
     enable = pins.get("CE", ["1"]) if settings.get("CEMUX", "CE").strip() == "CE" else ["1"]
     return (
-        pins["CLK"] == ram["connections"]["CLKB"]
+        pins["CLK"] == ram["connections"][f"CLK{side}"]
         and settings.get("CLKMUX", "CLK") == "CLK"
         and settings.get("CEMUX", "CE").strip() in ("CE", "1")
         and pins.get("LSR", ["0"]) == ["0"]
         and settings.get("REGSET", "RESET") == "RESET"
-        and enable == ram["connections"]["CEB"]
+        and enable == ram["connections"][f"CE{side}"]
     )
 
 
 def _absorb(ram: Json, registers: Mapping[str, str], cells: dict[str, Json]) -> None:
+    side = _side(ram, registers)
     for pin, name in registers.items():
         ram["connections"][pin] = cells.pop(name)["connections"]["Q"]
-    ram["connections"]["OCEB"] = ram["connections"]["CEB"]
-    ram["parameters"]["REGMODE_B"] = "OUTREG"
-    if _pseudo_dual(ram):
-        ram["parameters"]["REGMODE_A"] = "OUTREG"
+    ram["connections"][f"OCE{side}"] = ram["connections"][f"CE{side}"]
+    for half in "AB" if _pseudo_dual(ram) else (side,):
+        ram["parameters"][f"REGMODE_{half}"] = "OUTREG"

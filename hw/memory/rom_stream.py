@@ -36,21 +36,18 @@ class RomStream(wiring.Component):
         address = Signal(range(max(depth, 2)))
         m.d.comb += rom.i_address.eq(address)
 
-        # Three stages hold words behind the output: the memory's own output, a plain register that takes the memory's
-        # slow output, and the skid. While the skid is taken the first two stand still.
-        read_valid, word_valid, skid_valid = Signal(), Signal(), Signal()
+        # Three stages hold words behind the output: the memory's two registers and the skid. While the skid is taken the
+        # first two stand still; ``free`` is their enable and therefore a register.
+        read_valid, word_valid, free = Signal(), Signal(), Signal(init=1)
         word, skid, payload = (Signal(self.width, name=n, reset_less=True) for n in ("word", "skid", "payload"))
-        with m.If(~skid_valid):
-            m.d.comb += rom.i_enable.eq(1)
+        m.d.comb += rom.i_enable.eq(free)
+        with m.If(free):
             m.d.sync += [address.eq(Mux(address == depth - 1, 0, address + 1)), read_valid.eq(1)]
             m.d.sync += [word.eq(rom.o), word_valid.eq(read_valid)]
-        with m.Else():
-            m.d.comb += rom.i_enable.eq(0)
 
         m.d.comb += self.o.payload.eq(payload)
         with m.If(self.o.ready | ~self.o.valid):
-            m.d.sync += [payload.eq(Mux(skid_valid, skid, word)), self.o.valid.eq(skid_valid | word_valid)]
-            m.d.sync += skid_valid.eq(0)
-        with m.Elif(~skid_valid & word_valid):
-            m.d.sync += [skid.eq(word), skid_valid.eq(1)]
+            m.d.sync += [payload.eq(Mux(free, word, skid)), self.o.valid.eq(word_valid | ~free), free.eq(1)]
+        with m.Elif(free & word_valid):
+            m.d.sync += [skid.eq(word), free.eq(0)]
         return m

@@ -18,10 +18,10 @@ def register(data, out, **changes):
     return {"type": "TRELLIS_FF", "parameters": parameters, "connections": pins, "port_directions": directions}
 
 
-def design(width=18, enable=ENABLE, outputs="B"):
+def design(width=18, enable=ENABLE, outputs="BB"):
     """A block RAM with two outputs in use, a register behind each, their outputs at the module's port."""
-    pins = {"CLKB": [CLOCK], "CEB": [enable], "OCEB": ["1"]}
-    pins |= {f"DO{outputs}0": [10], f"DO{outputs}1": [11], "DOB7": [12]}
+    pins = {f"CLK{outputs[0]}": [CLOCK], f"CE{outputs[0]}": [enable], f"OCE{outputs[0]}": ["1"]}
+    pins |= {f"DO{outputs[0]}0": [10], f"DO{outputs[1]}1": [11], "DOB7": [12]}
     directions = {pin: "output" if pin.startswith("DO") else "input" for pin in pins}
     parameters = {"DATA_WIDTH_B": f"{width:b}", "REGMODE_A": "NOREG", "REGMODE_B": "NOREG"}
     ram = {"type": "DP16KD", "parameters": parameters, "connections": pins, "port_directions": directions}
@@ -41,11 +41,19 @@ def test_absorbed():
     assert cells["ram"]["parameters"]["REGMODE_A"] == "NOREG"
 
 
-def test_wide_memories_use_both_halves():
-    netlist = design(width=36, outputs="A")
+def test_absorbed_at_port_a():
+    netlist = design(outputs="AA")
     assert absorb_output_registers(netlist) == 1
-    parameters = netlist["modules"]["top"]["cells"]["ram"]["parameters"]
-    assert (parameters["REGMODE_A"], parameters["REGMODE_B"]) == ("OUTREG", "OUTREG")
+    ram = netlist["modules"]["top"]["cells"]["ram"]
+    assert (ram["parameters"]["REGMODE_A"], ram["parameters"]["REGMODE_B"]) == ("OUTREG", "NOREG")
+    assert ram["connections"]["OCEA"] == [ENABLE]
+
+
+def test_wide_memories_use_both_halves():
+    netlist = design(width=36, outputs="BA")
+    ram = netlist["modules"]["top"]["cells"]["ram"]
+    assert absorb_output_registers(netlist) == 1
+    assert (ram["parameters"]["REGMODE_A"], ram["parameters"]["REGMODE_B"]) == ("OUTREG", "OUTREG")
 
 
 def test_always_enabled():
@@ -85,5 +93,5 @@ def test_left_alone_with_other_users():
     assert absorb_output_registers(netlist) == 0
 
 
-def test_left_alone_at_port_a():
-    assert absorb_output_registers(design(outputs="A")) == 0
+def test_left_alone_where_both_ports_are_read():
+    assert absorb_output_registers(design(outputs="BA")) == 0
