@@ -18,12 +18,12 @@ def popcount_levels(products: int) -> int:
 def array_latency(depth: int) -> int:
     """Cycles from the last step of a tile at the array's inputs to its first row of counts at the outputs.
 
-    Entry register, block register, popcount of all products but one, drain register.
+    Entry register, register of a group of blocks, block register, popcount of all products but one, drain register.
     """
-    return 3 + popcount_levels(depth - 1)
+    return 4 + popcount_levels(depth - 1)
 
 
-FETCH = 5
+FETCH = 6
 """Cycles from the issue of a step to its operands at the array."""
 
 POOL_FETCH = 6
@@ -33,14 +33,14 @@ EARLY = 2
 """Cycles by which captures announce their results, and drain requests are sent ahead: their wires may be long. The
 pool reader's values follow its capture by as many."""
 
-ACTIVATION_WRITE = 4
+ACTIVATION_WRITE = 3
 """Cycles from a write of the activation memory until it can be read."""
 
 
 def post_latency(config: EngineConfig) -> int:
     """Cycles from a pass's last vector until all it stores can be read."""
     post = config.post
-    result = EARLY + (16 if post.slope_width else 9)
+    result = EARLY + (17 if post.slope_width else 10)
     return result + (2 if post.code_shifts else 1) + ACTIVATION_WRITE
 
 

@@ -8,11 +8,14 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.array.block import CONTROL, Block
 from bnnhw.hw.array.pe import pe_latency, pe_skews
+from bnnhw.hw.copy import Copy
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.timing import array_latency
 
 BLOCK = 2
 """Rows and columns of a block: halves the operand registers without driving far."""
+GROUP = 2
+"""Blocks side by side that share registers between the array's entry and their own."""
 
 
 class Array(wiring.Component):
@@ -26,8 +29,9 @@ class Array(wiring.Component):
     Rate: one step a cycle, no back-pressure. The activation sum is one more column with weights of 0: it counts the
     ones of i_act.
 
-    Operands pass an entry register, where each bit gets the delay at which the popcounts take it, and a register in
-    every block of 2 x 2 elements. Control goes with them: one register at the end of the pipeline, then one a block.
+    Operands pass an entry register, where each bit gets the delay at which the popcounts take it, a register of a group
+    of blocks, so that none crosses the whole array in a cycle, and one in every block of 2 x 2 elements. Control goes
+    with them: one register at the end of the pipeline, then one a block.
 
     Parameters
     ----------
@@ -78,10 +82,13 @@ class Array(wiring.Component):
 
         for left in range(0, c.cols, BLOCK):
             cols = range(left, min(left + BLOCK, c.cols))
-            top = self._column(m, f"block_{left}", act, [weights[i] for i in cols], control, c.acc_width)
+            if left % (GROUP * BLOCK) == 0:
+                near = self._near(m, act, f"act_{left}")
+            mine = self._near(m, [weights[i] for i in cols], f"weights_{left}")
+            top = self._column(m, f"block_{left}", near, mine, control, c.acc_width)
             m.d.comb += [self.o_counts[i].eq(top[i - left]) for i in cols]
         if c.sum_width:
-            m.d.comb += self.o_sum.eq(self._column(m, "sum", act, [C(0, c.depth)], control, c.sum_width)[0])
+            m.d.comb += self.o_sum.eq(self._column(m, "sum", near, [C(0, c.depth)], control, c.sum_width)[0])
         return m
 
     def _enter(self, m: Module, word: Value, name: str) -> Value:
@@ -99,9 +106,18 @@ class Array(wiring.Component):
             stage = Cat(bit for i, bit in zip(todo, register, strict=True) if skews[i] > delay)
         return Cat(bits)
 
+    @staticmethod
+    def _near(m: Module, words: list[Value], name: str) -> list[Value]:
+        """The words a cycle later, in registers of one group's own."""
+        copies = [Copy(len(word)) for word in words]
+        for n, (copy, word) in enumerate(zip(copies, words, strict=True)):
+            m.submodules[f"{name}_{n}"] = copy
+            m.d.comb += copy.i.eq(word)
+        return [copy.o for copy in copies]
+
     def _control(self, m: Module) -> data.View:
         """Control, registered as often as the operands and their counts are before the elements add them."""
-        count = 1 + pe_latency(self.config.depth)
+        count = 2 + pe_latency(self.config.depth)
         stages = [Signal(CONTROL, name=f"control_{i}") for i in range(count - 1)]
         # The last register says ``last`` while in reset: that clears the accumulators.
         stages.append(Signal(CONTROL, name=f"control_{count - 1}", init={"last": 1}))

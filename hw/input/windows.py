@@ -8,6 +8,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.copy import Copy
 from bnnhw.hw.input.receiver import Receiver
 from bnnhw.hw.input.taps import TAP, TapWalker
 from bnnhw.hw.memory.style import style
@@ -150,12 +151,14 @@ class InputWindows(wiring.Component):
         for r in range(c.rows):
             windows = memory.Memory(shape=unsigned(used), depth=2 * half, init=[], attrs=style(2 * half))
             m.submodules[f"bank_{r}"] = windows
+            m.submodules[f"address_{r}"] = copy = Copy(len(address) + 1)
             write, port = windows.write_port(), windows.read_port()
             m.d.comb += [
+                copy.i.eq(Cat(self.i_address, computing)),
                 write.en.eq(writing & (bank == r)),
                 write.addr.eq(Cat(address, filling)),
                 write.data.eq(out[0]),
-                port.addr.eq(Cat(self.i_address, computing)),
+                port.addr.eq(copy.o),
                 self.o_windows[r].eq(port.data << (c.depth - used)),
             ]
         return last & flags.end

@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import times
+from bnnhw.hw.copy import Copy
 from bnnhw.hw.memory.style import style
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
@@ -37,7 +38,8 @@ class ActivationMemory(wiring.Component):
     A written pixel of column x' in bank b also goes to bank b + d at column x' - d * strip where that lies in
     -halo_low .. strip + halo_high - 1, for \\|d\\| <= halo_reach.
 
-    Rate: a read and a write a cycle. Read latency 1. A write is readable ``write_latency`` cycles after i_write_valid.
+    Rate: a read and a write a cycle. Read latency 2: every row has address registers of its own. A write is readable
+    by addresses ``write_latency`` cycles after i_write_valid.
     """
 
     write_latency = ACTIVATION_WRITE
@@ -88,6 +90,9 @@ class ActivationMemory(wiring.Component):
                 if 0 <= r - d < c.rows:
                     with m.If(there[d] & (later.bank == r - d)):
                         m.d.sync += [address.eq(addresses[d]), enable.eq(later.slots)]
+            m.submodules[f"read_address_{r}"] = copy = Copy(len(self.i_address.as_value()))
+            m.d.comb += copy.i.eq(self.i_address)
+            read_addresses = data.View(self.i_address.shape(), copy.o)
             for s in range(c.slots):
                 depth = max(c.bit_words, 2)
                 bank_memory = memory.Memory(shape=unsigned(c.lanes), depth=depth, init=[], attrs=style(depth))
@@ -97,7 +102,7 @@ class ActivationMemory(wiring.Component):
                     write.en.eq(enable[s]),
                     write.addr.eq(address),
                     write.data.eq(last.bits),
-                    read.addr.eq(self.i_address[s]),
+                    read.addr.eq(read_addresses[s]),
                     self.o_bits[r][s * c.lanes : (s + 1) * c.lanes].eq(read.data),
                 ]
         return m

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amaranth import Module, Mux, Signal, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import Out
 
 from bnnhw.hw.memory.columns import ColumnMemory
+from bnnhw.hw.memory.style import style
+
+FIFO = 16
+"""Words of the FIFO behind the memory: the depth of a LUT memory."""
+READING = 4
+"""Words that still come after the last request: one in each of four registers."""
 
 
 class RomStream(wiring.Component):
     """The words in order, then again from the first, without end.
 
-    Rate: one word a cycle, also right after a stall. Latency: 3 cycles from reset to the first word. ``o.ready`` goes
-    no further than the output and skid registers; memory and address counter see it a cycle later.
+    Rate: one word a cycle, also right after a stall. Latency: 4 cycles from reset to the first word. Block RAMs lie all
+    over the chip: their words run through registers without enable into a small FIFO, and a request is made whenever
+    it will have room. ``o.ready`` goes to the FIFO's counters only.
 
     Parameters
     ----------
@@ -33,21 +40,24 @@ class RomStream(wiring.Component):
         m = Module()
         depth = len(self.words)
         m.submodules.rom = rom = ColumnMemory(self.width, depth, init=self.words)
-        address = Signal(range(max(depth, 2)))
-        m.d.comb += rom.i_address.eq(address)
+        m.submodules.fifo = fifo = memory.Memory(shape=unsigned(self.width), depth=FIFO, init=[], attrs=style(FIFO))
+        write, read = fifo.write_port(), fifo.read_port(domain="comb")
 
-        # Three stages hold words behind the output: the memory's two registers and the skid. While the skid is taken the
-        # first two stand still; ``free`` is their enable and therefore a register.
-        read_valid, word_valid, free = Signal(), Signal(), Signal(init=1)
-        word, skid, payload = (Signal(self.width, name=n, reset_less=True) for n in ("word", "skid", "payload"))
-        m.d.comb += rom.i_enable.eq(free)
-        with m.If(free):
-            m.d.sync += [address.eq(Mux(address == depth - 1, 0, address + 1)), read_valid.eq(1)]
-            m.d.sync += [word.eq(rom.o), word_valid.eq(read_valid)]
+        address, request = Signal(range(max(depth, 2))), Signal()
+        with m.If(request):
+            m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
+        read_valid = Signal()
+        m.d.comb += [rom.i_enable.eq(1), rom.i_address.eq(address)]
+        m.d.sync += [read_valid.eq(request), write.en.eq(read_valid), write.data.eq(rom.o)]
+        with m.If(write.en):
+            m.d.sync += write.addr.eq(write.addr + 1)
 
-        m.d.comb += self.o.payload.eq(payload)
-        with m.If(self.o.ready | ~self.o.valid):
-            m.d.sync += [payload.eq(Mux(free, word, skid)), self.o.valid.eq(word_valid | ~free), free.eq(1)]
-        with m.Elif(free & word_valid):
-            m.d.sync += [skid.eq(word), free.eq(0)]
+        level = Signal(range(FIFO + 1))
+        taken = self.o.valid & self.o.ready
+        later = Signal.like(level)
+        m.d.comb += later.eq(level + write.en - taken)
+        m.d.sync += [level.eq(later), self.o.valid.eq(later != 0), request.eq(later <= FIFO - READING)]
+        with m.If(taken):
+            m.d.sync += read.addr.eq(read.addr + 1)
+        m.d.comb += self.o.payload.eq(read.data)
         return m

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth import Module, Signal, unsigned
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.memory.columns import ColumnMemory
@@ -13,8 +13,8 @@ from bnnhw.spec.program import Widths
 
 class ValueMemory(wiring.Component):
     """Words of ``lanes`` values. Rate: a read and a write a cycle. Read latency 3: an address register, since the block
-    RAMs lie all over the chip, the memory, and its output register. A write is readable by addresses of the same cycle
-    and later; one that comes a cycle after the address makes the answer undefined."""
+    RAMs lie all over the chip, the memory, and its output register. A write is readable by addresses of the next cycle
+    and later; one that comes with the address makes the answer undefined."""
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
@@ -35,13 +35,20 @@ class ValueMemory(wiring.Component):
         m.submodules.words = words = ColumnMemory(len(self.i_write_word), self.config.value_words, writable=True)
         address = Signal.like(self.i_address)
         word = Signal.like(self.o_word, reset_less=True)
-        m.d.sync += [address.eq(self.i_address), word.eq(words.o)]
+        write = Signal(data.StructLayout({"valid": 1, "address": len(address), "word": len(word)}))
+        m.d.sync += [
+            address.eq(self.i_address),
+            word.eq(words.o),
+            write.valid.eq(self.i_write_valid),
+            write.address.eq(self.i_write_address),
+            write.word.eq(self.i_write_word),
+        ]
         m.d.comb += [
             words.i_enable.eq(1),
             words.i_address.eq(address),
             self.o_word.eq(word),
-            words.i_write_valid.eq(self.i_write_valid),
-            words.i_write_address.eq(self.i_write_address),
-            words.i_write.eq(self.i_write_word),
+            words.i_write_valid.eq(write.valid),
+            words.i_write_address.eq(write.address),
+            words.i_write.eq(write.word),
         ]
         return m

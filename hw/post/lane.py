@@ -31,7 +31,7 @@ class Stages:
         self.slope = self.shift + 1  # z
         self.out_offset = self.slope + 1 + Multiplier.latency
         self.clamp = self.out_offset + 2 if config.post.slope_width else self.slope
-        self.result = self.clamp + 1
+        self.result = self.clamp + 2
         self.codes = bool(config.post.code_shifts)
         self.bit = self.result + (2 if self.codes else 1)
         self.records = {
@@ -160,8 +160,12 @@ class Lane(wiring.Component):
         """Clamp, then the bit: threshold or one plane of the code."""
         p, s = self.config.post, self.stages
         fields = self._fields(s.clamp)
-        below, above = y < fields.low, y > fields.high
-        m.d.sync += self.o_y.eq(Mux(below, fields.low, Mux(above, fields.high, y)))
+        value = signed(p.value_width)
+        low, middle, high = (Signal(value, name=name) for name in ("low", "middle", "high"))
+        below, above = Signal(), Signal()
+        m.d.sync += [low.eq(fields.low), middle.eq(y), high.eq(fields.high)]
+        m.d.sync += [below.eq(y < fields.low), above.eq(y > fields.high)]
+        m.d.sync += self.o_y.eq(Mux(below, low, Mux(above, high, middle)))
         reached = self.o_y >= self.i_record.threshold
         if not s.codes:
             m.d.sync += self.o_bit.eq(reached)

@@ -26,10 +26,11 @@ class Fetch(wiring.Component):
     i_valid, i_step, i_pass: from the issue unit.
     o_address: read address of every slot's activation banks (the same in all rows); o_input_address,
     o_value_address, o_weight_address ({word, bank}): of the input windows, value memory and weight buffer. These
-    memories answer in the next cycle at i_bits (rows x depth), i_input (rows x depth), i_weights, and two cycles later
-    at i_value.
+    memories answer after two cycles at i_bits (rows x depth), i_input (rows x depth), i_weights, and after three at
+    i_value.
     o_act: operands, masked. o_weights. o_valid, o_shift, o_last: control of the array, aligned with o_act.
-    o_pool_valid, o_pool_first, o_pool_last, o_pool_ok (tap inside the map), o_pool_max, o_value: for the pool reader.
+    o_pool_valid, o_pool_first, o_pool_last, o_pool_ok (tap inside the map), o_pool_max: for the pool reader, a cycle
+    before o_value.
     o_pool_read: a pool read is on o_value_address.
     """
 
@@ -68,7 +69,7 @@ class Fetch(wiring.Component):
         )
 
     latency = FETCH
-    """Step word, step register, address, memory, operand register."""
+    """Step word, step register, address, address at the memory, memory, operand register."""
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -141,16 +142,16 @@ class Fetch(wiring.Component):
             stages[0].shift.eq(word.shift),
         ]
         m.d.sync += [later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)]
-        m.d.sync += self.o_pool_valid.eq(valid[-2] & (stages[-2].kind == POOL))
-        now, late = stages[self.latency - 3], stages[-1]
+        m.d.sync += self.o_pool_valid.eq(valid[POOL_FETCH - 2] & (stages[POOL_FETCH - 5].kind == POOL))
+        now, pool = stages[self.latency - 3], stages[POOL_FETCH - 4]
         m.d.comb += [
             self.o_pool_read.eq(valid[3] & (stages[0].kind == POOL)),
             self.o_valid.eq(valid[self.latency] & (now.kind != POOL)),
             self.o_last.eq(self.o_valid & now.last),
             self.o_shift.eq(now.shift),
-            self.o_pool_first.eq(late.first),
-            self.o_pool_last.eq(late.last),
-            self.o_pool_max.eq(late.max),
+            self.o_pool_first.eq(pool.first),
+            self.o_pool_last.eq(pool.last),
+            self.o_pool_max.eq(pool.max),
         ]
         return stages[1].kind == CONV_INPUT
 
@@ -162,14 +163,16 @@ class Fetch(wiring.Component):
         return parts[2]
 
     def _operands(self, m: Module, masks: Signal, parts: Signal) -> None:
-        """Stage 4: memories answer; stage 5: registered, masked and selected; values a stage later."""
+        """Stage 5: memories answer, masks are ready; stage 6: both in registers; values come from their memory's."""
         c = self.config
         bits, windows = Signal(self.i_bits.shape()), Signal(self.i_input.shape())
         m.d.sync += [bits.eq(self.i_bits), windows.eq(self.i_input), self.o_weights.eq(self.i_weights)]
         m.d.comb += self.o_value.eq(self.i_value)
-        m.d.sync += self.o_pool_ok.eq(masks[0])
+        taps, used = Signal.like(masks), Signal.like(parts)
+        m.d.sync += [taps.eq(masks), used.eq(parts)]
+        m.d.comb += self.o_pool_ok.eq(masks[0])
         size, unused = c.input.used // c.input.parts, c.depth - c.input.used
-        stored = Cat(C(0, unused), *(part.replicate(size) for part in parts))
+        stored = Cat(C(0, unused), *(part.replicate(size) for part in used))
         for r in range(c.rows):
-            keep = Cat(masks[r * c.slots + s].replicate(c.lanes) for s in range(c.slots))
+            keep = Cat(taps[r * c.slots + s].replicate(c.lanes) for s in range(c.slots))
             m.d.comb += self.o_act[r].eq((windows[r] & stored) | (bits[r] & keep))

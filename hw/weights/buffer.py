@@ -6,6 +6,7 @@ from amaranth import Cat, Module, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.copy import Copy
 from bnnhw.hw.memory.style import style
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
@@ -14,8 +15,8 @@ from bnnhw.spec.program import Widths
 class WeightBuffer(wiring.Component):
     """Two banks of weight words of cols * depth bits, one memory for each group of ``fetch`` columns.
 
-    Rate: one read and one write a cycle. o_read shows the word of i_read in the next cycle; what is written in a cycle
-    can be read from the next on.
+    Rate: one read and one write a cycle. o_read shows the word of i_read two cycles later: every group has address
+    registers of its own. What is written in a cycle can be read by addresses of the same cycle.
 
     Members
     -------
@@ -46,11 +47,13 @@ class WeightBuffer(wiring.Component):
                 shape=unsigned(self.config.beat_bits), depth=depth, init=[], attrs=style(depth)
             )
             write, read = mem.write_port(), mem.read_port()
+            m.submodules[f"address_{g}"] = copy = Copy(len(self.i_read))
             m.d.comb += [
                 write.addr.eq(self.i_write),
                 write.data.eq(self.i_data),
                 write.en.eq(self.i_enable[g]),
-                read.addr.eq(self.i_read),
+                copy.i.eq(self.i_read),
+                read.addr.eq(copy.o),
             ]
             reads.append(read.data)
         m.d.comb += self.o_read.eq(Cat(reads))

@@ -80,8 +80,8 @@ def read_when_done(m, dut):
 
 
 CASES = {
-    "RomStream": (lambda plan: RomStream([1, 2, 3], 4), {"induction": 3}),
-    "RomStream of one": (lambda plan: RomStream([1], 1), {"induction": 3}),
+    "RomStream": (lambda plan: RomStream([1, 2, 3], 4), {}),
+    "RomStream of one": (lambda plan: RomStream([1], 1), {}),
     "StreamRegister": (lambda plan: StreamRegister(shape=4), {"induction": 2}),
     "StreamFifo": (lambda plan: StreamFifo(shape=4, depth=3), {}),
     "Scores": (lambda plan: Scores(replace(plan.engine, lanes=3, scores=5)), {"given": scores_room}),

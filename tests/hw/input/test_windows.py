@@ -14,8 +14,8 @@ from tests.hw.input.test_receiver import Sender, script_of
 async def read_all(ctx, dut, count):
     """Words of all rows at every address: (rows, words)."""
     found = []
-    for n in range(count + 1):
-        if n:
+    for n in range(count + 2):
+        if n > 1:
             found.append(plain(ctx.get(dut.o_windows)))
         ctx.set(dut.i_address, min(n, count - 1))
         await ctx.tick()

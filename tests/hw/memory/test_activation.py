@@ -69,11 +69,11 @@ def test_every_bank_holds_its_strip_and_halos(engine_config, rows, lanes, slots,
     inputs += [{"i_write_valid": 0}] * ACTIVATION_WRITE
     reads = [rng.permutation(limit) for _ in range(slots)]  # every slot has its own address
     first = len(inputs)
-    inputs += [{"i_address": [int(reads[s][n]) for s in range(slots)]} for n in range(limit)] + [{}]
+    inputs += [{"i_address": [int(reads[s][n]) for s in range(slots)]} for n in range(limit)] + [{}] * 2
     seen = kit.play(ActivationMemory(config), inputs, ["o_bits"])
     for n in range(limit):
         want = [kit.pack((expected[r, s, reads[s][n]] for s in range(slots)), lanes) for r in range(rows)]
-        assert seen[first + n + 1]["o_bits"] == want, f"read {n}"
+        assert seen[first + n + 2]["o_bits"] == want, f"read {n}"
 
 
 def test_write_latency(engine_config):
@@ -84,5 +84,5 @@ def test_write_latency(engine_config):
     pixel |= {"halo_low": 1, "halo_high": 1}
     write = {"i_write_valid": 1, "i_write": pixel, "i_address": [1]}
     seen = kit.play(dut, [write, *[{"i_write_valid": 0}] * 6], ["o_bits"])
-    # the first address that gives the new word is that of cycle ACTIVATION_WRITE; it answers in the next
-    assert [now["o_bits"][0] for now in seen] == [0] * (ACTIVATION_WRITE + 1) + [9] * (6 - ACTIVATION_WRITE)
+    # the first address that gives the new word is that of cycle ACTIVATION_WRITE; it answers two cycles later
+    assert [now["o_bits"][0] for now in seen] == [0] * (ACTIVATION_WRITE + 2) + [9] * (5 - ACTIVATION_WRITE)

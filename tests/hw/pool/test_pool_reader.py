@@ -42,8 +42,11 @@ def test_pools(engine_config, post_config, modes, lanes, gaps):
             pooled = seen.sum(axis=0)
         else:
             pooled = seen.max(axis=0, initial=-(1 << width - 1))
-        expected.append((len(inputs) - 1, pooled.tolist()))
-    seen = kit.play(PoolReader(config), [*inputs, *(noise(0) for _ in range(EARLY + 1))], ["o_capture", "o_values"])
+        expected.append((len(inputs), pooled.tolist()))
+    inputs += [noise(0) for _ in range(EARLY + 1)]
+    values = [noise(0)["i_value"], *(now["i_value"] for now in inputs)]  # come a cycle after their controls
+    inputs = [{**now, "i_value": value} for now, value in zip(inputs, values, strict=False)]
+    seen = kit.play(PoolReader(config), inputs, ["o_capture", "o_values"])
     assert [n for n, now in enumerate(seen) if now["o_capture"]] == [cycle for cycle, _ in expected]
     ends = [cycle for cycle, _ in expected[1:]] + [len(seen)]
     for (start, pooled), end in zip(expected, ends, strict=True):

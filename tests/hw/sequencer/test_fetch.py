@@ -16,7 +16,7 @@ OUTPUTS = (*ADDRESSES, *CONTROL, "o_pool_max", "o_act", "o_weights", "o_value")
 
 
 class Memories:
-    """Random contents; answers the addresses of one cycle in the next, that of the value memory two cycles later."""
+    """Random contents; answers addresses after two cycles, that of the value memory after three."""
 
     def __init__(self, rng, config):
         w = Widths.of(config)
@@ -24,16 +24,18 @@ class Memories:
         self.input = rng.integers(0, 2, (config.rows, 1 << w.input_addr, config.depth))
         self.value = rng.integers(0, 1 << config.lanes * config.post.value_width, 1 << w.value_addr)
         self.weights = rng.integers(0, 2, (config.cols, 2 << w.weight, config.depth))
-        self.value_addresses = [0, 0]
+        nowhere = {"o_address": [0] * config.slots, "o_input_address": 0, "o_value_address": 0, "o_weight_address": 0}
+        self.asked = [nowhere, nowhere]
 
     def answer(self, now):
+        self.asked.append(now)
+        values, now = self.asked.pop(0), self.asked[0]
         slots = enumerate(now["o_address"])
-        self.value_addresses.append(now["o_value_address"])
         bits = np.concatenate([self.bits[:, s, a] for s, a in slots], axis=-1)
         return {
             "i_bits": [kit.pack(row) for row in bits],
             "i_input": [kit.pack(row) for row in self.input[:, now["o_input_address"]]],
-            "i_value": int(self.value[self.value_addresses.pop(0)]),
+            "i_value": int(self.value[values["o_value_address"]]),
             "i_weights": [kit.pack(column) for column in self.weights[:, now["o_weight_address"]]],
         }
 
@@ -155,12 +157,13 @@ def test_operands(engine_config, input_config, shape, inputs, gaps):
         if at is None:
             assert not seen[cycle + 3]["o_pool_read"]
             assert not any(seen[cycle + FETCH][name] for name in ("o_valid", "o_last")), f"cycle {cycle}"
-            assert not seen[cycle + POOL_FETCH]["o_pool_valid"], f"cycle {cycle}"
+            assert not seen[cycle + POOL_FETCH - 1]["o_pool_valid"], f"cycle {cycle}"
             continue
         addresses, operands = reference(config, memories, fields, steps[at["step"]], at)
         assert {name: seen[cycle + 3][name] for name in addresses} == addresses, f"cycle {cycle}"
         pool = fields["kind"] == POOL
-        at_units = seen[cycle + (POOL_FETCH if pool else FETCH)]
+        at_units = seen[cycle + (POOL_FETCH - 1 if pool else FETCH)]
+        at_units = {**at_units, "o_value": seen[cycle + POOL_FETCH]["o_value"]}
         assert {name: at_units[name] for name in operands} == operands, f"cycle {cycle}"
         assert seen[cycle + FETCH]["o_valid"] == (not pool)
-        assert seen[cycle + POOL_FETCH]["o_pool_valid"] == pool
+        assert seen[cycle + POOL_FETCH - 1]["o_pool_valid"] == pool
