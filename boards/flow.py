@@ -1,7 +1,8 @@
-"""The whole way from an Amaranth design to a bitstream: emit, synthesise, place and route, pack."""
+"""The whole way from an Amaranth design to a bitstream: emit, synthesise, plan, place and route, pack."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,9 @@ from bnnhw.boards import tools
 from bnnhw.boards.board import Board
 from bnnhw.boards.emit import Sources, for_board
 from bnnhw.boards.failures import TimingError
-from bnnhw.boards.layout import DEFAULT_OPTIONS, Layout, Options, check_fit, place_and_route
+from bnnhw.boards.floorplan import floorplan
+from bnnhw.boards.layout import DEFAULT_OPTIONS, PLANNED_OPTIONS, Layout, Options, check_fit, place_and_route
+from bnnhw.boards.sites import SITES
 from bnnhw.boards.synthesis import Synthesis, synthesise
 
 Progress = Callable[[str, float], None]
@@ -26,7 +29,7 @@ FILES = ("top.bit", "top.config", "placed.json", "timing.json", "top.json", "top
 
 @dataclass(frozen=True)
 class Bitstream:
-    """All results of `build`. ``seconds`` by stage: emit, synthesise, place_and_route, pack."""
+    """All results of `build`. ``seconds`` by stage: emit, synthesise, plan, place_and_route, pack."""
 
     path: Path
     sources: Sources
@@ -47,8 +50,9 @@ def build(
     directory: Path,
     clock_hz: Fraction | int,
     *,
-    options: Options = DEFAULT_OPTIONS,
+    options: Options | None = None,
     keep: Sequence[str] = (),
+    together: Sequence[str] = (),
     allow_slow: bool = False,
     progress: Progress = lambda stage, seconds: None,
 ) -> Bitstream:
@@ -63,6 +67,10 @@ def build(
     ----------
     keep
         Instance paths (``top.engine.array``) whose LUTs are wanted by themselves in ``layout.modules``.
+    options
+        Of nextpnr; by default PLANNED_OPTIONS where the chip is crowded and gets a floorplan, else DEFAULT_OPTIONS.
+    together
+        Prefixes of instance paths (``top.engine.post.lane_``): a floorplan keeps each instance's multipliers together.
     allow_slow
         Make the bitstream even where timing is not met.
 
@@ -90,6 +98,10 @@ def build(
     check_fit(synthesis.resources, board)
     done("synthesise", start)
     start = time.monotonic()
+    planned = plan_blocks(synthesis.netlist, board, together)
+    done("plan", start)
+    start = time.monotonic()
+    options = options or (PLANNED_OPTIONS if planned else DEFAULT_OPTIONS)
     layout = place_and_route(synthesis.netlist, sources.lpf, board, options, keep=keep)
     done("place_and_route", start)
     for clock in layout.clocks.values():
@@ -99,6 +111,19 @@ def build(
     path = pack(layout.config, directory / "top.bit")
     done("pack", start)
     return Bitstream(path, sources, synthesis, layout, sources.clock_hz, seconds)
+
+
+def plan_blocks(netlist: Path, board: Board, together: Sequence[str] = ()) -> int:
+    """Sites for the multipliers and block RAMs of a crowded chip, written into ``netlist``; how many got one."""
+    if board.device not in SITES:
+        return 0
+    design = json.loads(netlist.read_text())
+    planned = floorplan(design, SITES[board.device], together)
+    if planned:
+        partial = netlist.with_name(netlist.name + ".part")
+        partial.write_text(json.dumps(design))
+        os.replace(partial, netlist)
+    return planned
 
 
 def pack(config: Path, bitstream: Path) -> Path:

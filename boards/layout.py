@@ -23,8 +23,10 @@ from bnnhw.boards.netlist import lut_sites
 class Options:
     """How nextpnr works; every setting gives the same result every time.
 
-    placer: ``static`` places dense carry arrays so that they route; ``heap`` estimates faster but may not route.
-    router: ``router1``; ``router2`` is slower on these designs. seed: other seeds give other results of the same kind.
+    placer: ``static`` places dense carry arrays so that they route, but looks at wires only; ``heap`` looks at timing
+    too, and does well where multipliers and block RAMs already have their sites (`boards.floorplan`) and it may not
+    pack everything tight. router: ``router1``; ``router2`` is slower on these designs. seed: other seeds give other
+    results of the same kind.
     timeout: seconds for placement and routing together, None for no limit.
     """
 
@@ -36,6 +38,8 @@ class Options:
 
 
 DEFAULT_OPTIONS = Options()
+PLANNED_OPTIONS = Options(placer="heap", extra=("--placer-heap-beta", "0.65", "--placer-heap-timingweight", "20"))
+"""For designs with a floorplan."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.array.array import Array
+from bnnhw.hw.copy import Copy
+from bnnhw.hw.fifo import StreamRegister
 from bnnhw.hw.input.windows import InputWindows
 from bnnhw.hw.memory.activation import ActivationMemory
 from bnnhw.hw.memory.rom_stream import RomStream
@@ -67,13 +69,18 @@ class Engine(wiring.Component):
         m.d.sync += captures.eq(Cat(fetch.o_last, captures[:-1]))
 
         wiring.connect(m, wiring.flipped(self.i_image), windows.i_image)
-        wiring.connect(m, scores.o_scores, wiring.flipped(self.o_scores))
-        m.d.comb += [
-            windows.i_abort.eq(self.i_image_abort),
+        m.submodules.score = score = StreamRegister(shape=self.o_scores.payload.shape())
+        wiring.connect(m, scores.o_scores, score.i)
+        wiring.connect(m, score.o, wiring.flipped(self.o_scores))
+        # Frames are long: what begins and ends them may take a cycle on its way.
+        m.d.sync += [
             issue.i_run.eq(windows.o_ready & scores.o_room),
             windows.i_start.eq(issue.o_start),
             scores.i_start.eq(issue.o_start),
             windows.i_done.eq(issue.o_done),
+        ]
+        m.d.comb += [
+            windows.i_abort.eq(self.i_image_abort),
             fetch.i_valid.eq(issue.o_valid),
             fetch.i_step.eq(issue.o_step),
             fetch.i_pass.eq(issue.o_pass),
@@ -149,8 +156,9 @@ class Engine(wiring.Component):
 
     def _count(self, m: Module, issue: Issue) -> None:
         """Counts the cycles of the running frame by cause, a cycle late; shows them when the frame is done."""
-        cause, start, done = Signal.like(issue.o_cause), Signal(), Signal()
-        m.d.sync += [cause.eq(issue.o_cause), start.eq(issue.o_start), done.eq(issue.o_done)]
+        m.submodules.cause = copy = Copy(len(issue.o_cause) + 2)
+        m.d.comb += copy.i.eq(Cat(issue.o_start, issue.o_done, issue.o_cause))
+        start, done, cause = copy.o[0], copy.o[1], copy.o[2:]
         running = Signal(data.ArrayLayout(32, len(COUNTERS)))
         counted = Signal.like(running)
         m.d.comb += counted[0].eq(Mux(start, 1, running[0] + cause.any()))

@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from bnnhw.cli.compare import Comparison, compare
-from bnnhw.cli.measure import ARRAY_PATH, report_inputs
+from bnnhw.cli.measure import ARRAY_PATH, LANE_PATH, report_inputs
 from bnnhw.cli.options import BOARD, CLOCK, COUNT, DATA, FPS, JSON, MODEL, SHAPE, out_folder
 from bnnhw.cli.output import print_facts, print_json, whole_folder
 from bnnhw.cli.prepare import Prepared, compile_model, images_for, labelled_data
@@ -141,7 +141,9 @@ def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: 
             stages.done(stage.replace("_", " "), seconds)
             step(f"after {stage.replace('_', ' ')}", 0, 0)
 
-        return flow.build(top, prepared.board, folder, hertz, keep=(ARRAY_PATH,), progress=progress)
+        return flow.build(
+            top, prepared.board, folder, hertz, keep=(ARRAY_PATH,), together=(LANE_PATH,), progress=progress
+        )
 
 
 def _command(context: click.Context) -> str:

@@ -28,6 +28,7 @@ LOSSES = {
     "pass_": "switching passes; entering and leaving the frame",
 }
 ARRAY_PATH = "top.engine.array"
+LANE_PATH = "top.engine.post.lane_"
 """Where the array lies in the placed design."""
 GRIDS = {"12k": (73, 51), "25k": (73, 51), "45k": (91, 72), "85k": (127, 96)}
 """Tile columns and rows of the devices, for the picture of the chip."""

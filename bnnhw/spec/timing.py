@@ -26,7 +26,7 @@ def array_latency(depth: int) -> int:
 FETCH = 6
 """Cycles from the issue of a step to its operands at the array."""
 
-POOL_FETCH = 6
+POOL_FETCH = 7
 """Cycles from the issue of a step to its value at the pool reader, whose capture comes with a position's last."""
 
 EARLY = 2

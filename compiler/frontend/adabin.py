@@ -81,8 +81,8 @@ def _add_slopes(shapes: dict[str, tuple[int, ...]], at: str, channels: int) -> N
     shapes.update({f"{at}.{part}": (channels,) for part in ("neg_scale", "pos_scale")})
 
 
-PRECISION = {"value": 24, "factor": 22}
-STEM_BITS = 20
+PRECISION = {"value": 25, "factor": 21}
+STEM_BITS = 18
 """Bits with which the hardware decides as the float network does. These networks are chaotic: one flipped sign spreads
 through all later layers, so that an error of 1e-4 anywhere already changes 5 % of the decisions (accuracy stays)."""
 

@@ -83,7 +83,7 @@ class ImageReceiver(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         accepted = Signal()
-        m.d.sync += accepted.eq(self.accept)
+        m.d.sync += [accepted.eq(self.accept), self.o_abort.eq(self.begin & self.partial)]
         left, position, bank = Signal(8), Signal(8), Signal()
         m.d.comb += [
             self.partial.eq((self.current != 0) & (self.expected != self.size)),
@@ -91,7 +91,6 @@ class ImageReceiver(wiring.Component):
             self.address.eq(position),
             self.address[8].eq(bank),
             self.completed.eq(accepted & (self.expected == self.size)),
-            self.o_abort.eq(self.begin & self.partial),
         ]
         with m.If(self.begin):
             m.d.sync += [self.current.eq(self.image), self.expected.eq(0)]

@@ -56,10 +56,11 @@ class UartReceiver(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         samples = Signal(3, init=0b111)
-        level = Signal(init=1)
+        vote, level = Signal(init=1), Signal(init=1)
         m.d.sync += [
             samples.eq(Cat(self.rx, samples)),
-            level.eq((samples[0] & samples[1]) | (samples[1] & samples[2]) | (samples[0] & samples[2])),
+            vote.eq((samples[0] & samples[1]) | (samples[1] & samples[2]) | (samples[0] & samples[2])),
+            level.eq(vote),  # from the pin to where the rest is
         ]
         wait = Signal(range(self.divisor + self.divisor // 2))
         bits = Signal(range(10))

@@ -12,9 +12,12 @@ from bnnhw.spec.program import Widths
 
 
 class ValueMemory(wiring.Component):
-    """Words of ``lanes`` values. Rate: a read and a write a cycle. Read latency 3: an address register, since the block
-    RAMs lie all over the chip, the memory, and its output register. A write is readable by addresses of the next cycle
-    and later; one that comes with the address makes the answer undefined."""
+    """Words of ``lanes`` values. Rate: a read and a write a cycle.
+
+    Read latency 4: an address register, the memory, its output register, and one more, since the block RAMs lie all
+    over the chip. A write is readable by addresses of the next cycle and later; one that comes with the address makes
+    the answer undefined.
+    """
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
@@ -34,11 +37,12 @@ class ValueMemory(wiring.Component):
         m = Module()
         m.submodules.words = words = ColumnMemory(len(self.i_write_word), self.config.value_words, writable=True)
         address = Signal.like(self.i_address)
-        word = Signal.like(self.o_word, reset_less=True)
+        word, later = (Signal.like(self.o_word, reset_less=True, name=name) for name in ("word", "later"))
         write = Signal(data.StructLayout({"valid": 1, "address": len(address), "word": len(word)}))
         m.d.sync += [
             address.eq(self.i_address),
             word.eq(words.o),
+            later.eq(word),
             write.valid.eq(self.i_write_valid),
             write.address.eq(self.i_write_address),
             write.word.eq(self.i_write_word),
@@ -46,7 +50,7 @@ class ValueMemory(wiring.Component):
         m.d.comb += [
             words.i_enable.eq(1),
             words.i_address.eq(address),
-            self.o_word.eq(word),
+            self.o_word.eq(later),
             words.i_write_valid.eq(write.valid),
             words.i_write_address.eq(write.address),
             words.i_write.eq(write.word),

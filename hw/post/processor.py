@@ -27,7 +27,7 @@ class PostProcessor(wiring.Component):
     -------
     i_array, i_counts, i_sum, o_next: the array's capture, its row of counts, activation sum, drain chain.
     i_pool, i_values: the pool reader's capture and values.
-    o_residual_address, i_residual: read of the value memory, answered three cycles later.
+    o_residual_address, i_residual: read of the value memory, answered four cycles later.
     o_value_valid/address/word: write of the value memory. o_bits_valid, o_bits: write of the activation memory.
     o_score_valid, o_scores: a vector of scores. i_load, i_beat, o_loaded: see ``ParamStore``.
     """
@@ -79,11 +79,11 @@ class PostProcessor(wiring.Component):
         m.d.sync += [later.eq(earlier) for earlier, later in zip(vectors, vectors[1:], strict=False)]
         borders = vectors[1].border
         m.d.sync += vectors[2].class_.eq(product(borders.columns, borders.row) + borders.column)
-        sources, total = self._sources(m, vectors[EARLY])
+        sources, totals = self._sources(m, vectors[EARLY])
 
-        at = vectors[s.offset - 2]  # the offsets are answered after two cycles, the residual after three
+        at = vectors[s.offset - 2]  # the offsets are answered after two cycles, the residual after four
         m.d.comb += params.i_offset.eq(Cat(at.sub, at.class_, at.bank))
-        m.d.comb += self.o_residual_address.eq(vectors[s.offset - 3].residual_address)
+        m.d.comb += self.o_residual_address.eq(vectors[s.offset - 4].residual_address)
         for name in params.record.members:
             taken = vectors[s.records[name] - 1]
             m.d.comb += params.i_record[name].eq(Cat(taken.sub, taken.bank))
@@ -94,7 +94,7 @@ class PostProcessor(wiring.Component):
             lanes.append(lane)
             m.d.comb += [
                 lane.i_x.eq(sources[n]),
-                lane.i_a.eq(total),
+                lane.i_a.eq(totals[n]),
                 lane.i_offset.eq(params.o_offset[n]),
                 lane.i_residual.eq(self.i_residual.word_select(n, c.post.value_width).as_signed()),
                 lane.i_plane.eq(vectors[s.bit - 1].plane),
@@ -108,17 +108,19 @@ class PostProcessor(wiring.Component):
         self._store(m, vectors, lanes)
         return m
 
-    def _sources(self, m: Module, vector: data.View) -> tuple[data.View, Signal]:
+    def _sources(self, m: Module, vector: data.View) -> tuple[data.View, list[Signal]]:
         """Up to ``source``: the lanes' inputs, from the array's current row or the pool reader."""
         c = self.config
         chosen = Signal(data.ArrayLayout(signed(max(c.acc_width + 1, c.pool_width)), c.lanes))
-        total = Signal(unsigned(c.sum_width))
+        totals = []
         counts = [self.i_counts.as_value().word_select(vector.sub * c.lanes + n, c.acc_width) for n in range(c.lanes)]
         for n in range(c.lanes):
             count = counts[n] if c.subs > 1 else self.i_counts[n]
             m.d.sync += chosen[n].eq(Mux(vector.pool, self.i_values[n], count) if c.pool_modes else count)
-        m.d.sync += total.eq(self.i_sum)
-        return chosen, total
+            m.submodules[f"total_{n}"] = total = Copy(c.sum_width)
+            m.d.comb += total.i.eq(self.i_sum)
+            totals.append(total.o)
+        return chosen, totals
 
     def _store(self, m: Module, vectors: list[data.View], lanes: list[Lane]) -> None:
         """Writes to the memories and scores, and the pulse that says when the last of a pass can be read."""

@@ -26,7 +26,7 @@ class Fetch(wiring.Component):
     i_valid, i_step, i_pass: from the issue unit.
     o_address: read address of every slot's activation banks (the same in all rows); o_input_address,
     o_value_address, o_weight_address ({word, bank}): of the input windows, value memory and weight buffer. These
-    memories answer after two cycles at i_bits (rows x depth), i_input (rows x depth), i_weights, and after three at
+    memories answer after two cycles at i_bits (rows x depth), i_input (rows x depth), i_weights, and after four at
     i_value.
     o_act: operands, masked. o_weights. o_valid, o_shift, o_last: control of the array, aligned with o_act.
     o_pool_valid, o_pool_first, o_pool_last, o_pool_ok (tap inside the map), o_pool_max: for the pool reader, a cycle
@@ -170,7 +170,7 @@ class Fetch(wiring.Component):
         m.d.comb += self.o_value.eq(self.i_value)
         taps, used = Signal.like(masks), Signal.like(parts)
         m.d.sync += [taps.eq(masks), used.eq(parts)]
-        m.d.comb += self.o_pool_ok.eq(masks[0])
+        m.d.comb += self.o_pool_ok.eq(taps[0])
         size, unused = c.input.used // c.input.parts, c.depth - c.input.used
         stored = Cat(C(0, unused), *(part.replicate(size) for part in used))
         for r in range(c.rows):

@@ -54,7 +54,7 @@ def test_build(tmp_path):
     result = flow.build(
         Design(), BOARD, tmp_path, 100_000_000, keep=["top.adders"], progress=lambda stage, _: stages.append(stage)
     )
-    assert stages == list(result.seconds) == ["emit", "synthesise", "place_and_route", "pack"]
+    assert stages == list(result.seconds) == ["emit", "synthesise", "plan", "place_and_route", "pack"]
     assert result.path.read_bytes()[:4] == b"\xff\x00Pa"
     assert result.clock_hz == 100_000_000
     assert result.layout.design_clock.constraint_mhz == pytest.approx(100, rel=1e-3)

@@ -24,8 +24,9 @@ ARGUMENTS = ["build", "--model", "snn_digits", "--board", "ulx3s", "--shape", "2
 
 
 def stand_in(
-    top: Any, board: Board, directory: Path, clock_hz: Fraction, *, keep: Sequence[str], progress: flow.Progress
-) -> Any:
+    top: Any, board: Board, directory: Path, clock_hz: Fraction, *, keep: Sequence[str], together: Sequence[str],
+    progress: flow.Progress,
+) -> Any:  # fmt: skip
     """Does what the flow does to the folder, and reports a plausible design."""
     for name in ("top.bit", "top.v", "yosys.log", "nextpnr.log", "top.json", "top.il"):
         (directory / name).write_text(name)

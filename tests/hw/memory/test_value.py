@@ -24,6 +24,6 @@ def test_reads_and_writes(engine_config, post_config, words, lanes, width):
         expected.append(None if valid and at == to else contents[at])
         if valid:
             contents[to] = word
-    seen = kit.play(ValueMemory(config), [*inputs, {}, {}, {}], ["o_word"])
-    for now, word in zip(seen[3:], expected, strict=True):
+    seen = kit.play(ValueMemory(config), [*inputs, {}, {}, {}, {}], ["o_word"])
+    for now, word in zip(seen[4:], expected, strict=True):
         assert word in (None, now["o_word"])

@@ -94,7 +94,7 @@ class Surroundings:
         self.retired, self.values, self.bits, self.scores = [], [], [], []
         self.loaded, self.requested, self.quiet = 0, 0, 0
         self.last_classes = work.beats()[1]
-        self.answers = deque([self.work.values[0]] * 2)  # the value memory answers three cycles later
+        self.answers = deque([self.work.values[0]] * 3)  # the value memory answers four cycles later
         self.sources = deque([{}] * EARLY)  # results come later than the captures that announce them
 
     async def cycle(self, ctx, pulse=(), inputs=()):

@@ -16,7 +16,7 @@ OUTPUTS = (*ADDRESSES, *CONTROL, "o_pool_max", "o_act", "o_weights", "o_value")
 
 
 class Memories:
-    """Random contents; answers addresses after two cycles, that of the value memory after three."""
+    """Random contents; answers addresses after two cycles, that of the value memory after four."""
 
     def __init__(self, rng, config):
         w = Widths.of(config)
@@ -25,11 +25,11 @@ class Memories:
         self.value = rng.integers(0, 1 << config.lanes * config.post.value_width, 1 << w.value_addr)
         self.weights = rng.integers(0, 2, (config.cols, 2 << w.weight, config.depth))
         nowhere = {"o_address": [0] * config.slots, "o_input_address": 0, "o_value_address": 0, "o_weight_address": 0}
-        self.asked = [nowhere, nowhere]
+        self.asked = [nowhere] * 3
 
     def answer(self, now):
         self.asked.append(now)
-        values, now = self.asked.pop(0), self.asked[0]
+        values, now = self.asked.pop(0), self.asked[1]
         slots = enumerate(now["o_address"])
         bits = np.concatenate([self.bits[:, s, a] for s, a in slots], axis=-1)
         return {
