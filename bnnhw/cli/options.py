@@ -41,10 +41,10 @@ SHAPE = click.option(
 FPS = click.option(
     "--fps",
     type=click.FloatRange(min=0, min_open=True),
-    default=3300.0,
+    default=3000.0,
     show_default=True,
     metavar="N",
-    help="auto takes the smallest array with N frames a second, or one of the fastest that fit.",
+    help="auto takes the array that fills the chip least with N frames a second, or one of the fastest that fit.",
 )
 CLOCK = click.option(
     "--clock", type=click.FloatRange(min=1), default=100.0, show_default=True, metavar="MHZ", help="Clock."

@@ -11,6 +11,9 @@ LUT_RAM = 32
 LUT_ROM = 64
 """Read-only memories of up to so many words are LUTs."""
 
+STREAM_FIFO = 16
+"""Words of the FIFO behind a read-only memory that is played as a stream."""
+
 
 def column_width(depth: int) -> int:
     """Bits of a word that one block RAM holds for all ``depth`` words; 1 for memories deeper than any."""

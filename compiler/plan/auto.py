@@ -1,4 +1,4 @@
-"""Choice of the array's shape: the smallest engine that is fast enough, or within 5 % of the fastest that fits.
+"""Choice of the array's shape: the engine that crowds the chip least and is fast enough, or within 5 % of the fastest.
 
 Every shape is judged by a schedule without weights (milliseconds); number widths, which hardly depend on the shape, are
 those of one plan that is built in full.
@@ -57,7 +57,7 @@ def choose(found: Analysis, limits: Limits, enough: int = 0) -> Plan:
         check_fits(found.network.name, smallest[0], smallest[1], limits)
     most = max(enough, SLACK * min(c.cycles for c in candidates))
     near = [c for c in candidates if c.cycles <= most]
-    near.sort(key=lambda c: (c.need.lut4, c.need.bram18k, c.cycles))
+    near.sort(key=lambda c: (c.need.crowding(limits), c.cycles))
     plans = []
     for candidate in near[:FINAL_TRIES]:
         plan = make_plan(found, candidate.shape, candidate.spread)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bnnhw.compiler.plan.shape import Limits
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.memory import LUT_RAM, LUT_ROM, REGISTERS, block_rams
+from bnnhw.spec.memory import LUT_RAM, LUT_ROM, REGISTERS, STREAM_FIFO, block_rams
 from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.program import (
     Images,
@@ -65,13 +65,20 @@ class Resources:
 
     def over(self, limits: Limits) -> tuple[str, int, int] | None:
         """The resource that is exceeded most: its name, the need, the limit; None if all fit."""
-        pairs = [
+        name, need, limit = max(self._pairs(limits), key=lambda p: p[1] / max(p[2], 1))
+        return (name, need, limit) if need > limit else None
+
+    def crowding(self, limits: Limits) -> float:
+        """How full the chip is: the sum of the squares of the shares of its LUTs, block RAMs and multipliers. What
+        takes most of one kind places worse than what takes some of each."""
+        return sum((need / max(limit, 1)) ** 2 for _, need, limit in self._pairs(limits))
+
+    def _pairs(self, limits: Limits) -> list[tuple[str, int, int]]:
+        return [
             ("block RAMs", self.bram18k, limits.bram18k),
             ("LUT4s", self.lut4, limits.lut4),
             ("multipliers", self.dsp, limits.dsp),
         ]
-        name, need, limit = max(pairs, key=lambda p: p[1] / max(p[2], 1))
-        return (name, need, limit) if need > limit else None
 
 
 def estimate(c: EngineConfig, sizes: Sizes) -> Resources:
@@ -139,6 +146,7 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
         _Memory(2 << w.weight, c.beat_bits, c.cols // c.fetch),
         _Memory(sizes.weights, c.beat_bits, 1, rom=True),
         _Memory(sizes.params, param_bits(c), 1, rom=True),
+        _Memory(STREAM_FIFO, c.beat_bits + param_bits(c), 1),
         _Memory(c.passes, pass_layout(c).width, 1, rom=True),
         _Memory(c.passes, load_layout(c).width, 1, rom=True),
         _Memory(c.steps, step_layout(c).width, 1, rom=True),

@@ -10,9 +10,8 @@ from amaranth.lib.wiring import Out
 
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.memory.style import style
+from bnnhw.spec.memory import STREAM_FIFO
 
-FIFO = 16
-"""Words of the FIFO behind the memory: the depth of a LUT memory."""
 READING = 4
 """Words that still come after the last request: one in each of four registers."""
 
@@ -40,7 +39,9 @@ class RomStream(wiring.Component):
         m = Module()
         depth = len(self.words)
         m.submodules.rom = rom = ColumnMemory(self.width, depth, init=self.words)
-        m.submodules.fifo = fifo = memory.Memory(shape=unsigned(self.width), depth=FIFO, init=[], attrs=style(FIFO))
+        m.submodules.fifo = fifo = memory.Memory(
+            shape=unsigned(self.width), depth=STREAM_FIFO, init=[], attrs=style(STREAM_FIFO)
+        )
         write, read = fifo.write_port(), fifo.read_port(domain="comb")
 
         address, request = Signal(range(max(depth, 2))), Signal()
@@ -52,11 +53,11 @@ class RomStream(wiring.Component):
         with m.If(write.en):
             m.d.sync += write.addr.eq(write.addr + 1)
 
-        level = Signal(range(FIFO + 1))
+        level = Signal(range(STREAM_FIFO + 1))
         taken = self.o.valid & self.o.ready
         later = Signal.like(level)
         m.d.comb += later.eq(level + write.en - taken)
-        m.d.sync += [level.eq(later), self.o.valid.eq(later != 0), request.eq(later <= FIFO - READING)]
+        m.d.sync += [level.eq(later), self.o.valid.eq(later != 0), request.eq(later <= STREAM_FIFO - READING)]
         with m.If(taken):
             m.d.sync += read.addr.eq(read.addr + 1)
         m.d.comb += self.o.payload.eq(read.data)
