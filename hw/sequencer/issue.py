@@ -99,7 +99,7 @@ class Issue(wiring.Component):
         self._positions(m, p, fetched, walk)
         cause = {name: Signal(name=f"cause_{name}") for name in COUNTERS[1:]}
         m.d.comb += self.o_cause.eq(Cat(cause.values()))
-        self._play(m, p, playing, walk, cause)
+        drained = self._play(m, p, playing, walk, cause)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -115,10 +115,13 @@ class Issue(wiring.Component):
                 with m.If(walk.i_next & walk.o_end):
                     m.next = "SWITCH"
                     with m.If(p.final):
-                        m.next = "FINISH"
+                        m.next = "LAST"
+            with m.State("LAST"):  # until ``drained`` knows of the last pass
+                m.d.comb += cause["layer"].eq(1)
+                m.next = "FINISH"
             with m.State("FINISH"):
                 m.d.comb += cause["layer"].eq(1)
-                with m.If(self.i_drained):
+                with m.If(drained):
                     m.d.comb += self.o_done.eq(1)
                     m.next = "IDLE"
         return m
@@ -166,17 +169,20 @@ class Issue(wiring.Component):
         with m.Elif(walk.o_move.next & walk.o_move.y):
             m.d.sync += self.o_step.y.eq(self.o_step.y + p.stride)
 
-    def _play(self, m: Module, p: data.View, playing: Signal, walk: PositionWalk, cause: dict[str, Signal]) -> None:
-        """Issues a step, or says what the pass waits for."""
+    def _play(self, m: Module, p: data.View, playing: Signal, walk: PositionWalk, cause: dict[str, Signal]) -> Signal:
+        """Issues a step, or says what the pass waits for; whether all outputs were stored a cycle ago."""
+        # In registers, since the prefetcher lies with the loaders. They are right again when the next pass is played.
+        weights, params, drained = Signal(), Signal(), Signal()
+        m.d.sync += [weights.eq(self.i_weights), params.eq(self.i_params), drained.eq(self.i_drained)]
         cleared = Signal()  # the current pass had all it waits for
         timer = Signal(Widths.of(self.config).drain + 1)  # cycles until the post-processor takes another tile
         free = Signal(init=1)  # timer == 0
         with m.If(playing):
-            with m.If(~cleared & ~self.i_weights):
+            with m.If(~cleared & ~weights):
                 m.d.comb += cause["weights"].eq(1)
-            with m.Elif(~cleared & ~self.i_params):
+            with m.Elif(~cleared & ~params):
                 m.d.comb += cause["params"].eq(1)
-            with m.Elif(~cleared & p.barrier & ~self.i_drained):
+            with m.Elif(~cleared & p.barrier & ~drained):
                 m.d.comb += cause["layer"].eq(1)
             with m.Else():
                 m.d.comb += self.o_take.eq(~cleared)
@@ -192,3 +198,4 @@ class Issue(wiring.Component):
             m.d.sync += [timer.eq(timer - 1), free.eq(timer == 1)]
         with m.If(walk.i_load):
             m.d.sync += cleared.eq(0)
+        return drained
