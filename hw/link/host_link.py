@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from bnnhw.hw.fifo import StreamFifo
+from bnnhw.hw.fifo import StreamRegister
 from bnnhw.hw.link.commands import CommandHandler
 from bnnhw.hw.link.frame_in import FrameReceiver
 from bnnhw.hw.link.frame_out import BODY, FrameSender
@@ -73,8 +73,7 @@ class HostLink(wiring.Component):
         m.submodules.counts = counts = ShiftSource(size=4 * self.identity.counters)
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o, handler.i)
-        # A FIFO, so that no path leads from the sender's state to the sources of a reply.
-        m.submodules.reply = reply = StreamFifo(shape=BODY, depth=2)
+        m.submodules.reply = reply = StreamRegister(shape=BODY)
         connect(m, handler.o, reply.i)
         connect(m, reply.o, sender.i)
         connect(m, sender.o, flipped(self.o))
