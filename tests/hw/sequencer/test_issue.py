@@ -27,8 +27,12 @@ class Reference:
         self.bank = 0
 
     def cycle(self, cause=None, step=None, inputs=(), **pulses):
+        """``inputs`` are those that this cycle knows: i_run is its own, the others come a cycle before."""
         noise = {name: int(self.rng.integers(2)) for name in ("i_run", "i_weights", "i_params", "i_drained")}
-        self.inputs.append(noise | dict(inputs))
+        inputs = dict(inputs)
+        self.inputs.append(noise | {name: inputs.pop(name) for name in ("i_run",) if name in inputs})
+        if inputs:
+            self.inputs[-2] |= inputs
         self.expected.append({"cause": cause, "step": step, "o_start": 0, "o_take": 0, "o_done": 0} | pulses)
 
     def wait(self):
@@ -41,6 +45,7 @@ class Reference:
         for n, p in enumerate(self.passes):
             self.cycle("pass_")
             self.play(n, p)
+        self.cycle("layer")
         for _ in range(self.wait()):
             self.cycle("layer", inputs={"i_drained": 0})
         self.cycle("layer", inputs={"i_drained": 1}, o_done=1)
