@@ -14,7 +14,8 @@ from bnnhw.spec.network import Network
 def plan(network: Network, limits: Limits | None = None, shape: Shape | None = None, enough: int = 0) -> Plan:
     """The plan of a network on a chip: on ``shape``, or on the best shape that fits ``limits``.
 
-    The best shape is the smallest that takes at most ``enough`` cycles a frame, or nearly the fastest if none does.
+    The best shape is the one that crowds the chip least of those that take at most ``enough`` cycles a frame, or
+    nearly the fastest if none does.
 
     Raises UnsupportedError for a network that the engine cannot run, DoesNotFitError naming what a chip lacks.
     """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from bnnhw.compiler.cost import Cost, predict
 from bnnhw.compiler.plan.config import engine_config, unit_slope
 from bnnhw.compiler.plan.descriptors import decode_words, load_words, pass_words, step_words
 from bnnhw.compiler.plan.fold import Channels, Rest, fold_channels
@@ -39,8 +38,8 @@ class Symbol:
 class Plan:
     """An engine and the contents of its memories, which run ``network``.
 
-    layer_of_pass: index of the layer that each pass belongs to. cost: predicted cycles (compiler.cost), None while
-    no cost model is installed. symbols: all stored tensors, by layer. resources: see ``resources.estimate``.
+    layer_of_pass: index of the layer that each pass belongs to. cost: predicted cycles. symbols: all stored tensors,
+    by layer.
     """
 
     network: Network
@@ -49,7 +48,7 @@ class Plan:
     images: Images
     layer_of_pass: tuple[int, ...]
     symbols: tuple[Symbol, ...]
-    cost: Any
+    cost: Cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +86,6 @@ def make_plan(found: Analysis, shape: Shape, spread: frozenset[str] | None = Non
         symbols=_symbols(found, schedule),
         cost=predict(config, images),
     )
-
-
-def predict(config: EngineConfig, images: Images) -> Any:
-    """Cost by compiler.cost, or None where that module is not there."""
-    try:
-        cost = importlib.import_module("bnnhw.compiler.cost")
-    except ModuleNotFoundError:
-        return None
-    return cost.predict(config, images)
 
 
 def _out_order(found: Analysis, s: LayerSchedule) -> IntArray:
@@ -188,4 +178,4 @@ def _symbols(found: Analysis, schedule: Schedule) -> tuple[Symbol, ...]:
     return tuple(sorted(symbols, key=lambda s: s.layer))
 
 
-__all__ = ["Analysis", "Plan", "Symbol", "analyse", "make_plan", "predict"]
+__all__ = ["Analysis", "Plan", "Symbol", "analyse", "make_plan"]
