@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-Json = dict[str, Any]
-Bit = int | str
+from bnnhw.boards.netlist import Bit, Json
 
 OUTPUT = re.compile(r"DO([AB])\d+")
 

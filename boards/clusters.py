@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Json = dict[str, Any]
+from bnnhw.boards.netlist import LUT_SITES, Bit, Json
+
 IntArray = NDArray[np.int64]
 DoubleArray = NDArray[np.float64]
 
 BLOCKS = {"MULT18X18D": 1, "DP16KD": 2}
 """Cells with sites of their own, and the `Clusters.kind` that they have."""
-LUT_SITES = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
 OUTSIDE = ("TRELLIS_IO", "EHXPLLL", "DCCA")
 """Cells at the edge of the chip, which nothing is drawn to."""
 SHARED = 64
@@ -60,8 +59,8 @@ def flatten(design: Json) -> list[Cell]:
     numbers = iter(range(1 << 62))
     found: list[Cell] = []
 
-    def visit(module: str, prefix: str, nets: dict[Any, int]) -> None:
-        def net(bit: Any) -> int:
+    def visit(module: str, prefix: str, nets: dict[Bit, int]) -> None:
+        def net(bit: Bit) -> int:
             if isinstance(bit, str):
                 return -1
             if bit not in nets:

@@ -14,7 +14,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bnnhw.boards.analytic import Placement
-from bnnhw.boards.clusters import BLOCKS, Clusters, DoubleArray, IntArray, Json, clusters, flatten
+from bnnhw.boards.clusters import BLOCKS, Clusters, DoubleArray, IntArray, clusters, flatten
+from bnnhw.boards.netlist import Json
 from bnnhw.boards.sites import Site, Sites
 
 CROWDED = 0.5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from bnnhw.boards.emit import Sources, for_board
 from bnnhw.boards.failures import TimingError
 from bnnhw.boards.floorplan import floorplan
 from bnnhw.boards.layout import DEFAULT_OPTIONS, PLANNED_OPTIONS, Layout, Options, check_fit, place_and_route
+from bnnhw.boards.netlist import rewrite
 from bnnhw.boards.sites import SITES
 from bnnhw.boards.synthesis import Synthesis, synthesise
 
@@ -117,13 +117,8 @@ def plan_blocks(netlist: Path, board: Board, together: Sequence[str] = ()) -> in
     """Sites for the multipliers and block RAMs of a crowded chip, written into ``netlist``; how many got one."""
     if board.device not in SITES:
         return 0
-    design = json.loads(netlist.read_text())
-    planned = floorplan(design, SITES[board.device], together)
-    if planned:
-        partial = netlist.with_name(netlist.name + ".part")
-        partial.write_text(json.dumps(design))
-        os.replace(partial, netlist)
-    return planned
+    with rewrite(netlist) as design:
+        return floorplan(design, SITES[board.device], together)
 
 
 def pack(config: Path, bitstream: Path) -> Path:

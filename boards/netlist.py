@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
 Bit = int | str
 
+LUT_SITES = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
+"""LUT4 sites per cell: a carry cell is two; a 16x4 RAM is four that store and two that hold its write port."""
 FEED_PREFIX = "$nextpnr_CCU2C_"
 """nextpnr's name for the cells that bring a constant or a net into a carry chain or out of it."""
+
+
+@contextmanager
+def rewrite(path: Path) -> Iterator[Json]:
+    """The netlist in file ``path``, to be changed in place; written back at the end, unless an error came before."""
+    design: Json = json.loads(path.read_text())
+    yield design
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(design))
+    os.replace(partial, path)
 
 
 @dataclass(frozen=True)

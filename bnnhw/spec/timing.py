@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from bnnhw.spec.engine import EngineConfig
 
+NOTICE = 1
+"""Cycles from the prefetcher's news (weights, parameters, outputs stored) until the issue unit knows of it."""
+
 POST_SWITCH = 1
 """Cycles the post-processor needs between the last vector of a pass and the first of the next."""
 

@@ -8,13 +8,15 @@ accumulators doubling from one significance to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from bnnhw.compiler.plan.places import BitPlace, ValuePlace
 from bnnhw.spec.engine import InputConfig
 from bnnhw.spec.network import Window
+
+T = TypeVar("T")
 
 Unit = tuple[int, int]
 """Tap (dy * kernel + dx) and channel group of the whole map."""
@@ -64,12 +66,18 @@ def pack_units(kernel: int, groups: int, slots: int, spread: bool) -> tuple[Word
 
 def significances(activation_planes: int, weight_planes: int) -> list[tuple[int, int, bool]]:
     """Pairs (activation plane, weight plane, double before) in the order they are played."""
-    top = activation_planes + weight_planes - 2
-    pairs = []
+
+    def planes(s: int) -> list[tuple[int, int]]:
+        return [(s - j, j) for j in range(weight_planes) if 0 <= s - j < activation_planes]
+
+    return [(i, j, double) for double, (i, j) in _falling(activation_planes + weight_planes - 2, planes)]
+
+
+def _falling(top: int, at: Callable[[int], list[T]]) -> Iterator[tuple[bool, T]]:
+    """What is played at each significance, from ``top`` down, with whether the accumulators double before it."""
     for s in range(top, -1, -1):
-        planes = [j for j in range(weight_planes) if 0 <= s - j < activation_planes]
-        pairs += [(s - j, j, s != top and j == planes[0]) for j in planes]
-    return pairs
+        for number, item in enumerate(at(s)):
+            yield s != top and number == 0, item
 
 
 class InputPair(NamedTuple):
@@ -78,25 +86,25 @@ class InputPair(NamedTuple):
 
     group: int
     row: int
-    double: bool
     used: tuple[bool, ...]
 
 
-def input_pairs(config: InputConfig, weight_planes: int) -> list[InputPair]:
-    """In the order they are played. A last group of fewer parts has weight words of its own, after the others."""
-    parts, pairs = config.parts, list[InputPair]()
-    top = config.planes + weight_planes - 2
-    for s in range(top, -1, -1):
-        double = s != top
+def input_pairs(config: InputConfig, weight_planes: int) -> list[tuple[bool, InputPair]]:
+    """(double before, pair) in the order they are played. A last group of fewer parts has weight words of its own,
+    after the others."""
+    parts = config.parts
+
+    def groups(s: int) -> list[InputPair]:
+        pairs = []
         for group in range(config.groups):
             mine = config.last_parts if group == config.groups - 1 else parts
             word = s - group * parts
+            own = weight_planes + parts - 1 if mine < parts else 0
             used = tuple(q < mine and 0 <= word - q < weight_planes for q in range(parts))
-            if any(used):
-                own = weight_planes + parts - 1 if mine < parts else 0
-                pairs.append(InputPair(group, own + word, double, used))
-                double = False
-    return pairs
+            pairs += [InputPair(group, own + word, used)] if any(used) else []
+        return pairs
+
+    return list(_falling(config.planes + weight_planes - 2, groups))
 
 
 def input_words(config: InputConfig, weight_planes: int) -> list[dict[int, int]]:
@@ -166,12 +174,12 @@ def add_input(table: StepTable, config: InputConfig, slots: int, planes: int) ->
 def input_steps(config: InputConfig, slots: int, weight_planes: int) -> tuple[Step, ...]:
     """Steps of a convolution on the input windows; slot q says whether part q is in use."""
     steps = []
-    for pair in input_pairs(config, weight_planes):
+    for double, pair in input_pairs(config, weight_planes):
         for chunk in range(config.chunks):
             enabled = [Read(enabled=part) for part in pair.used]
             first = enabled[0]._replace(offset=chunk * config.groups + pair.group)
             reads = (first, *enabled[1:], *[Read()] * (slots - config.parts))
-            steps.append(Step(pair.double and chunk == 0, pair.row * config.chunks + chunk, reads))
+            steps.append(Step(double and chunk == 0, pair.row * config.chunks + chunk, reads))
     return tuple(steps)
 
 

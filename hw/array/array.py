@@ -75,20 +75,20 @@ class Array(wiring.Component):
         act = [self._enter(m, self.i_act[r], f"act_{r}") for r in range(c.rows)]
         weights = [self._enter(m, self.i_weights[i], f"weights_{i}") for i in range(c.cols)]
         control = self._control(m)
-        self._next: Value = self.i_next
+        move: Value = self.i_next
         if self.early > 1:
-            self._next = Signal(name="next")
-            m.d.sync += self._next.eq(self.i_next)
+            move = Signal(name="next")
+            m.d.sync += move.eq(self.i_next)
 
         for left in range(0, c.cols, BLOCK):
             cols = range(left, min(left + BLOCK, c.cols))
             if left % (GROUP * BLOCK) == 0:
                 near = self._near(m, act, f"act_{left}")
             mine = self._near(m, [weights[i] for i in cols], f"weights_{left}")
-            top = self._column(m, f"block_{left}", near, mine, control, c.acc_width)
+            top = self._column(m, f"block_{left}", near, mine, control, move, c.acc_width)
             m.d.comb += [self.o_counts[i].eq(top[i - left]) for i in cols]
         if c.sum_width:
-            m.d.comb += self.o_sum.eq(self._column(m, "sum", near, [C(0, c.depth)], control, c.sum_width)[0])
+            m.d.comb += self.o_sum.eq(self._column(m, "sum", near, [C(0, c.depth)], control, move, c.sum_width)[0])
         return m
 
     def _enter(self, m: Module, word: Value, name: str) -> Value:
@@ -133,7 +133,14 @@ class Array(wiring.Component):
         return stages[-1]
 
     def _column(
-        self, m: Module, name: str, act: list[Value], weights: list[Value], control: data.View, width: int
+        self,
+        m: Module,
+        name: str,
+        act: list[Value],
+        weights: list[Value],
+        control: data.View,
+        move: Value,
+        width: int,
     ) -> data.View:
         """All blocks of some neighbouring columns, chained; what comes out is row 0's drain registers."""
         c = self.config
@@ -152,7 +159,7 @@ class Array(wiring.Component):
                 block.i_act.eq(Cat(rows)),
                 block.i_weights.eq(Cat(weights)),
                 block.i_control.eq(control),
-                block.i_next.eq(self._next),
+                block.i_next.eq(move),
                 block.i_below.eq(below),
             ]
             below = block.o

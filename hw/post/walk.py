@@ -107,7 +107,7 @@ class VectorWalker(wiring.Component):
         bank = Signal(init=1)
         m.d.comb += out.bank.eq(bank)
         playing = Signal()
-        self._last_plane = Signal(name="last_plane")
+        last_plane = Signal()
         with m.FSM():
             with m.State("START"):
                 with m.If(descriptors.o_valid):
@@ -121,13 +121,21 @@ class VectorWalker(wiring.Component):
                 with m.If(out.pass_end):
                     m.next = "SWITCH"
 
-        self._vectors(m, p, fetched, playing, walk)
+        self._vectors(m, p, fetched, playing, walk, last_plane)
         self._classes(m, p, walk)
         self._value_addresses(m, p, fetched, walk.o_move)
-        self._cells(m, p, fetched, walk.o_move)
+        self._cells(m, p, fetched, walk.o_move, last_plane)
         return m
 
-    def _vectors(self, m: Module, p: data.View, fetched: data.View, playing: Signal, walk: PositionWalk) -> None:
+    def _vectors(
+        self,
+        m: Module,
+        p: data.View,
+        fetched: data.View,
+        playing: Signal,
+        walk: PositionWalk,
+        last_plane: Signal,
+    ) -> None:
         """The vectors of a tile from its capture on: planes of a sub, subs of a position, positions.
 
         Whether a count is at its end is a register each, so that little is computed in a vector's own cycle.
@@ -144,16 +152,16 @@ class VectorWalker(wiring.Component):
         sub, plane = Signal(range(max(c.subs, 2))), Signal(out.plane.shape())
         one_sub, last_sub, one_plane = Signal(), Signal(), Signal()
         m.d.comb += [out.sub.eq(sub), out.plane.eq(plane), self.o_next.eq(walk.i_next & ~out.pool)]
-        m.d.comb += walk.i_next.eq(playing & out.valid & self._last_plane & last_sub)
+        m.d.comb += walk.i_next.eq(playing & out.valid & last_plane & last_sub)
         with m.If(walk.i_load):
             alone = (fetched.kind == POOL) if c.subs > 1 else 1
             m.d.sync += [one_sub.eq(alone), last_sub.eq(alone)]
-            m.d.sync += [s.eq(fetched.last_plane == 0) for s in (one_plane, self._last_plane)]
+            m.d.sync += [s.eq(fetched.last_plane == 0) for s in (one_plane, last_plane)]
         with m.Elif(playing & out.valid):
-            with m.If(~self._last_plane):
-                m.d.sync += [plane.eq(plane + 1), self._last_plane.eq(plane + 1 == p.last_plane)]
+            with m.If(~last_plane):
+                m.d.sync += [plane.eq(plane + 1), last_plane.eq(plane + 1 == p.last_plane)]
             with m.Else():
-                m.d.sync += [plane.eq(0), self._last_plane.eq(one_plane)]
+                m.d.sync += [plane.eq(0), last_plane.eq(one_plane)]
                 with m.If(~last_sub):
                     m.d.sync += [sub.eq(sub + 1), last_sub.eq(sub == c.subs - 2)]
                 with m.Else():
@@ -207,7 +215,7 @@ class VectorWalker(wiring.Component):
                 self.o_vector.residual_address.eq(residual.o_address + self.o_vector.sub),
             ]
 
-    def _cells(self, m: Module, p: data.View, fetched: data.View, move: data.View) -> None:
+    def _cells(self, m: Module, p: data.View, fetched: data.View, move: data.View, last_plane: Signal) -> None:
         """Bank, column and address of the pixel in the activation memory."""
         w, write = Widths.of(self.config), self.o_vector.write
         m.submodules.cell = cell = StripWalk(bank_width=w.row, position_width=w.position, address_width=w.bit_addr)
@@ -231,7 +239,7 @@ class VectorWalker(wiring.Component):
         # A walk over the planes instead of a product: planes follow each other.
         at_plane, in_plane = Signal(w.bit_addr), self._places(m, p)
         with m.If(self.o_vector.valid):
-            m.d.sync += at_plane.eq(Mux(self._last_plane, 0, at_plane + p.bit_dplane))
+            m.d.sync += at_plane.eq(Mux(last_plane, 0, at_plane + p.bit_dplane))
         m.d.comb += write.address.eq(cell.o_address + at_plane + in_plane)
 
     def _places(self, m: Module, p: data.View) -> Value:

@@ -99,7 +99,14 @@ class Issue(wiring.Component):
         self._positions(m, p, fetched, walk)
         cause = {name: Signal(name=f"cause_{name}") for name in COUNTERS[1:]}
         m.d.comb += self.o_cause.eq(Cat(cause.values()))
-        drained = self._play(m, p, playing, walk, cause)
+        # In registers, since the prefetcher lies with the loaders. They are right again when the next pass is played.
+        ready = Signal(data.StructLayout({"weights": 1, "params": 1, "drained": 1}))
+        m.d.sync += [
+            ready.weights.eq(self.i_weights),
+            ready.params.eq(self.i_params),
+            ready.drained.eq(self.i_drained),
+        ]
+        self._play(m, p, playing, walk, ready, cause)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -116,12 +123,12 @@ class Issue(wiring.Component):
                     m.next = "SWITCH"
                     with m.If(p.final):
                         m.next = "LAST"
-            with m.State("LAST"):  # until ``drained`` knows of the last pass
+            with m.State("LAST"):  # until ``ready`` knows of the last pass
                 m.d.comb += cause["layer"].eq(1)
                 m.next = "FINISH"
             with m.State("FINISH"):
                 m.d.comb += cause["layer"].eq(1)
-                with m.If(drained):
+                with m.If(ready.drained):
                     m.d.comb += self.o_done.eq(1)
                     m.next = "IDLE"
         return m
@@ -169,20 +176,25 @@ class Issue(wiring.Component):
         with m.Elif(walk.o_move.next & walk.o_move.y):
             m.d.sync += self.o_step.y.eq(self.o_step.y + p.stride)
 
-    def _play(self, m: Module, p: data.View, playing: Signal, walk: PositionWalk, cause: dict[str, Signal]) -> Signal:
-        """Issues a step, or says what the pass waits for; whether all outputs were stored a cycle ago."""
-        # In registers, since the prefetcher lies with the loaders. They are right again when the next pass is played.
-        weights, params, drained = Signal(), Signal(), Signal()
-        m.d.sync += [weights.eq(self.i_weights), params.eq(self.i_params), drained.eq(self.i_drained)]
+    def _play(
+        self,
+        m: Module,
+        p: data.View,
+        playing: Signal,
+        walk: PositionWalk,
+        ready: data.View,
+        cause: dict[str, Signal],
+    ) -> None:
+        """Issues a step, or says what the pass waits for."""
         cleared = Signal()  # the current pass had all it waits for
         timer = Signal(Widths.of(self.config).drain + 1)  # cycles until the post-processor takes another tile
         free = Signal(init=1)  # timer == 0
         with m.If(playing):
-            with m.If(~cleared & ~weights):
+            with m.If(~cleared & ~ready.weights):
                 m.d.comb += cause["weights"].eq(1)
-            with m.Elif(~cleared & ~params):
+            with m.Elif(~cleared & ~ready.params):
                 m.d.comb += cause["params"].eq(1)
-            with m.Elif(~cleared & p.barrier & ~drained):
+            with m.Elif(~cleared & p.barrier & ~ready.drained):
                 m.d.comb += cause["layer"].eq(1)
             with m.Else():
                 m.d.comb += self.o_take.eq(~cleared)
@@ -198,4 +210,3 @@ class Issue(wiring.Component):
             m.d.sync += [timer.eq(timer - 1), free.eq(timer == 1)]
         with m.If(walk.i_load):
             m.d.sync += cleared.eq(0)
-        return drained

@@ -33,7 +33,10 @@ class Pins:
         self.errors = 0
         self._taken = 0
         self._news = Event()
-        self._bit = Timer(divisor * STEP, unit="step")
+
+    def _bit(self) -> Timer:
+        # one for every wait: tasks that wait for the same trigger object all go on when the first of them does
+        return Timer(self.divisor * STEP, unit="step")
 
     async def start(self) -> None:
         """Clock, reset, idle line."""
@@ -58,7 +61,7 @@ class Pins:
         """Levels of one bit time each: also what is no byte at all."""
         for bit in bits:
             self.dut.rx.value = bit
-            await self._bit
+            await self._bit()
         self.dut.rx.value = 1
 
     async def receive(self, cycles: int) -> bytes:
@@ -88,9 +91,9 @@ class Pins:
             await half
             byte = 0
             for i in range(8):
-                await self._bit
+                await self._bit()
                 byte |= int(self.dut.tx.value) << i
-            await self._bit
+            await self._bit()
             if int(self.dut.tx.value):
                 self.received.append(byte)
             else:

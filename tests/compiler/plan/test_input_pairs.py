@@ -25,8 +25,8 @@ def test_every_pair_of_planes_once(parts, planes, weight_planes):
     c = config(parts, planes)
     words = input_words(c, weight_planes)
     factor, found = 1 << planes + weight_planes - 2, Counter()
-    for pair in input_pairs(c, weight_planes):
-        factor >>= pair.double
+    for double, pair in input_pairs(c, weight_planes):
+        factor >>= double
         for part, used in enumerate(pair.used):
             if used:
                 plane, weight_plane = pair.group * parts + part, words[pair.row][part]
