@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.boards.netlist import LUT_SITES, Bit, Json
+from bnnhw.boards.netlist import LUT_SITES, Bit, Json, own_modules
 
 IntArray = NDArray[np.int64]
 DoubleArray = NDArray[np.float64]
@@ -53,7 +53,7 @@ class Clusters:
 
 def flatten(design: Json) -> list[Cell]:
     """All cells of the design below its top module, without the hierarchy that was kept."""
-    modules = design["modules"]
+    modules = own_modules(design)
     tops = [name for name, module in modules.items() if int(str(module.get("attributes", {}).get("top", "0")), 2)]
     aliases: dict[int, int] = {}
     numbers = iter(range(1 << 62))
@@ -69,8 +69,8 @@ def flatten(design: Json) -> list[Cell]:
 
         for name, cell in modules[module]["cells"].items():
             pins = {pin: [net(bit) for bit in bits] for pin, bits in cell["connections"].items()}
-            inner = modules.get(cell["type"], {})
-            if inner.get("cells") and not {"blackbox", "whitebox"} & set(inner.get("attributes", {})):
+            inner = modules.get(cell["type"])
+            if inner is not None:
                 ports = {
                     bit: outside
                     for port, description in inner["ports"].items()

@@ -30,6 +30,12 @@ def rewrite(path: Path) -> Iterator[Json]:
     os.replace(partial, path)
 
 
+def own_modules(design: Json) -> dict[str, Json]:
+    """The modules that are parts of the design: yosys writes those that describe the chip's cells beside them."""
+    described = {"blackbox", "whitebox"}
+    return {name: m for name, m in design["modules"].items() if not described & set(m.get("attributes", {}))}
+
+
 @dataclass(frozen=True)
 class CarryRelaxed:
     """How many carry pins `relax_carry` freed; each saves the two LUT sites of a feed-in or feed-out cell."""

@@ -19,7 +19,7 @@ from bnnhw.boards import tools
 from bnnhw.boards.block_ram import absorb_output_registers
 from bnnhw.boards.board import Resources
 from bnnhw.boards.emit import TOP, Sources
-from bnnhw.boards.netlist import LUT_SITES, relax_carry, rewrite
+from bnnhw.boards.netlist import LUT_SITES, own_modules, relax_carry, rewrite
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def synthesise(
     with rewrite(netlist) as design:
         relax_carry(design)
         absorb_output_registers(design)
-    cells = {name: Counter(c["type"] for c in module["cells"].values()) for name, module in design["modules"].items()}
+    cells = {n: Counter(c["type"] for c in module["cells"].values()) for n, module in own_modules(design).items()}
     total = _total(TOP, cells)
     return Synthesis(
         resources=_resources(total),
@@ -95,7 +95,7 @@ def _total(module: str, cells: dict[str, Counter[str]]) -> Counter[str]:
     """Leaf cells of ``module`` by type, those of the modules it instantiates included."""
     total: Counter[str] = Counter()
     for kind, count in cells[module].items():
-        for leaf, inner in (_total(kind, cells) if kind in cells and cells[kind] else {kind: 1}).items():
+        for leaf, inner in (_total(kind, cells) if kind in cells else {kind: 1}).items():
             total[leaf] += inner * count
     return total
 

@@ -7,7 +7,7 @@ import sys
 from fractions import Fraction
 
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +16,8 @@ from bnnhw.boards import flow, layout, tools
 from bnnhw.boards.emit import alone, for_board
 from bnnhw.boards.failures import DesignDoesNotFitError, RoutingError, TimingError
 from bnnhw.boards.synthesis import synthesise
+from bnnhw.hw.memory.columns import ColumnMemory
+from bnnhw.hw.post.multiplier import Multiplier
 
 BOARD = boards.get("ulx3s_25f")
 
@@ -92,6 +94,44 @@ def test_synthesis_alone_counts_cells(tmp_path):
     result = synthesise(alone(Adders(24)), tmp_path)
     assert result.resources == boards.Resources(lut4=24, ff=24, bram=0, dsp=0)
     assert result.cells == {"CCU2C": 12, "TRELLIS_FF": 24}
+
+
+class Blocks(wiring.Component):
+    """The words of a block RAM, times two numbers that come in."""
+
+    def __init__(self):
+        super().__init__({"rx": In(1), "tx": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = ColumnMemory(18, 1024, writable=True)
+        bits = Signal(64)
+        m.d.sync += bits.eq(bits << 1 | self.rx)
+        m.d.comb += [
+            memory.i_enable.eq(1),
+            memory.i_address.eq(bits),
+            memory.i_write_valid.eq(bits[-1]),
+            memory.i_write_address.eq(bits[10:]),
+            memory.i_write.eq(bits[20:]),
+        ]
+        parities = []
+        for n in range(2):
+            m.submodules[f"product_{n}"] = product = Multiplier(18, 18)
+            m.d.comb += [product.a.eq(memory.o), product.b.eq(bits[20 * n :])]
+            parities.append(product.o.xor())
+        m.d.sync += self.tx.eq(Cat(parities).xor())
+        return m
+
+
+def test_synthesis_counts_block_rams_and_multipliers(tmp_path):
+    result = synthesise(for_board(Blocks(), BOARD, 100_000_000), tmp_path)
+    assert (result.resources.bram, result.resources.dsp) == (1, 2)
+    assert result.cells["DP16KD"] == 1
+    assert result.cells["MULT18X18D"] == 2
+    few = dataclasses.replace(BOARD, resources=dataclasses.replace(BOARD.resources, dsp=1))
+    with pytest.raises(DesignDoesNotFitError) as caught:
+        layout.check_fit(result.resources, few)
+    assert (caught.value.resource, caught.value.need, caught.value.limit) == ("dsp", 2, 1)
 
 
 def test_design_that_does_not_fit(tmp_path):
