@@ -15,8 +15,8 @@ from bnnhw.spec.memory import column_width
 class ColumnMemory(wiring.Component):
     """``depth`` words of ``width`` bits, one read port and, with ``writable``, one write port.
 
-    Rate: a read and a write a cycle. Read latency 1, in cycles with i_enable; a write is readable in the next cycle; what
-    a read of the address being written gives is undefined.
+    Rate: a read and a write a cycle. Read latency 1, in cycles with i_enable. A write is readable in the next cycle;
+    what a read of the address being written gives is undefined.
 
     Parameters
     ----------
