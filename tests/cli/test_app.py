@@ -158,6 +158,8 @@ def test_interruption_leaves_nothing(empty_folder: Path, number: signal.Signals)
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"BNNHW_CACHE": str(empty_folder.parent / "cache")},
+        # whoever started the tests in the background may have had it ignored, which children inherit
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not list(empty_folder.glob("build/.*")) and time.monotonic() < deadline:
