@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from bnnhw.compiler.frontend import adabin
+from bnnhw.compiler.frontend import adabin, snn
 from bnnhw.compiler.ir import Binarize, BinaryConv, Conv, Flatten, Graph, Input, MaxPool, Shortcut
 from bnnhw.compiler.ir.file import load as load_file
 from bnnhw.errors import BnnhwError
@@ -19,7 +20,7 @@ INPUT_BITS = 8
 _NETWORKS: dict[str, Callable[[], Graph]] = {
     "adabin_r20": adabin.untrained_r20,
     "snn_digits": lambda: load_file(WEIGHTS / f"snn_digits{SUFFIX}"),
-}
+} | {name: partial(snn.untrained, name) for name in snn.ARCHS}
 RECIPES = ("snn_digits",)
 
 
@@ -54,7 +55,7 @@ def recipes() -> list[str]:
 def load(name_or_path: str | Path) -> Graph:
     """A network of the catalogue by name, or from a .bnn file.
 
-    ``adabin_r20`` has random weights: it shows what the hardware costs. Its trained weights are imported.
+    All but those with a recipe have random weights: they show what the hardware costs. Trained weights are imported.
 
     Raises BnnhwError for a name that is neither known nor a file; FileFormatError for a file that is not a network.
     """

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bnnhw.compiler.frontend import adabin
+from bnnhw.compiler.frontend import adabin, snn
 from bnnhw.compiler.ir import Graph
 from bnnhw.errors import BnnhwError
 
-ARCHS: dict[str, Callable[[Path], Graph]] = {"adabin_r20": adabin.import_r20}
+ARCHS: dict[str, Callable[[Path], Graph]] = {"adabin_r20": adabin.import_r20} | snn.importers()
 """Importers of checkpoints by architecture name."""
 
 

@@ -16,38 +16,32 @@ from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend import checkpoint
 from bnnhw.compiler.frontend.checkpoint import State
+from bnnhw.compiler.frontend.nodes import IMAGENET, NodeBuilder, check_variances, norm_shapes
 from bnnhw.compiler.ir import (
     Add,
-    BatchNorm,
     Binarize,
     BinaryConv,
     Conv,
     GlobalAvgPool,
     Graph,
     Input,
-    Node,
-    Op,
     Shortcut,
     TwoSlope,
 )
 from bnnhw.errors import FileFormatError
 
 PAPER = "AdaBin, ECCV 2022, arXiv 2208.08084"
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's constants, with which AdaBin normalises CIFAR images too."""
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 WIDTHS = (16, 32, 64)
 BLOCKS = 3
-NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def import_r20(path: Path) -> Graph:
     """The network of an official ``resnet20_1w1a`` checkpoint file; errors as `checkpoint.read` and `.check`."""
     state = checkpoint.read(path)
     checked = checkpoint.check(path, "adabin_r20", state, r20_shapes())
+    check_variances(path, checked)
     for key, value in checked.items():
-        if key.endswith("running_var") and (value < 0).any():
-            raise FileFormatError(f"checkpoint {path}: '{key}' must not be negative, not {value.min():g}")
         if key.endswith("alpha_a") and value == 0:
             raise FileFormatError(f"checkpoint {path}: '{key}' must not be 0")
     return r20_graph(checked, weights=f"imported from {path.name}", notices=checkpoint.unused(state))
@@ -56,7 +50,7 @@ def import_r20(path: Path) -> Graph:
 def r20_shapes() -> dict[str, tuple[int, ...]]:
     """Shape of every array of the network by checkpoint key."""
     shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (WIDTHS[0], 3, 3, 3)}
-    _add_norm(shapes, "bn1", WIDTHS[0])
+    shapes |= norm_shapes("bn1", WIDTHS[0])
     _add_slopes(shapes, "nonlinear1", WIDTHS[0])
     before = WIDTHS[0]
     for stage, width in enumerate(WIDTHS, 1):
@@ -66,15 +60,11 @@ def r20_shapes() -> dict[str, tuple[int, ...]]:
                 shapes[f"{at}conv{half}.weight"] = (width, before, 3, 3)
                 shapes[f"{at}conv{half}.binary_a.alpha_a"] = ()
                 shapes[f"{at}conv{half}.binary_a.beta_a"] = ()
-                _add_norm(shapes, f"{at}bn{half}", width)
+                shapes |= norm_shapes(f"{at}bn{half}", width)
                 _add_slopes(shapes, f"{at}nonlinear{half}", width)
                 before = width
-    _add_norm(shapes, "bn2", before)
+    shapes |= norm_shapes("bn2", before)
     return shapes | {"linear.weight": (len(CLASSES), before), "linear.bias": (len(CLASSES),)}
-
-
-def _add_norm(shapes: dict[str, tuple[int, ...]], at: str, channels: int) -> None:
-    shapes.update({f"{at}.{part}": (channels,) for part in NORM})
 
 
 def _add_slopes(shapes: dict[str, tuple[int, ...]], at: str, channels: int) -> None:
@@ -90,7 +80,8 @@ through all later layers, so that an error of 1e-4 anywhere already changes 5 % 
 def r20_graph(state: State, **meta: Any) -> Graph:
     """The float network for the arrays of `r20_shapes`; ``meta`` is added to the graph's metadata."""
     build = _Builder(state)
-    x = build.add("input", Input(3, 32, 32, np.array(MEAN, np.float32), np.array(STD, np.float32)))
+    # AdaBin normalises CIFAR images with ImageNet's constants too
+    x = build.add("input", Input(3, 32, 32, *(np.array(constants, np.float32) for constants in IMAGENET)))
     x = build.add("conv1", Conv(state["conv1.weight"], pad=1, weight_bits=STEM_BITS), x)
     x = build.slopes("nonlinear1", build.norm("bn1", x))
     before = WIDTHS[0]
@@ -105,20 +96,8 @@ def r20_graph(state: State, **meta: Any) -> Graph:
     return Graph(tuple(build.nodes), x, about | meta).verify()
 
 
-class _Builder:
-    """Adds nodes named by their checkpoint keys; every method returns the name of the node it added last."""
-
-    def __init__(self, state: State) -> None:
-        self.state = state
-        self.nodes: list[Node] = []
-
-    def add(self, name: str, op: Op, *inputs: str) -> str:
-        self.nodes.append(Node(name, op, inputs))
-        return name
-
-    def norm(self, at: str, x: str) -> str:
-        gamma, beta, mean, var = (self.state[f"{at}.{part}"] for part in NORM)
-        return self.add(at, BatchNorm(gamma, beta, mean, var), x)
+class _Builder(NodeBuilder):
+    """Adds nodes named by their checkpoint keys."""
 
     def slopes(self, at: str, x: str) -> str:
         return self.add(at, TwoSlope(pos=self.state[f"{at}.pos_scale"], neg=self.state[f"{at}.neg_scale"]), x)

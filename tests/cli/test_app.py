@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from bnnhw import models
 from bnnhw.cli import main
 from bnnhw.cli.app import COMMANDS
+from bnnhw.compiler.frontend import ARCHS
 from bnnhw.compiler.ir import file as bnn
 
 SHAPE = "2x8x16x8"
@@ -28,7 +30,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-NO_MODEL = "error: model must be one of adabin_r20, snn_digits, or the path of a .bnn file, not 'nope'\n"
+NO_MODEL = f"error: model must be one of {', '.join(models.names())}, or the path of a .bnn file, not 'nope'\n"
 NO_BOARD = "error: board must be one of ulx3s, ulx3s_45f, ulx3s_25f, ulx3s_12f, not 'nope'\n"
 MODEL = ["--model", "snn_digits"]
 BOARD = ["--board", "ulx3s"]
@@ -49,7 +51,10 @@ BOARD = ["--board", "ulx3s"]
         (["models", "--nope"], "error: No such option '--nope'.\n"),
         (["train", "nope", "-o", "f.bnn"], "error: recipe must be one of snn_digits, not 'nope'\n"),
         (["train", "snn_digits", "-o", "no/f.bnn"], "error: the folder of no/f.bnn must exist, and does not\n"),
-        (["import", "a.pth", "--arch", "nope", "-o", "f.bnn"], "error: arch must be one of adabin_r20, not 'nope'\n"),
+        (
+            ["import", "a.pth", "--arch", "nope", "-o", "f.bnn"],
+            f"error: arch must be one of {', '.join(sorted(ARCHS))}, not 'nope'\n",
+        ),
         (
             ["import", "a.pth", "--arch", "adabin_r20", "-o", "f.bnn"],
             "error: checkpoint must be a file, not 'a.pth': there is no such file\n",

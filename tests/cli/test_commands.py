@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnnhw import models
 from bnnhw.cli import main
 from bnnhw.models import data
 from bnnhw.report import build_report, write_report
@@ -33,7 +34,7 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int 
 
 def test_models(capsys: pytest.CaptureFixture[str]) -> None:
     found = {entry["name"]: entry for entry in printed(["models"], capsys)}
-    assert set(found) == {"adabin_r20", "snn_digits"}
+    assert set(found) == set(models.names())
     for entry in found.values():
         assert set(entry) == {"name", "paper", "macs", "ace", "weight_bits", "trained", "input"}
     assert found["snn_digits"]["input"] == [8, 8, 1]

@@ -19,16 +19,20 @@ from bnnhw.errors import BnnhwError
 from bnnhw.models import data
 from bnnhw.sim import golden
 
+NAMES = [
+    "adabin_r20", "bnn_r18", "bnn_r34", "snn_digits", "snn_r18", "snn_r18_t4", "snn_r18_t6", "snn_r34",
+]  # fmt: skip
+
 
 def test_names() -> None:
-    assert models.names() == ["adabin_r20", "snn_digits"]
+    assert models.names() == NAMES
     assert models.recipes() == ["snn_digits"]
 
 
 def test_unknown_name() -> None:
     with pytest.raises(BnnhwError) as error:
         models.load("resnet")
-    assert str(error.value) == "model must be one of adabin_r20, snn_digits, or the path of a .bnn file, not 'resnet'"
+    assert str(error.value) == f"model must be one of {', '.join(NAMES)}, or the path of a .bnn file, not 'resnet'"
     with pytest.raises(BnnhwError, match="^no.bnn: "):
         models.load("no.bnn")
 
@@ -85,7 +89,7 @@ def test_no_torch_is_needed() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.splitlines() == [
-        "['adabin_r20', 'snn_digits'] False",
+        f"{NAMES} False",
         "training needs torch: pip install 'bnnhw[torch]'",
         "importing a checkpoint needs torch: pip install 'bnnhw[torch]'",
     ]

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from bnnhw.compiler.frontend import adabin, import_checkpoint, torch_exec
+from bnnhw.compiler.frontend import ARCHS, adabin, import_checkpoint, torch_exec
+from bnnhw.compiler.frontend.nodes import IMAGENET
 from bnnhw.compiler.ir import interpret
 from bnnhw.errors import BnnhwError, FileFormatError
 from bnnhw.models import data
@@ -44,7 +45,7 @@ def module_scores(state: dict[str, Any], images: np.ndarray) -> np.ndarray:
     """Scores of the torch network itself, in float64."""
     module = AdaBinResNet20()
     module.load_state_dict(state, strict=False)
-    mean, std = torch.tensor(adabin.MEAN, dtype=torch.float64), torch.tensor(adabin.STD, dtype=torch.float64)
+    mean, std = (torch.tensor(constants, dtype=torch.float64) for constants in IMAGENET)
     x = ((torch.from_numpy(images).double() / 255 - mean) / std).permute(0, 3, 1, 2)
     with torch.inference_mode():
         return module.double().eval()(x).numpy()
@@ -189,7 +190,7 @@ def test_truncated_and_foreign_archives(tmp_path: Path, state: dict[str, Any]) -
 def test_unknown_arch_and_file(tmp_path: Path) -> None:
     with pytest.raises(BnnhwError) as error:
         import_checkpoint(tmp_path / "net.pth", "adabin_r50")
-    assert str(error.value) == "arch must be one of adabin_r20, not 'adabin_r50'"
+    assert str(error.value) == f"arch must be one of {', '.join(sorted(ARCHS))}, not 'adabin_r50'"
     assert refusal(tmp_path / "no.pth", BnnhwError) == (
         f"checkpoint must be a file, not '{tmp_path / 'no.pth'}': there is no such file"
     )
