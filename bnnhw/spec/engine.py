@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from bnnhw.spec.front import FrontConfig
+
 
 class Popcount(Enum):
     """Forms of the XNOR-popcount of a PE; same function, same latency is not required between forms."""
@@ -132,6 +134,7 @@ class EngineConfig:
     sum_width: int
     """Width of the activation-sum accumulators; 0 without them."""
     input: InputConfig
+    """The image, and its windows for the array; there are none where ``front`` computes its convolution."""
     post: PostConfig
     pool_modes: tuple[str, ...]
     """Which of "sum", "max" the pool reader does; empty without pooling."""
@@ -156,6 +159,8 @@ class EngineConfig:
     """Scores of a frame."""
     decodes: int = 0
     """Decode words; 0 without codebooks."""
+    front: FrontConfig | None = None
+    """The unit of multipliers that computes the convolution of the image; None: the array does."""
 
     @property
     def slots(self) -> int:

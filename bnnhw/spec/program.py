@@ -29,6 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.front import FrontImages
 from bnnhw.spec.layout import BitField, WordLayout
 from bnnhw.spec.numbers import unsigned_width
 
@@ -55,7 +56,7 @@ class Widths:
     @classmethod
     def of(cls, c: EngineConfig) -> Widths:
         bit_addr = unsigned_width(max(c.bit_words - 1, 1))
-        input_addr = unsigned_width(max(c.input.words - 1, 1))
+        input_addr = 1 if c.front is not None else unsigned_width(max(c.input.words - 1, 1))
         value_addr = unsigned_width(max(c.value_words - 1, 1))
         return cls(
             bit_addr=bit_addr,
@@ -230,3 +231,4 @@ class Images:
     decodes: tuple[int, ...]
     weights: tuple[int, ...]
     params: tuple[int, ...]
+    front: FrontImages | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import C, Cat, ClockSignal, Const, Instance, Module, Signal, Value, signed
+from amaranth import C, Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.vendor import LatticeECP5Platform
 
 from bnnhw.hw.arithmetic import product
+from bnnhw.hw.dsp import block
 from bnnhw.spec.multiplier import BLOCK, LOW, SMALL, parts
 
 
@@ -32,7 +33,7 @@ class Multiplier(wiring.Component):
                 part = Signal(signed(2 * BLOCK), name=f"product_{i}_{j}")
                 small = len(a) * len(b) <= SMALL
                 if isinstance(platform, LatticeECP5Platform) and not small:
-                    m.submodules[f"block_{i}_{j}"] = _block(a, b, part)
+                    m.submodules[f"block_{i}_{j}"] = block(a, b, part)
                 else:
                     held_a, held_b = Signal(signed(len(a))), Signal(signed(len(b)))
                     m.d.sync += [
@@ -56,22 +57,3 @@ def _cut(operand: Signal) -> list[Value]:
     *lower, _ = parts(len(operand))
     cut: list[Value] = [Cat(operand[n * LOW : (n + 1) * LOW], C(0, 1)).as_signed() for n in range(len(lower))]
     return [*cut, operand[len(lower) * LOW :].as_signed()]
-
-
-def _block(a: Value, b: Value, product: Signal) -> Instance:
-    """A MULT18X18D with registered operands and product."""
-    pins: dict[str, object] = {"i_SIGNEDA": C(1, 1), "i_SIGNEDB": C(1, 1), "i_SOURCEA": C(0, 1), "i_SOURCEB": C(0, 1)}
-    for n in range(BLOCK):
-        pins[f"i_A{n}"] = a[min(n, len(a) - 1)]
-        pins[f"i_B{n}"] = b[min(n, len(b) - 1)]
-    pins |= {f"o_P{n}": product[n] for n in range(2 * BLOCK)}
-    for n in range(4):
-        pins[f"i_CLK{n}"] = ClockSignal() if n == 0 else C(0, 1)
-        pins[f"i_CE{n}"] = C(1, 1)
-        pins[f"i_RST{n}"] = C(0, 1)
-    registers = {
-        f"p_REG_{place}_{key}": value
-        for place in ("INPUTA", "INPUTB", "OUTPUT")
-        for key, value in (("CLK", "CLK0"), ("CE", "CE0"), ("RST", "RST0"))
-    }
-    return Instance("MULT18X18D", **registers, p_REG_PIPELINE_CLK="NONE", p_GSR="DISABLED", **pins)

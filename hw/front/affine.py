@@ -1,0 +1,155 @@
+"""Affine step of the front unit: finished sums, one channel a cycle, to values, with what the pool needs to know."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.memory.columns import ColumnMemory
+from bnnhw.hw.post.multiplier import Multiplier
+from bnnhw.spec.front import FrontConfig, FrontImages
+from bnnhw.spec.network import BorderAxis
+
+LOOKUP = 3
+"""Cycles from an index to the parameter: address, memory, register."""
+
+
+def place(config: FrontConfig) -> data.StructLayout:
+    """Where a value belongs: pixel x of its row, output channel."""
+    return data.StructLayout(
+        {
+            "x": range(config.strips * config.columns),
+            "channel": range(config.groups * config.columns),
+        }
+    )
+
+
+class FrontAffine(wiring.Component):
+    """y = clamp((scale[c] * X + offset[c, border]) >> shift).
+
+    Walks the strips of a row, the groups, pixels and channels on its own, from each i_finished on. Rate: one value a
+    cycle; i_finished must come no faster than a group's columns * columns values.
+
+    Members
+    -------
+    i_finished: the sums of a group's first pixel are stored. o_capture, o_pixel: hand-over of the columns; i_sum: what
+    they hand over.
+    o_valid, o_place, o_value: a value of the row; pixels beyond the row are left out. o_last: it is the row's last.
+    """
+
+    def __init__(self, config: FrontConfig, images: FrontImages) -> None:
+        self.config, self.images = config, images
+        super().__init__(
+            {
+                "i_finished": In(1),
+                "o_capture": Out(1),
+                "o_pixel": Out(range(config.columns)),
+                "i_sum": In(signed(config.acc_width)),
+                "o_valid": Out(1),
+                "o_place": Out(place(config)),
+                "o_last": Out(1),
+                "o_value": Out(signed(config.value_width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c = self.config
+        valid, where, last, border = self._walk(m)
+        m.submodules.scale = product = Multiplier(c.acc_width, c.scale_width)
+        depth = c.groups * c.columns
+        scale = self._lookup(m, "scales", self.images.scales, c.scale_width, where.channel)
+        flags = Cat(valid, where, last)
+        late = self._delay(m, Cat(flags, border), Multiplier.latency, "late")
+        late_border = late[len(flags) :]
+        channel = data.View(where.shape(), late[1 : 1 + len(where.as_value())]).channel
+        index = Signal(range(depth * c.classes))
+        m.d.comb += index.eq(channel * c.classes + late_border if c.classes > 1 else channel)
+        offset = self._lookup(m, "offsets", self.images.offsets, c.offset_width, index)
+        m.d.comb += [
+            product.a.eq(self._delay(m, self.i_sum, LOOKUP, "sum").as_signed()),
+            product.b.eq(scale),
+        ]
+        total = Signal(signed(max(c.acc_width + c.scale_width, c.offset_width) + 1))
+        shifted = Signal(signed(len(total) - c.shift))
+        m.d.sync += total.eq(product.o + offset)
+        m.d.comb += shifted.eq(total >> c.shift)
+        m.d.sync += self.o_value.eq(Mux(shifted < c.low, c.low, Mux(shifted > c.high, c.high, shifted)))
+        m.d.comb += Cat(self.o_valid, self.o_place, self.o_last).eq(
+            self._delay(m, flags, LOOKUP + Multiplier.latency + 2, "flags")
+        )
+        return m
+
+    def _walk(self, m: Module) -> tuple[Signal, data.View, Signal, Signal]:
+        """(valid, place, last of the row, border class) of the sum that the columns hand over."""
+        c = self.config
+        starting, active, valid = Signal(), Signal(), Signal()
+        pixel, out = Signal(range(max(c.columns, 2))), Signal(range(max(c.columns, 2)))
+        last_pixel, last_out = pixel == c.columns - 1, out == c.columns - 1
+        group, strip, row = (Signal(range(max(n, 2))) for n in (c.groups, c.strips, c.rows))
+        where = Signal(place(c))
+        first_x, first_channel = Signal.like(where.x), Signal.like(where.channel)  # of the strip, of the group
+        ends = active & last_pixel & last_out
+        m.d.sync += starting.eq(self.i_finished)
+        m.d.comb += [
+            self.o_capture.eq(starting | (active & last_out & ~last_pixel)),
+            self.o_pixel.eq(Mux(starting, 0, pixel + 1)),
+            where.x.eq(first_x + pixel),
+            where.channel.eq(first_channel + out),
+            valid.eq(active & (where.x < c.out_width) & (where.channel < c.outs)),
+        ]
+        with m.If(active):
+            m.d.sync += out.eq(Mux(last_out, 0, out + 1))
+            with m.If(last_out):
+                m.d.sync += pixel.eq(Mux(last_pixel, 0, pixel + 1))
+        with m.If(starting):
+            m.d.sync += active.eq(1)
+        with m.Elif(ends):
+            m.d.sync += active.eq(0)
+        last_group, last_strip, last_row = group == c.groups - 1, strip == c.strips - 1, row == c.rows - 1
+        with m.If(ends):
+            m.d.sync += [
+                group.eq(Mux(last_group, 0, group + 1)),
+                first_channel.eq(Mux(last_group, 0, first_channel + c.columns)),
+            ]
+            with m.If(last_group):
+                m.d.sync += [
+                    strip.eq(Mux(last_strip, 0, strip + 1)),
+                    first_x.eq(Mux(last_strip, 0, first_x + c.columns)),
+                ]
+                with m.If(last_strip):
+                    m.d.sync += row.eq(Mux(last_row, 0, row + 1))
+        last = Signal()
+        m.d.comb += last.eq((where.x == c.out_width - 1) & (where.channel == c.outs - 1))
+        border = Signal(range(max(c.classes, 2)))
+        m.d.comb += border.eq(_class(row, c.border_y) * c.border_x.count + _class(where.x, c.border_x))
+        return valid, where, last, border
+
+    def _lookup(self, m: Module, name: str, words: tuple[int, ...], width: int, index: Signal) -> Signal:
+        """words[index], LOOKUP cycles later."""
+        masked = [word & ((1 << width) - 1) for word in words]
+        m.submodules[name] = rom = ColumnMemory(width, len(words), init=masked)
+        found = Signal(signed(width), name=f"{name}_found")
+        m.d.sync += [rom.i_address.eq(index), found.eq(rom.o.as_signed())]
+        m.d.comb += rom.i_enable.eq(1)
+        return found
+
+    @staticmethod
+    def _delay(m: Module, value: Signal, cycles: int, name: str) -> Signal:
+        """The value some cycles later."""
+        stages = [Signal(unsigned(len(value)), name=f"{name}_{n}") for n in range(cycles)]
+        m.d.sync += [later.eq(earlier) for earlier, later in zip([value, *stages], stages, strict=False)]
+        return stages[-1]
+
+
+def _class(position: Signal, axis: BorderAxis) -> Signal:
+    """Border class of an output position."""
+    inner = axis.count - axis.low - axis.high
+    if not inner:
+        return position
+    index: Signal = Mux(position < axis.low, position, axis.low)
+    if axis.high:
+        first = axis.size - axis.high
+        index = Mux(position >= first, position - first + axis.low + inner, index)
+    return index

@@ -1,0 +1,136 @@
+"""Front unit: the image's convolution on multipliers, beside the array, with its max pool; stores the map it makes."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.front.affine import FrontAffine
+from bnnhw.hw.front.column import FrontColumn, latency
+from bnnhw.hw.front.lines import LineBuffer
+from bnnhw.hw.front.pool import FrontPool
+from bnnhw.hw.front.walk import FrontWalker, step
+from bnnhw.hw.front.writer import FrontWriter
+from bnnhw.hw.memory.activation import bit_write
+from bnnhw.hw.memory.columns import ColumnMemory
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.front import FrontImages, row_width
+from bnnhw.spec.program import Widths
+
+
+class Front(wiring.Component):
+    """Computes one image ahead of the engine; what it stores is the first map that the engine's passes read.
+
+    Rate: see `spec.front`; rows wait for the image and for i_limit.
+
+    Members
+    -------
+    i_image: bytes in (y, x, channel) order.
+    i_start: the map of the image before was taken into use: the next image may begin. i_limit: rows of the map that may
+    be stored. o_done: pulse, the last vector of a map is written. o_waits: for pixels, or for i_start.
+    i_go, o_value_*, o_bits*: writes, see `FrontWriter`.
+    """
+
+    def __init__(self, config: EngineConfig, images: FrontImages) -> None:
+        assert config.front is not None
+        self.engine, self.config, self.images = config, config.front, images
+        super().__init__(
+            {
+                "i_image": In(stream.Signature(8)),
+                "i_start": In(1),
+                "i_limit": In(row_width(config.front)),
+                "o_done": Out(1),
+                "o_waits": Out(1),
+                "i_go": In(1),
+                "o_value_valid": Out(1),
+                "o_value_address": Out(Widths.of(config).value_addr),
+                "o_value": Out(config.lanes * config.post.value_width),
+                "o_bits_valid": Out(1),
+                "o_bits": Out(bit_write(config)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c = self.config
+        m.submodules.lines = lines = LineBuffer(c)
+        m.submodules.walk = walk = FrontWalker(c)
+        m.submodules.affine = affine = FrontAffine(c, self.images)
+        m.submodules.pool = pool = FrontPool(c)
+        m.submodules.writer = writer = FrontWriter(self.engine, self.images)
+        wiring.connect(m, wiring.flipped(self.i_image), lines.i_image)
+        m.d.comb += [
+            walk.i_start.eq(self.i_start),
+            walk.i_limit.eq(self.i_limit),
+            walk.i_lines.eq(lines.o_ready),
+            walk.i_room.eq(writer.o_room),
+            lines.i_row.eq(walk.o_row),
+            lines.i_last.eq(walk.o_last_row),
+            lines.i_inside.eq(walk.o_inside),
+            lines.i_byte.eq(walk.o_byte),
+            self.o_waits.eq(walk.o_waits),
+        ]
+        self._multiply(m, lines, walk, affine)
+        m.d.comb += [
+            pool.i_valid.eq(affine.o_valid),
+            pool.i_place.eq(affine.o_place),
+            pool.i_value.eq(affine.o_value),
+            pool.i_last.eq(affine.o_last),
+            writer.i_valid.eq(pool.o_valid),
+            writer.i_place.eq(pool.o_place),
+            writer.i_value.eq(pool.o_value),
+            writer.i_last.eq(pool.o_last),
+            writer.i_go.eq(self.i_go),
+            self.o_value_valid.eq(writer.o_value_valid),
+            self.o_value_address.eq(writer.o_value_address),
+            self.o_value.eq(writer.o_value),
+            self.o_bits_valid.eq(writer.o_bits_valid),
+            self.o_bits.eq(writer.o_bits),
+            self.o_done.eq(writer.o_done),
+        ]
+        return m
+
+    def _multiply(self, m: Module, lines: LineBuffer, walk: FrontWalker, affine: FrontAffine) -> None:
+        """The columns, a step's control beside its taps, the weights in the order of use."""
+        c = self.config
+        steps = [Signal(step(c), name=f"step_{n}") for n in range(4 + latency(c))]
+        m.d.sync += [later.eq(earlier) for earlier, later in zip([walk.o_step, *steps], steps, strict=False)]
+        asked, with_taps, adding = steps[1], steps[3], steps[-1]
+
+        words = self.images.weights
+        m.submodules.weights = weights = ColumnMemory(c.window.kernel * c.weight_bits, len(words), init=words)
+        word = Signal.like(weights.o)
+        m.d.sync += word.eq(weights.o)
+        at = Signal(range(max(len(words), 2)))
+        m.d.comb += [weights.i_enable.eq(1), weights.i_address.eq(at)]
+        with m.If(asked.control.load):
+            m.d.sync += at.eq(at + 1)
+            with m.If(at == len(words) - 1):
+                m.d.sync += at.eq(0)
+
+        add = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "pixel": range(c.columns)}))
+        m.d.comb += [
+            add.valid.eq(adding.control.valid),
+            add.first.eq(adding.control.first),
+            add.last.eq(adding.control.last),
+            add.pixel.eq(adding.pixel),
+            affine.i_finished.eq(add.valid & add.last & (add.pixel == 0)),
+        ]
+        below = None
+        for n in reversed(range(c.columns)):
+            m.submodules[f"column_{n}"] = column = FrontColumn(c)
+            m.d.comb += [
+                column.i_taps.eq(lines.o_taps),
+                column.i_word.eq(word),
+                column.i_load.eq(with_taps.control.load & (with_taps.pixel == n)),
+                column.i_swap.eq(with_taps.control.swap),
+                column.i_add.eq(add),
+                column.i_capture.eq(affine.o_capture),
+                column.i_pixel.eq(affine.o_pixel),
+            ]
+            if below is not None:
+                m.d.comb += column.i_below.eq(below.o)
+            below = column
+        assert below is not None
+        m.d.comb += affine.i_sum.eq(below.o)

@@ -1,0 +1,122 @@
+"""Line buffer: rows of the image in a ring of banks; answers with a column of a window, one byte of each row."""
+
+from __future__ import annotations
+
+from amaranth import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.arithmetic import times
+from bnnhw.hw.memory.columns import ColumnMemory
+from bnnhw.spec.front import FrontConfig
+
+
+class LineBuffer(wiring.Component):
+    """Row r of an image lies in slot (origin + r) mod ``lines`` of the ring, slot s in bank s mod ``banks``.
+
+    Rate: a byte in and a column of taps out each cycle. Latency: 4 cycles from i_byte to o_taps. Rows above the window
+    in use are given back for new ones; the next image's rows follow the last one's.
+
+    Members
+    -------
+    i_image: bytes in (y, x, channel) order.
+    o_ready: the rows of the next window are there. i_row: takes it into use; i_last: with i_row, it is the image's
+    last one. Its first i_byte may come two cycles later.
+    i_byte: byte of a row (x * channels + channel); i_inside: unless set, the taps are 0.
+    o_taps: one for each row of the window, 0 outside the image.
+    """
+
+    def __init__(self, config: FrontConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "i_image": In(stream.Signature(8)),
+                "o_ready": Out(1),
+                "i_row": In(1),
+                "i_last": In(1),
+                "i_inside": In(1),
+                "i_byte": In(config.line_bytes.bit_length()),
+                "o_taps": Out(data.ArrayLayout(unsigned(8), config.window.kernel)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c = self.config
+        select = (c.banks - 1).bit_length()
+        slot, rows_inside, used = self._window(m)
+        low, high = slot[:select], slot[select:]
+        write, write_slot, write_byte, byte = self._receive(m, used)
+
+        # Stage 1: addresses.
+        inside = Signal()
+        m.d.sync += inside.eq(self.i_inside)
+        found = []
+        for b in range(c.banks):
+            m.submodules[f"bank_{b}"] = bank = ColumnMemory(8, c.lines // c.banks * c.line_bytes, writable=True)
+            row = Signal(len(high), name=f"row_{b}")
+            base, address = (Signal.like(bank.i_address, name=f"{name}_{b}") for name in ("base", "address"))
+            taken = Signal(8, name=f"byte_{b}")
+            m.d.sync += [base.eq(times(row, c.line_bytes)), address.eq(base + self.i_byte), taken.eq(bank.o)]
+            m.d.comb += [
+                row.eq(high + (low > b)),
+                bank.i_enable.eq(1),
+                bank.i_address.eq(address),
+                bank.i_write_valid.eq(write & (write_slot[:select] == b)),
+                bank.i_write_address.eq(times(write_slot[select:], c.line_bytes) + write_byte),
+                bank.i_write.eq(byte),
+            ]
+            found.append(taken)
+
+        # Stages 2 and 3: the memory and its register. Stage 4: each row takes its bank. The next window may be set
+        # meanwhile, so what belongs to this one goes with its bytes.
+        going: Value = Cat(inside, low, rows_inside)
+        for stage in (2, 3):
+            later = Signal(len(going), name=f"going_{stage}")
+            m.d.sync += later.eq(going)
+            going = later
+        allowed, turn, rows = going[0], going[1 : 1 + select], going[1 + select :]
+        for dy in range(c.window.kernel):
+            bank_of = Signal(select, name=f"bank_of_{dy}")
+            m.d.comb += bank_of.eq(turn + dy)
+            m.d.sync += self.o_taps[dy].eq(Mux(allowed & rows[dy], Array(found)[bank_of], 0))
+        return m
+
+    def _window(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        """Of the window in use: slot of its first row, which rows are inside the image, and its first row."""
+        c, kernel = self.config, self.config.window.kernel
+        ring = (c.lines - 1).bit_length()
+        row = signed((c.height + c.lines + kernel).bit_length() + 1)
+        pad, stride = c.window.pad, c.window.stride
+        # Rows are numbered from the first of the next window's image.
+        self._rows = Signal(row)  # complete ones
+        top, used = Signal(row, init=-pad), Signal(row, init=-pad)  # first row of the next window, of the one in use
+        origin, slot, inside = Signal(ring), Signal(ring), Signal(kernel)
+        need = Signal(row)
+        m.d.comb += need.eq(Mux(top + kernel > c.height, c.height, top + kernel))
+        m.d.sync += self.o_ready.eq(self._rows >= need)
+        with m.If(self.i_row):
+            m.d.sync += [slot.eq(origin + top), used.eq(top), top.eq(top + stride)]
+            m.d.sync += [inside[dy].eq((top + dy >= 0) & (top + dy < c.height)) for dy in range(kernel)]
+            with m.If(self.i_last):
+                m.d.sync += [origin.eq(origin + c.height), used.eq(top - c.height), top.eq(-pad)]
+        return slot, inside, used
+
+    def _receive(self, m: Module, used: Signal) -> tuple[Signal, Signal, Signal, Signal]:
+        """Takes bytes while their row's slot is free; (write, slot, byte of the row, value) a cycle later."""
+        c = self.config
+        slot, at = Signal(range(c.lines)), Signal(range(c.line_bytes))
+        write, write_slot, write_at, value = Signal(), Signal.like(slot), Signal.like(at), Signal(8)
+        taken, end = Signal(), Signal()
+        m.d.comb += [
+            self.i_image.ready.eq(self._rows < used + c.lines),
+            taken.eq(self.i_image.valid & self.i_image.ready),
+            end.eq(taken & (at == c.line_bytes - 1)),
+        ]
+        m.d.sync += [write.eq(taken), write_slot.eq(slot), write_at.eq(at), value.eq(self.i_image.payload)]
+        with m.If(taken):
+            m.d.sync += at.eq(Mux(end, 0, at + 1))
+        with m.If(end):
+            m.d.sync += slot.eq(slot + 1)
+        m.d.sync += self._rows.eq(self._rows + end - Mux(self.i_row & self.i_last, c.height, 0))
+        return write, write_slot, write_at, value

@@ -1,0 +1,143 @@
+"""Max pool of the front unit, fused with the convolution: values of a row one by one, no map is ever stored whole."""
+
+from __future__ import annotations
+
+from amaranth import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.front.affine import place
+from bnnhw.hw.memory.columns import ColumnMemory
+from bnnhw.spec.front import FrontConfig
+from bnnhw.spec.network import Window
+
+
+def pooled_place(config: FrontConfig) -> data.StructLayout:
+    """A pooled value's pixel in its row and its channel."""
+    return data.StructLayout({"x": range(max(config.pool_width, 2)), "channel": range(config.groups * config.columns)})
+
+
+class FrontPool(wiring.Component):
+    """Maximum over windows whose kernel is the stride or one more: a pixel is in two windows of an axis at most.
+
+    Along the row the running maximum of each channel is kept, down the columns that of each pooled pixel and channel.
+    Rate: a value a cycle. Latency: 5 cycles.
+
+    Members
+    -------
+    i_valid, i_place, i_value: values of a row, the pixels of a channel in order. i_last: the row's last.
+    o_valid, o_place, o_value, o_last: pooled values, the pooled row's last.
+    """
+
+    def __init__(self, config: FrontConfig) -> None:
+        self.config = config
+        assert config.pool.kernel - config.pool.stride in (0, 1)
+        super().__init__(
+            {
+                "i_valid": In(1),
+                "i_place": In(place(config)),
+                "i_last": In(1),
+                "i_value": In(signed(config.value_width)),
+                "o_valid": Out(1),
+                "o_place": Out(pooled_place(config)),
+                "o_last": Out(1),
+                "o_value": Out(signed(config.value_width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        c = self.config
+        flow = data.StructLayout(
+            {"valid": 1, "last": 1, "place": pooled_place(c), "value": signed(c.value_width)},
+        )
+        out = Signal(flow)
+        self._along(m, out)
+        self._down(m, out)
+        return m
+
+    def _along(self, m: Module, out: data.View) -> None:
+        """Maximum along the row; two cycles."""
+        c = self.config
+        channels = c.groups * c.columns
+        at = Signal(position_layout(c.out_width))
+        valid, last, channel, value = Signal(), Signal(), Signal(range(channels)), Signal(signed(c.value_width))
+        m.d.sync += [
+            at.eq(Array(axis(c.out_width, c.pool))[self.i_place.x]),
+            valid.eq(self.i_valid),
+            last.eq(self.i_valid & self.i_last),
+            channel.eq(self.i_place.channel),
+            value.eq(self.i_value),
+        ]
+        held = memory.Memory(shape=signed(c.value_width), depth=channels, init=[], attrs={"ram_style": "distributed"})
+        m.submodules.held = held
+        read, write = held.read_port(domain="comb"), held.write_port()
+        best = Signal(signed(c.value_width))
+        m.d.comb += [
+            read.addr.eq(channel),
+            best.eq(Mux(at.first | (value > read.data), value, read.data)),
+            write.addr.eq(channel),
+            write.en.eq(valid),
+            write.data.eq(Mux(at.opens, value, best)),
+        ]
+        m.d.sync += [
+            out.valid.eq(valid & at.closes & (at.window < c.pool_width)),
+            out.last.eq(last),
+            out.place.x.eq(at.window),
+            out.place.channel.eq(channel),
+            out.value.eq(best),
+        ]
+
+    def _down(self, m: Module, entry: data.View) -> None:
+        """Maximum down the columns; three cycles."""
+        c = self.config
+        row, at = Signal(range(max(c.rows, 2))), Signal(position_layout(c.rows))
+        with m.If(entry.last):
+            m.d.sync += row.eq(Mux(row == c.rows - 1, 0, row + 1))
+        # Set long before the row's first value, and kept for those on their way after its last.
+        m.d.comb += at.eq(Array(axis(c.rows, c.pool))[row])
+        channels = c.groups * c.columns
+        m.submodules.rows = rows = ColumnMemory(c.value_width, c.pool_width * channels, writable=True)
+        address = rows.i_address.shape()
+        shape = data.StructLayout({"entry": entry.shape(), "at": at.shape(), "address": address})
+        stages = [Signal(shape, name=f"stage_{n}") for n in range(3)]
+        first, end = stages[0], stages[-1]
+        m.d.sync += [
+            first.entry.eq(entry),
+            first.at.eq(at),
+            first.address.eq(entry.place.x * channels + entry.place.channel),
+            *(later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)),
+        ]
+        kept, best = Signal(signed(c.value_width)), Signal(signed(c.value_width))
+        value = end.entry.value
+        m.d.sync += kept.eq(rows.o.as_signed())
+        m.d.comb += [
+            rows.i_enable.eq(1),
+            rows.i_address.eq(first.address),
+            best.eq(Mux(end.at.first | (value > kept), value, kept)),
+            rows.i_write_valid.eq(end.entry.valid),
+            rows.i_write_address.eq(end.address),
+            rows.i_write.eq(Mux(end.at.opens, value, best)),
+            self.o_valid.eq(end.entry.valid & end.at.closes),
+            self.o_place.eq(end.entry.place),
+            self.o_value.eq(best),
+            self.o_last.eq((end.entry.place.x == c.pool_width - 1) & (end.entry.place.channel == c.outs - 1)),
+        ]
+
+
+def position_layout(size: int) -> data.StructLayout:
+    """Of a position along an axis: whether it is the first of its window, ends it, begins the next one too; the number
+    of the window."""
+    return data.StructLayout({"first": 1, "closes": 1, "opens": 1, "window": unsigned(max(size, 1).bit_length())})
+
+
+def axis(size: int, window: Window) -> list[data.Const]:
+    """`position_layout` of every position."""
+    found = []
+    for p in range(size):
+        number = max(0, -(-(p + window.pad - window.kernel + 1) // window.stride))  # the first window not before p
+        start = number * window.stride - window.pad
+        end = min(size - 1, start + window.kernel - 1)
+        word = {"first": p == max(0, start), "closes": p == end, "opens": p == end == start + window.stride}
+        found.append(position_layout(size).const(word | {"window": number}))
+    return found
