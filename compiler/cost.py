@@ -12,11 +12,12 @@ from fractions import Fraction
 
 from bnnhw.spec import timing
 from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.network import Bits, Codes, Conv, Network
 from bnnhw.spec.program import POOL, Images, load_layout, pass_layout
 
 CAUSES = COUNTERS[1:]
-LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_")
+LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_", "front")
 """What cycles beyond the ideal went to. rows, columns: array rows and columns beyond the map or the channels; depth:
 unused bits of a step; pool: pooling steps; the others as in ``spec.engine.COUNTERS``."""
 
@@ -31,6 +32,10 @@ class PassCost:
     @property
     def total(self) -> int:
         return sum(self.cycles)
+
+    def after(self, front: int) -> PassCost:
+        """The same with cycles in which the frame waited for the front unit."""
+        return PassCost((*self.cycles[:-1], self.cycles[-1] + front), self.steps)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class _Program:
             self.weights.append(timing.load_cycles(config, load, images.decodes) if load["weights"] else 0)
             self.params.append(timing.param_cycles(config, load["last_class"]))
         result = timing.post_latency(config)
+        self.front = None if config.front is None else FrontClock(config.front, [p["front_rows"] for p in self.passes])
         array = timing.array_latency(config.depth) - timing.EARLY
         self.retire = [(timing.POOL_FETCH if p["kind"] == POOL else timing.FETCH + array) + result for p in self.passes]
 
@@ -81,24 +87,47 @@ def predict(config: EngineConfig, images: Images) -> Cost:
     loaded, retired = -(1 << 30), [-(1 << 30)] * 2
     timer = -(1 << 30)
     frames: list[tuple[int, tuple[PassCost, ...]]] = []
-    start = 0
+    start, waited = 0, 0 if program.front is None else program.front.config.cycles
     for _ in range(3):
-        costs, loaded, retired, timer, end = _frame(program, start, loaded, retired, timer)
-        frames.append((end - start, costs))
-        start = end
+        costs, loaded, retired, timer, end, taken = _frame(program, start, loaded, retired, timer)
+        first, *others = costs
+        frames.append((waited + end - start, (first.after(waited), *others)))
+        waited = 0 if program.front is None else max(0, program.front.complete(start, taken, end) - end)
+        start = end + waited
     assert frames[1][0] == frames[2][0], "a frame's cycles depend on more than the frame before"
     return Cost(frames[0][0], frames[1][0], frames[1][1])
 
 
+class FrontClock:
+    """When the front unit has the next frame's first map complete; ``rows``: of that map, allowed from each pass on."""
+
+    def __init__(self, config: FrontConfig, rows: Sequence[int]) -> None:
+        self.config, self.allowed = config, rows
+
+    def complete(self, start: int, taken: Sequence[int], end: int) -> int:
+        """First cycle in which the next frame could start, of a frame that starts in cycle ``start`` and ends before
+        ``end``; ``taken``: cycles in which its passes were taken into use."""
+        c = self.config
+        row_start, number = start + 2, 0
+        for row in range(c.rows):
+            while c.rows_until(number) <= row:
+                number += 1
+            since = next((at for at, rows in zip(taken, self.allowed, strict=True) if rows > number), end - 1)
+            row_start = max(row_start + (c.row_cycles if row else 0), since + 1)
+        return row_start + c.tail
+
+
 def _frame(
     program: _Program, start: int, loaded: int, retired: Sequence[int], timer: int
-) -> tuple[tuple[PassCost, ...], int, list[int], int, int]:
-    """One frame from cycle ``start``: its passes' costs, and the state that the next frame starts from.
+) -> tuple[tuple[PassCost, ...], int, list[int], int, int, list[int]]:
+    """One frame from cycle ``start``: its passes' costs, the state that the next frame starts from, and the cycles in
+    which the passes were taken into use.
 
     loaded: cycle in which the loader finished its last request. timer: first cycle in which the post-processor takes
     another tile.
     """
-    costs = []
+    costs: list[PassCost] = []
+    taken: list[int] = []
     retired = list(retired)
     last_issue = start  # the cycle that sees the frame start counts to the first pass
     for n, p in enumerate(program.passes):
@@ -106,7 +135,7 @@ def _frame(
         weights = request + program.weights[n] + 1
         loaded = request + max(program.weights[n], program.params[n]) + 1
         run = last_issue + 2  # after the cycle that takes the descriptor into use
-        waited = {"pass_": 1 + (n == 0)}
+        waited = {"pass_": 1 + (n == 0), "front": 0}
         at = run
         for cause, ready in (
             ("weights", weights + timing.NOTICE),
@@ -115,6 +144,7 @@ def _frame(
         ):
             waited[cause] = max(0, ready - at)
             at = max(at, ready)
+        taken.append(at)
         steps = (p["step_last"] - p["step_first"]) + 1
         tiles = (p["last_y"] + 1) * (p["last_lx"] + 1) * (p["last_r"] + 1 if p["kind"] == POOL else 1)
         first_last = max(at + steps - 1, timer)
@@ -128,7 +158,7 @@ def _frame(
             waited["layer"] += retired[-1] + 1 + timing.NOTICE - last_issue
         costs.append(PassCost(tuple(waited[name] for name in CAUSES), steps))
     end = retired[-1] + 2 + timing.NOTICE
-    return tuple(costs), loaded, retired[-2:], timer, end
+    return tuple(costs), loaded, retired[-2:], timer, end, taken
 
 
 def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_pass: Sequence[int]) -> list[LayerCost]:
@@ -141,7 +171,9 @@ def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_pas
         issue = Fraction(by_cause["issue"])
         ace = network.ace(layer)
         ideal = Fraction(ace, config.macs_per_cycle)
-        if isinstance(layer, Conv):
+        if not mine:  # the front unit's: what the frame waits for it is told by its first pass
+            ideal = Fraction(0)
+        elif isinstance(layer, Conv):
             source, out = network.tensors[layer.source], network.out_tensor(layer)
             assert isinstance(source.format, Bits | Codes)
             steps_used = Fraction(layer.weight[0].size * layer.weight_bits * source.format.planes, config.depth)

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from bnnhw.hw.array.array import Array
 from bnnhw.hw.copy import Copy
 from bnnhw.hw.fifo import StreamRegister
+from bnnhw.hw.front.front import Front
 from bnnhw.hw.input.windows import InputWindows
 from bnnhw.hw.memory.activation import ActivationMemory
 from bnnhw.hw.memory.rom_stream import RomStream
@@ -59,7 +60,6 @@ class Engine(wiring.Component):
         m.submodules.array = array = Array(c, early=EARLY)
         m.submodules.post = post = PostProcessor(c, images)
         m.submodules.scores = scores = Scores(c)
-        m.submodules.windows = windows = InputWindows(c)
         m.submodules.activations = activations = ActivationMemory(c)
         m.submodules.values = values = ValueMemory(c)
         self._weights(m, issue, fetch, post)
@@ -68,35 +68,20 @@ class Engine(wiring.Component):
         captures = Signal(array.latency)
         m.d.sync += captures.eq(Cat(fetch.o_last, captures[:-1]))
 
-        wiring.connect(m, wiring.flipped(self.i_image), windows.i_image)
         m.submodules.score = score = StreamRegister(shape=self.o_scores.payload.shape())
         wiring.connect(m, scores.o_scores, score.i)
         wiring.connect(m, score.o, wiring.flipped(self.o_scores))
-        # Frames are long: what begins and ends them may take a cycle on its way.
-        m.d.sync += [
-            issue.i_run.eq(windows.o_ready & scores.o_room),
-            windows.i_start.eq(issue.o_start),
-            scores.i_start.eq(issue.o_start),
-            windows.i_done.eq(issue.o_done),
-        ]
+        m.d.sync += scores.i_start.eq(issue.o_start)
         m.d.comb += [
-            windows.i_abort.eq(self.i_image_abort),
             fetch.i_valid.eq(issue.o_valid),
             fetch.i_step.eq(issue.o_step),
             fetch.i_pass.eq(issue.o_pass),
             # memories
             activations.i_address.eq(fetch.o_address),
             fetch.i_bits.eq(activations.o_bits),
-            windows.i_address.eq(fetch.o_input_address),
-            fetch.i_input.eq(windows.o_windows),
             values.i_address.eq(Mux(fetch.o_pool_read, fetch.o_value_address, post.o_residual_address)),
             fetch.i_value.eq(values.o_word),
             post.i_residual.eq(values.o_word),
-            values.i_write_valid.eq(post.o_value_valid),
-            values.i_write_address.eq(post.o_value_address),
-            values.i_write_word.eq(post.o_value_word),
-            activations.i_write_valid.eq(post.o_bits_valid),
-            activations.i_write.eq(post.o_bits),
             # array
             array.i_act.eq(fetch.o_act),
             array.i_weights.eq(fetch.o_weights),
@@ -124,8 +109,82 @@ class Engine(wiring.Component):
                 post.i_pool.eq(pool.o_capture),
                 post.i_values.eq(pool.o_values),
             ]
+        if c.front is None:
+            self._windows(m, issue, fetch, scores)
+            front = None
+        else:
+            front = self._front(m, issue, scores)
+        self._store(m, post, front, activations, values)
         self._count(m, issue)
         return m
+
+    def _windows(self, m: Module, issue: Issue, fetch: Fetch, scores: Scores) -> None:
+        """The image as windows for the array. Frames are long: what begins and ends them may take a cycle more."""
+        m.submodules.windows = windows = InputWindows(self.config)
+        wiring.connect(m, wiring.flipped(self.i_image), windows.i_image)
+        m.d.sync += [
+            issue.i_run.eq(windows.o_ready & scores.o_room),
+            windows.i_start.eq(issue.o_start),
+            windows.i_done.eq(issue.o_done),
+        ]
+        m.d.comb += [
+            windows.i_abort.eq(self.i_image_abort),
+            windows.i_address.eq(fetch.o_input_address),
+            fetch.i_input.eq(windows.o_windows),
+        ]
+
+    def _front(self, m: Module, issue: Issue, scores: Scores) -> Front:
+        """The unit that makes the first map of the next frame; its images come whole, so that none is ever aborted."""
+        assert self.images.front is not None
+        m.submodules.front = front = Front(self.config, self.images.front)
+        wiring.connect(m, wiring.flipped(self.i_image), front.i_image)
+        complete, room = Signal(), Signal()
+        limit = Signal.like(front.i_limit, init=front.config.pool_height)
+        m.d.sync += [front.i_start.eq(issue.o_start), room.eq(scores.o_room)]
+        with m.If(front.o_done):
+            m.d.sync += complete.eq(1)
+        with m.Elif(issue.o_start):
+            m.d.sync += complete.eq(0)
+        with m.If(issue.o_start):
+            m.d.sync += limit.eq(0)
+        with m.Elif(issue.o_done):
+            m.d.sync += limit.eq(front.config.pool_height)
+        with m.Elif(issue.o_take):
+            m.d.sync += limit.eq(issue.o_front_rows)
+        m.d.comb += [
+            front.i_limit.eq(limit),
+            issue.i_run.eq(complete & room),
+            issue.i_front.eq(~complete & ~front.o_waits),
+        ]
+        return front
+
+    def _store(
+        self,
+        m: Module,
+        post: PostProcessor,
+        front: Front | None,
+        activations: ActivationMemory,
+        values: ValueMemory,
+    ) -> None:
+        """Writes of the post-processor; the front unit's in cycles without any."""
+        m.d.comb += [
+            values.i_write_valid.eq(post.o_value_valid),
+            values.i_write_address.eq(post.o_value_address),
+            values.i_write_word.eq(post.o_value_word),
+            activations.i_write_valid.eq(post.o_bits_valid),
+            activations.i_write.eq(post.o_bits),
+        ]
+        if front is None:
+            return
+        m.d.comb += front.i_go.eq(~post.o_value_valid & ~post.o_bits_valid)
+        with m.If(front.i_go):
+            m.d.comb += [
+                values.i_write_valid.eq(front.o_value_valid),
+                values.i_write_address.eq(front.o_value_address),
+                values.i_write_word.eq(front.o_value),
+                activations.i_write_valid.eq(front.o_bits_valid),
+                activations.i_write.eq(front.o_bits),
+            ]
 
     def _weights(self, m: Module, issue: Issue, fetch: Fetch, post: PostProcessor) -> None:
         """Weights and parameters: streams in the order of use, which an external memory could feed as well."""
@@ -155,15 +214,15 @@ class Engine(wiring.Component):
         ]
 
     def _count(self, m: Module, issue: Issue) -> None:
-        """Counts the cycles of the running frame by cause, a cycle late; shows them when the frame is done."""
-        m.submodules.cause = copy = Copy(len(issue.o_cause) + 2)
-        m.d.comb += copy.i.eq(Cat(issue.o_start, issue.o_done, issue.o_cause))
-        start, done, cause = copy.o[0], copy.o[1], copy.o[2:]
+        """Counts the cycles of a frame, and those since the one before, by cause, a cycle late; shows them when it is
+        done."""
+        m.submodules.cause = copy = Copy(len(issue.o_cause) + 1)
+        m.d.comb += copy.i.eq(Cat(issue.o_done, issue.o_cause))
+        done, cause = copy.o[0], copy.o[1:]
         running = Signal(data.ArrayLayout(32, len(COUNTERS)))
         counted = Signal.like(running)
-        m.d.comb += counted[0].eq(Mux(start, 1, running[0] + cause.any()))
-        for n in range(1, len(COUNTERS)):
-            m.d.comb += counted[n].eq(Mux(start, 0, running[n]) + cause[n - 1])
+        m.d.comb += counted[0].eq(running[0] + cause.any())
+        m.d.comb += [counted[n].eq(running[n] + cause[n - 1]) for n in range(1, len(COUNTERS))]
         m.d.sync += running.eq(counted)
         with m.If(done):
-            m.d.sync += self.counters.eq(counted)
+            m.d.sync += [self.counters.eq(counted), running.eq(0)]

@@ -25,6 +25,7 @@ LOSSES = {
     "params": "waiting for the parameters of the post-processing",
     "post": "the post-processing still drains the tile before",
     "layer": "waiting for the last output of the layer before",
+    "front": "waiting for the convolution of the image, beside the array",
     "pass_": "switching passes; entering and leaving the frame",
 }
 ARRAY_PATH = "top.engine.array"

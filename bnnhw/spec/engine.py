@@ -17,12 +17,12 @@ class Popcount(Enum):
     """ECP5 carry chains instantiated directly: fewest LUTs."""
 
 
-COUNTERS = ("frame", "issue", "weights", "params", "post", "layer", "pass_")
+COUNTERS = ("frame", "issue", "weights", "params", "post", "layer", "pass_", "front")
 """Counters of the last finished frame, in cycles. ``frame`` is the sum of all others.
 
 issue: a step entered the array (or the pool reader). weights, params: the loader had not finished the next pass.
 post: the post-processor still drained the previous tile. layer: waiting for the last output of the previous layer, or
-of the frame. pass_: fetching a pass descriptor.
+of the frame. pass_: fetching a pass descriptor. front: before the frame, waiting for the front unit.
 """
 
 

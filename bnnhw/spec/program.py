@@ -29,7 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.front import FrontImages
+from bnnhw.spec.front import FrontImages, row_width
 from bnnhw.spec.layout import BitField, WordLayout
 from bnnhw.spec.numbers import unsigned_width
 
@@ -103,6 +103,7 @@ def pass_layout(c: EngineConfig) -> WordLayout:
             f("barrier", 1, doc="wait until every output of earlier passes is stored"),
             f("final", 1, doc="last pass of the frame"),
             f("pool_max", 1, doc="pool by maximum instead of sum"),
+            f("front_rows", row_width(c.front) if c.front else 0, doc="rows of the next first map that may be stored"),
             # steps and positions
             f("step_first", w.step),
             f("step_last", w.step),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from bnnhw.compiler.cost import Cost, predict
 from bnnhw.compiler.plan.config import engine_config, unit_slope
 from bnnhw.compiler.plan.descriptors import decode_words, load_words, pass_words, step_words
 from bnnhw.compiler.plan.fold import Channels, Rest, fold_channels
+from bnnhw.compiler.plan.front import front_config
+from bnnhw.compiler.plan.memory import front_rows
 from bnnhw.compiler.plan.orders import Orders, channel_orders, stored_channels
 from bnnhw.compiler.plan.params import param_beats
 from bnnhw.compiler.plan.places import BitPlace, ValuePlace
@@ -74,15 +76,18 @@ def make_plan(found: Analysis, shape: Shape, spread: frozenset[str] | None = Non
         spread = default_spread(network, found.uses, found.orders, shape)
     schedule = make_schedule(network, found.uses, found.orders, shape, spread)
     weights = [_weights(found, schedule, s) for s in schedule.layers]
-    channels = [_channels(found, schedule, index, own) for index, own in enumerate(weights)]
-    config = engine_config(network, schedule, found.ranges, channels)
-    images = _images(found, config, schedule, weights, channels)
+    channels = [_channels(found, schedule, s, own) for s, own in zip(schedule.layers, weights, strict=True)]
+    front, front_images = None, None
+    if schedule.front is not None:
+        front, front_images = front_config(network, schedule.front, shape, schedule.places, found.orders, found.ranges)
+    config = engine_config(network, schedule, found.ranges, channels, front)
+    images = replace(_images(found, config, schedule, weights, channels), front=front_images)
     return Plan(
         network=network,
         shape=shape,
         engine=config,
         images=images,
-        layer_of_pass=tuple(i for i, s in enumerate(schedule.layers) for _ in range(s.passes)),
+        layer_of_pass=tuple(s.index for s in schedule.layers for _ in range(s.passes)),
         symbols=_symbols(found, schedule),
         cost=predict(config, images),
     )
@@ -101,12 +106,12 @@ def _weights(found: Analysis, schedule: Schedule, s: LayerSchedule) -> WeightIma
     return conv_weights(s.layer, s.words, _out_order(found, s), place.order, place.groups, schedule.shape)
 
 
-def _channels(found: Analysis, schedule: Schedule, index: int, weights: WeightImage | None) -> Channels:
-    s, lanes = schedule.layers[index], schedule.shape.lanes
+def _channels(found: Analysis, schedule: Schedule, s: LayerSchedule, weights: WeightImage | None) -> Channels:
+    lanes = schedule.shape.lanes
     count, unit = s.passes * s.groups * lanes, unit_slope(found.network)
     order = _out_order(found, s)
     return fold_channels(
-        found.network, s.layer, found.ranges[index], order, count, weights, unit, _rest(found, schedule, s)
+        found.network, s.layer, found.ranges[s.index], order, count, weights, unit, _rest(found, schedule, s)
     )
 
 
@@ -143,12 +148,17 @@ def _images(
     loads: list[int] = []
     beats: list[int] = []
     params: list[int] = []
-    for index, (s, limits, own) in enumerate(zip(schedule.layers, found.ranges, channels, strict=True)):
-        passes += pass_words(found.network, config, schedule, index, limits, own)
+    for s, own, image in zip(schedule.layers, channels, weights, strict=True):
+        rows = (
+            0
+            if schedule.front is None
+            else front_rows(found.network, found.uses, schedule.places, schedule.front.last, s.index)
+        )
+        passes += pass_words(found.network, config, schedule, s, found.ranges[s.index], own, rows)
         loads += load_words(config, s, own)
         params += param_beats(config, s, own)
         if s.kind != POOL:
-            beats += _weight_beats(config, schedule.shape, weights[index], s)
+            beats += _weight_beats(config, schedule.shape, image, s)
     return Images(
         passes=tuple(passes),
         steps=tuple(step_words(config, schedule)),

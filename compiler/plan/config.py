@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bnnhw.compiler.plan.fold import Channels
 from bnnhw.compiler.plan.ranges import LayerRange
 from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule
 from bnnhw.spec.engine import EngineConfig, PostConfig
+from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.network import Conv, Network, Pool
 from bnnhw.spec.numbers import Bits, Codes, IntArray, signed_width, unsigned_width
 
@@ -24,12 +26,19 @@ def slope_shifts(network: Network) -> tuple[int, ...]:
 
 
 def engine_config(
-    network: Network, schedule: Schedule, ranges: Sequence[LayerRange], channels: Sequence[Channels]
+    network: Network,
+    schedule: Schedule,
+    ranges: Sequence[LayerRange],
+    channels: Sequence[Channels],
+    front: FrontConfig | None,
 ) -> EngineConfig:
     """The smallest engine of this shape that runs this schedule with these parameters."""
     shape, layers = schedule.shape, schedule.layers
     pools = [s.layer for s in layers if isinstance(s.layer, Pool)]
+    ranges = [ranges[s.index] for s in layers]
     post = _post_config(network, layers, ranges, channels)
+    if front is not None:
+        post = replace(post, value_width=max(post.value_width, front.value_width))
     record = post.scale_width + post.sum_scale_width + post.value_width + 1
     record += post.in_offset_width + 2 * post.slope_width + post.out_offset_width
     pool_bounds = [r.pool for r in ranges if r.pool is not None]
@@ -63,6 +72,7 @@ def engine_config(
         map_size=max(max(t.height, t.width) for t in network.tensors.values()),
         decodes=len(schedule.decodes),
         scores=network.tensors[network.output].channels,
+        front=front,
     )
 
 

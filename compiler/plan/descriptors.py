@@ -16,10 +16,15 @@ Fields = dict[str, int]
 
 
 def pass_words(
-    network: Network, config: EngineConfig, schedule: Schedule, index: int, limits: LayerRange, channels: Channels
+    network: Network,
+    config: EngineConfig,
+    schedule: Schedule,
+    layer: LayerSchedule,
+    limits: LayerRange,
+    channels: Channels,
+    front_rows: int,
 ) -> list[int]:
-    """Descriptors of all passes of layer ``index``."""
-    layer = schedule.layers[index]
+    """Descriptors of all passes of a layer; ``front_rows``: of the next frame's first map, from this layer on."""
     layout, widths = pass_layout(config), Widths.of(config)
     fields = _walk(network, schedule, layer) | _border(network, layer, channels) | _numbers(config, layer, limits)
     words = []
@@ -28,7 +33,9 @@ def pass_words(
         own = fields | _source(schedule, layer, group) | _outputs(schedule, layer, group)
         own["drain"] = layer.vectors * (own.get("last_plane", 0) + 1) - 1
         own["barrier"] = number == 0
-        own["final"] = index == len(schedule.layers) - 1 and number == layer.passes - 1
+        own["final"] = layer is schedule.layers[-1] and number == layer.passes - 1
+        if config.front is not None:
+            own["front_rows"] = front_rows
         words.append(layout.pack(_wrap(layout, own, widths)))
     return words
 

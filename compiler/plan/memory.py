@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bnnhw.compiler.plan.places import Places
 from bnnhw.compiler.plan.uses import Uses
-from bnnhw.spec.network import Network
+from bnnhw.spec.network import Layer, Network
 
 
 @dataclass(frozen=True)
@@ -20,22 +20,58 @@ class Region:
     last: int
 
 
-def assign(regions: Sequence[Region]) -> tuple[dict[str, int], int]:
+Placed = list[tuple[int, Region]]
+
+
+def assign(regions: Sequence[Region], bottom: str | None = None) -> tuple[dict[str, int], int]:
     """Address of every map, and the words needed: largest region first, each at the lowest address that is free.
 
-    Regions whose lives touch in one layer may not overlap: a layer reads while it writes.
+    Regions whose lives touch in one layer may not overlap: a layer reads while it writes. The map ``bottom`` lies at
+    address 0 and the others as high as possible, so that its first words are free again early.
     """
-    placed: list[tuple[int, Region]] = []
-    for region in sorted(regions, key=lambda r: (-r.words, r.first, r.names)):
-        busy = sorted((at, at + other.words) for at, other in placed if _both_alive(region, other))
-        address = 0
-        for low, high in busy:
-            if address + region.words <= low:
-                break
-            address = max(address, high)
-        placed.append((address, region))
-    bases = {name: address for address, region in placed for name in region.names}
-    return bases, max((address + region.words for address, region in placed), default=0)
+    order = sorted(regions, key=lambda r: (bottom not in r.names, -r.words, r.first, r.names))
+    placed: Placed = []
+    for region in order:
+        placed.append((_lowest(region, placed), region))
+    size = _size(placed)
+    if bottom is not None:
+        high: Placed = []
+        for region in order:
+            high.append((0 if bottom in region.names else _highest(region, high, size), region))
+        placed = high if min(at for at, _ in high) >= 0 else placed
+    return {name: address for address, region in placed for name in region.names}, size
+
+
+def _size(placed: Placed) -> int:
+    return max((address + region.words for address, region in placed), default=0)
+
+
+def _busy(region: Region, placed: Placed) -> list[tuple[int, int]]:
+    return sorted((at, at + other.words) for at, other in placed if _both_alive(region, other))
+
+
+def _lowest(region: Region, placed: Placed) -> int:
+    address = 0
+    for low, high in _busy(region, placed):
+        if address + region.words <= low:
+            break
+        address = max(address, high)
+    return address
+
+
+def _highest(region: Region, placed: Placed, size: int) -> int:
+    """The highest free address below ``size``; negative if there is none."""
+    address = size - region.words
+    for low, high in reversed(_busy(region, placed)):
+        if address >= high:
+            break
+        address = min(address, low - region.words)
+    return address
+
+
+def free_words(regions: Sequence[Region], bases: Mapping[str, int], layer: int, end: int) -> int:
+    """Words from address 0 to at most ``end`` that no map holds in layer ``layer`` or later."""
+    return min((bases[r.names[0]] for r in regions if r.last >= layer and r.words), default=end)
 
 
 def _both_alive(a: Region, b: Region) -> bool:
@@ -80,11 +116,28 @@ def value_regions(network: Network, uses: Uses, places: Places) -> list[Region]:
     ]
 
 
-def place_all(network: Network, uses: Uses, places: Places) -> tuple[Places, int, int]:
-    """The maps at their addresses, words of a bank of activation memory, words of the value memory."""
-    bits, bit_words = assign(bit_regions(network, uses, places))
-    values, value_words = assign(value_regions(network, uses, places))
+def place_all(network: Network, uses: Uses, places: Places, front: Layer | None = None) -> tuple[Places, int, int]:
+    """The maps at their addresses, words of a bank of activation memory, words of the value memory. ``front``: the
+    layer whose map is made during the frame before."""
+    bottom = (None, None) if front is None else (front.post.publish.bits, front.post.publish.value)
+    bits, bit_words = assign(bit_regions(network, uses, places), bottom[0])
+    values, value_words = assign(value_regions(network, uses, places), bottom[1])
     return places.rebase(bits, values), bit_words, value_words
 
 
-__all__ = ["Region", "assign", "bit_regions", "place_all", "value_regions"]
+def front_rows(network: Network, uses: Uses, places: Places, front: Layer, layer: int) -> int:
+    """Rows of the map of ``front`` that the next frame's may take while layer ``layer`` and those after it run."""
+    rows = network.out_tensor(front).height
+    publish = front.post.publish
+    value, bits = places.values.get(publish.value or ""), places.bits.get(publish.bits or "")
+    if value is not None:
+        bases = {name: place.base for name, place in places.values.items()}
+        free = free_words(value_regions(network, uses, places), bases, layer, value.words)
+        rows = min(rows, free // value.row)
+    if bits is not None:
+        bases = {name: place.base for name, place in places.bits.items()}
+        rows = min(rows, free_words(bit_regions(network, uses, places), bases, layer, bits.words) // bits.row)
+    return rows
+
+
+__all__ = ["Region", "assign", "bit_regions", "front_rows", "place_all", "value_regions"]

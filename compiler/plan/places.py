@@ -100,10 +100,20 @@ class Places:
         )
 
 
-def make_places(network: Network, uses: Uses, orders: Orders, shape: Shape, spread: frozenset[str]) -> Places:
-    """Geometry of all stored maps, at address 0; ``spread`` names the bits maps that are not replicated."""
+def make_places(
+    network: Network,
+    uses: Uses,
+    orders: Orders,
+    shape: Shape,
+    spread: frozenset[str],
+    fused: frozenset[int] = frozenset(),
+) -> Places:
+    """Geometry of all stored maps, at address 0. ``spread``: the bits maps that are not replicated; ``fused``: layers
+    whose maps are not stored."""
     bits, values = {}, {}
-    for layer in network.layers:
+    for index, layer in enumerate(network.layers):
+        if index in fused:
+            continue
         forms = stored(network, uses, layer)
         whole = isinstance(layer, Conv)
         if forms.bits is not None:

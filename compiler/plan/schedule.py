@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bnnhw.compiler.plan.front import FrontLayers, front_layers
 from bnnhw.compiler.plan.memory import place_all
 from bnnhw.compiler.plan.orders import Orders
 from bnnhw.compiler.plan.places import Places, make_places, replication_gain
@@ -23,6 +24,8 @@ class LayerSchedule:
     """One layer: ``passes`` passes of ``groups`` channel groups each, all playing the same steps."""
 
     layer: Layer
+    index: int
+    """Of the layer in the network."""
     kind: int
     forms: Stored
     step_first: int
@@ -57,18 +60,27 @@ class Schedule:
     bit_words: int
     value_words: int
     input: InputConfig
+    front: FrontLayers | None
     layers: tuple[LayerSchedule, ...]
+    """Without those of the front unit."""
     steps: StepTable
     decodes: tuple[Decode, ...]
 
 
 def make_schedule(network: Network, uses: Uses, orders: Orders, shape: Shape, spread: frozenset[str]) -> Schedule:
     """The schedule of a network on a shape. Raises DoesNotFitError if a pixel of the input is deeper than the array."""
-    places, bit_words, value_words = place_all(network, uses, make_places(network, uses, orders, shape, spread))
+    front = front_layers(network, uses) if shape.front else None
+    taken = () if front is None else front.indices
+    places = make_places(network, uses, orders, shape, spread, frozenset(taken[:-1]))
+    places, bit_words, value_words = place_all(network, uses, places, None if front is None else front.last)
     config = input_config(network, uses, shape)
     table, decodes = StepTable(), DecodeTable()
-    layers = [_layer(network, uses, orders, layer, shape, places, config, table, decodes) for layer in network.layers]
-    return Schedule(shape, places, bit_words, value_words, config, tuple(layers), table, tuple(decodes.words))
+    layers = [
+        _layer(network, uses, orders, index, shape, places, config, table, decodes)
+        for index in range(len(network.layers))
+        if index not in taken
+    ]
+    return Schedule(shape, places, bit_words, value_words, config, front, tuple(layers), table, tuple(decodes.words))
 
 
 def default_spread(network: Network, uses: Uses, orders: Orders, shape: Shape) -> frozenset[str]:
@@ -123,13 +135,14 @@ def _layer(
     network: Network,
     uses: Uses,
     orders: Orders,
-    layer: Layer,
+    index: int,
     shape: Shape,
     places: Places,
     config: InputConfig,
     table: StepTable,
     decodes: DecodeTable,
 ) -> LayerSchedule:
+    layer = network.layers[index]
     out, forms = network.out_tensor(layer), stored(network, uses, layer)
     words: tuple[Word, ...] = ()
     coded: tuple[Decode, ...] = ()
@@ -156,6 +169,7 @@ def _layer(
     form = network.tensors[forms.bits].format if forms.bits and forms.codes else None
     return LayerSchedule(
         layer=layer,
+        index=index,
         kind=kind,
         forms=forms,
         step_first=first,

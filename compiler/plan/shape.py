@@ -20,12 +20,16 @@ class Shape:
     depth: int
     lanes: int
     fetch: int
+    front: int = 0
+    """Channels at once of a front unit for the image's convolution; 0: the array computes it."""
     popcount: Popcount = Popcount.TREE
 
     def __post_init__(self) -> None:
         for name in ("rows", "cols", "depth", "lanes", "fetch"):
             if getattr(self, name) < 1:
                 raise BnnhwError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.front < 0 or self.front % self.lanes:
+            raise BnnhwError(f"front must be a multiple of lanes = {self.lanes}, or 0, not {self.front}")
         for name, whole in (("lanes", "cols"), ("lanes", "depth"), ("fetch", "cols")):
             part, total = getattr(self, name), getattr(self, whole)
             if total % part:

@@ -60,6 +60,7 @@ class Front(wiring.Component):
         m.submodules.pool = pool = FrontPool(c)
         m.submodules.writer = writer = FrontWriter(self.engine, self.images)
         wiring.connect(m, wiring.flipped(self.i_image), lines.i_image)
+        unfinished = Signal()
         m.d.comb += [
             walk.i_start.eq(self.i_start),
             walk.i_limit.eq(self.i_limit),
@@ -69,8 +70,12 @@ class Front(wiring.Component):
             lines.i_last.eq(walk.o_last_row),
             lines.i_inside.eq(walk.o_inside),
             lines.i_byte.eq(walk.o_byte),
-            self.o_waits.eq(walk.o_waits),
+            self.o_waits.eq(walk.o_starved | (walk.o_idle & ~unfinished)),
         ]
+        with m.If(writer.o_done):
+            m.d.sync += unfinished.eq(0)
+        with m.Elif(~walk.o_idle):
+            m.d.sync += unfinished.eq(1)
         self._multiply(m, lines, walk, affine)
         m.d.comb += [
             pool.i_valid.eq(affine.o_valid),

@@ -26,7 +26,7 @@ class FrontWalker(wiring.Component):
     -------
     i_lines: rows of the image are there. i_room: the results of a row have room. i_limit: pooled rows that may be
     stored. i_start: pulse, another image may begin.
-    o_row, o_last_row: a row begins; the image's last. o_waits: for i_start or for rows of the image.
+    o_row, o_last_row: a row begins; the image's last. o_idle: waits for i_start. o_starved: for rows of the image.
     o_byte, o_inside: what to read. o_step: what to do with it.
     """
 
@@ -38,7 +38,8 @@ class FrontWalker(wiring.Component):
                 "i_lines": In(1),
                 "i_room": In(1),
                 "i_limit": In(row_width(config)),
-                "o_waits": Out(1),
+                "o_idle": Out(1),
+                "o_starved": Out(1),
                 "o_row": Out(1),
                 "o_last_row": Out(1),
                 "o_inside": Out(1),
@@ -88,22 +89,22 @@ class FrontWalker(wiring.Component):
                 with m.If(last[2]):
                     m.d.sync += strip.eq(Mux(last[3], 0, strip + 1))
 
-        allowed = Signal()  # i_start came earlier
+        allowed = Signal(init=1)  # i_start came earlier; the first image needs none
         with m.If(self.i_start):
             m.d.sync += allowed.eq(1)
         with m.FSM():
             with m.State("PRIME"):
-                m.d.comb += priming.eq(1)
+                m.d.comb += [priming.eq(1), self.o_idle.eq(1)]
                 with m.If(last[0]):
                     m.next = "IDLE"
             with m.State("IDLE"):
-                m.d.comb += self.o_waits.eq(1)
+                m.d.comb += self.o_idle.eq(1)
                 m.d.sync += [row.eq(0), pooled.eq(0), closes.eq(first_close)]
                 with m.If(self.i_start | allowed):
                     m.d.sync += allowed.eq(0)
                     m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.comb += self.o_waits.eq(~self.i_lines)
+                m.d.comb += self.o_starved.eq(~self.i_lines)
                 with m.If(self.i_lines & self.i_room & (pooled < self.i_limit)):
                     m.d.comb += self.o_row.eq(1)
                     m.next = "SET"

@@ -11,6 +11,7 @@ from bnnhw.hw.sequencer.descriptors import Descriptors
 from bnnhw.hw.sequencer.positions import PositionWalk
 from bnnhw.hw.sequencer.walk import NestedWalk
 from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.front import row_width
 from bnnhw.spec.program import POOL, Images, Widths, pass_layout
 from bnnhw.spec.timing import POST_SWITCH
 
@@ -19,7 +20,7 @@ PASS_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip")
 USED = (
     *PASS_FIELDS,
     *("barrier", "final", "step_first", "step_last", "last_y", "last_lx", "last_r", "base", "d_lx", "d_y", "d_r"),
-    *("stride", "pad", "drain"),
+    *("stride", "pad", "drain", "front_rows"),
 )
 
 
@@ -51,10 +52,11 @@ class Issue(wiring.Component):
 
     Members
     -------
-    i_run: a frame may start (looked at while idle). o_start: it does, in this cycle. o_done: high in the frame's last
-    cycle.
+    i_run: a frame may start (looked at while idle). i_front: it may not, the front unit still computes. o_start: it
+    does, in this cycle. o_done: high in the frame's last cycle.
     i_weights, i_params: the next pass's weights and parameters are loaded; o_take: they were taken into use.
     i_drained: every output of all issued passes is stored.
+    o_front_rows: of the current pass; valid with o_take.
     o_valid, o_step: the step issued in this cycle. o_pass: static fields of the current pass, valid one cycle after
     the first step of the pass was issued until one cycle after its last (see ``Fetch``).
     o_cause: one-hot over COUNTERS[1:], what this cycle of the frame was spent on; 0 while idle.
@@ -66,6 +68,8 @@ class Issue(wiring.Component):
         super().__init__(
             {
                 "i_run": In(1),
+                "i_front": In(1),
+                "o_front_rows": Out(row_width(config.front) if config.front else 0),
                 "i_weights": In(1),
                 "i_params": In(1),
                 "i_drained": In(1),
@@ -85,6 +89,7 @@ class Issue(wiring.Component):
         m.submodules.descriptors = descriptors = Descriptors(pass_layout(c), self.images.passes, USED)
         fetched, p = descriptors.o, Signal(descriptors.o.shape())
         m.d.sync += [self.o_pass[name].eq(p[name]) for name in PASS_FIELDS]
+        m.d.comb += self.o_front_rows.eq(p.front_rows)
 
         m.submodules.walk = walk = PositionWalk(c)
         playing = Signal()
@@ -110,6 +115,7 @@ class Issue(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
+                m.d.comb += cause["front"].eq(self.i_front)
                 with m.If(self.i_run & descriptors.o_valid):
                     m.d.comb += [cause["pass_"].eq(1), self.o_start.eq(1)]
                     m.next = "SWITCH"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bnnhw.compiler.plan.build import Symbol
 from bnnhw.compiler.plan.places import BitPlace
 from bnnhw.errors import BnnhwError
+from bnnhw.sim.machine import front
 from bnnhw.sim.machine.post import Post
 from bnnhw.sim.machine.program import PassWords, read_program
 from bnnhw.sim.machine.sources import Array, PoolReader
@@ -41,7 +42,7 @@ class Machine:
     """An engine with its program, ready to run batches of frames."""
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
-        self.config = config
+        self.config, self.front = config, images.front
         self.passes = [self._prepare(words) for words in read_program(config, images)]
 
     def _prepare(self, words: PassWords) -> tuple[PassWords, Array | PoolReader, Post]:
@@ -50,12 +51,16 @@ class Machine:
         return words, source, Post(self.config, words)
 
     def start(self, images: NDArray[np.uint8]) -> State:
-        """Memories before a frame, with these images (N, height, width, channels) in the input memory."""
+        """Memories before a frame, with these images (N, height, width, channels) in the input memory, or their first
+        map where a front unit computes it."""
         c = self.config.input
         wanted = (c.height, c.width, c.channels)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != wanted:
             raise BnnhwError(f"images must be uint8 (N, {wanted[0]}, {wanted[1]}, {wanted[2]}), not {images.shape}")
-        return State(self.config, images)
+        state = State(self.config, images)
+        if self.config.front is not None and self.front is not None:
+            front.run(state, self.config.front, self.front, images)
+        return state
 
     def play(self, state: State, number: int) -> None:
         """Plays pass ``number``."""
@@ -74,7 +79,7 @@ class Machine:
     def batch(self) -> int:
         """Images run together: bounded by memory."""
         c = self.config
-        bits = c.rows * (c.slots * c.bit_words * c.lanes + c.input.words * c.depth)
+        bits = c.rows * (c.slots * c.bit_words * c.lanes + (0 if c.front else c.input.words * c.depth))
         return max(1, min(BATCH, BATCH_BYTES // (bits + 8 * c.value_words * c.lanes)))
 
 
@@ -93,7 +98,9 @@ def run(plan: Planned, images: NDArray[np.uint8]) -> IntArray:
 def trace(plan: Planned, images: NDArray[np.uint8]) -> dict[str, IntArray]:
     """Every stored tensor (N, height, width, C) in channel order, as it is after its layer, and "scores"."""
     machine = Machine(plan.engine, plan.images)
-    state, found = machine.start(images), {}
+    state = machine.start(images)
+    taken = set(plan.layer_of_pass)
+    found = {s.name: tensor_of(state, s) for s in plan.symbols if s.layer not in taken}
     for number, layer in enumerate(plan.layer_of_pass):
         machine.play(state, number)
         if plan.layer_of_pass[number + 1 : number + 2] != (layer,):

@@ -27,7 +27,7 @@ class State:
         self.widths = Widths.of(c)
         self.activation: BitArray = noise.integers(0, 2, (count, c.rows, c.slots, c.bit_words, c.lanes), np.uint8)
         self.values: IntArray = noise.integers(-half, half, (count, c.value_words, c.lanes))
-        self.windows = input_windows(c.input, c.rows, c.depth, images)
+        self.windows = np.zeros((0,), np.uint8) if c.front else input_windows(c.input, c.rows, c.depth, images)
         self.scores: list[IntArray] = []
 
 

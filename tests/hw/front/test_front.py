@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from bnnhw.hw.front.front import Front
 from bnnhw.sim.golden.windows import convolve, window_max
 from bnnhw.sim.kit import Bench, plain
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.front import ROW_CYCLES, FrontConfig, FrontImages, MapTarget
+from bnnhw.spec.front import FrontConfig, FrontImages, MapTarget
 from bnnhw.spec.network import Window, border_axis
 from bnnhw.spec.numbers import IntArray
 
@@ -145,9 +145,9 @@ def test_map(engine_config: Any, post_config: Any, name: str, stall: float) -> N
     memories = Memories(dut)
 
     async def host(ctx: Any) -> None:
-        for picture in pictures:
+        for number, picture in enumerate(pictures):
             ctx.set(dut.i_limit, config.pool_height)
-            ctx.set(dut.i_start, 1)
+            ctx.set(dut.i_start, number > 0)  # the first image needs none
             memories.done = 0
             while not memories.done:
                 ctx.set(dut.i_go, int(rng.random() >= stall))
@@ -171,14 +171,12 @@ def test_rows_wait_for_their_limit(engine_config: Any, post_config: Any) -> None
     per_row = config.value.row
 
     async def host(ctx: Any) -> None:
-        ctx.set(dut.i_start, 1)
         ctx.set(dut.i_go, 1)
         for limit in range(config.pool_height + 1):
             ctx.set(dut.i_limit, limit)
             for _ in range(4 * config.row_steps):
                 memories.take(ctx)
                 await ctx.tick()
-                ctx.set(dut.i_start, 0)
             assert len(memories.values) == limit * per_row
         assert memories.done == 1
 
@@ -204,7 +202,7 @@ def test_cycles(engine_config: Any, post_config: Any, name: str) -> None:
             if ctx.get(dut.o_done):
                 ends.append(bench.cycle)
             # the second image's pixels have long come when it begins
-            ctx.set(dut.i_start, bench.cycle in (3, 3 + WAIT))
+            ctx.set(dut.i_start, bench.cycle == 3 + WAIT)
             if bench.cycle == 3 + WAIT:
                 begins.append(bench.cycle)
             await ctx.tick()
