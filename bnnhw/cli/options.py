@@ -16,7 +16,8 @@ Decorator = Callable[[Any], Any]
 
 
 class ShapeType(click.ParamType):  # type: ignore[type-arg]  # generic for newer click only
-    """``auto``, or ROWSxCOLSxDEPTHxLANES, optionally with xFETCH (columns of weights loaded a cycle)."""
+    """``auto``, or ROWSxCOLSxDEPTHxLANES, optionally with xFETCH (columns of weights loaded a cycle) and xFRONT
+    (channels at once of the front unit, 0 for none)."""
 
     name = "shape"
 
@@ -25,18 +26,21 @@ class ShapeType(click.ParamType):  # type: ignore[type-arg]  # generic for newer
 
         if value == "auto":
             return None
-        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)x(\d+)(?:x(\d+))?", str(value))
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)x(\d+)(?:x(\d+)(?:x(\d+))?)?", str(value))
         if match is None:
-            self.fail(f"must be auto or ROWSxCOLSxDEPTHxLANES[xFETCH], such as 8x16x63x16, not '{value}'", param, ctx)
-        rows, cols, depth, lanes, fetch = (int(number) if number else 1 for number in match.groups())
-        return Shape(rows, cols, depth, lanes, fetch)
+            form = "ROWSxCOLSxDEPTHxLANES[xFETCH[xFRONT]], such as 8x16x63x16"
+            self.fail(f"must be auto or {form}, not '{value}'", param, ctx)
+        rows, cols, depth, lanes, fetch, front = (
+            int(number or default) for number, default in zip(match.groups(), "111110", strict=True)
+        )
+        return Shape(rows, cols, depth, lanes, fetch, front)
 
 
 MODEL = click.option("--model", "-m", required=True, metavar="M", help="A shipped name or a .bnn file.")
 BOARD = click.option("--board", "-b", required=True, metavar="B", help="A board; `bnnhw boards` lists them.")
 DEFAULT_BOARD = click.option("--board", "-b", default="ulx3s", show_default=True, metavar="B", help="A board.")
 SHAPE = click.option(
-    "--shape", type=ShapeType(), default="auto", show_default=True, help="ROWSxCOLSxDEPTHxLANES[xFETCH] of the array."
+    "--shape", type=ShapeType(), default="auto", show_default=True, help="ROWSxCOLSxDEPTHxLANES[xFETCH[xFRONT]]."
 )
 FPS = click.option(
     "--fps",

@@ -11,8 +11,8 @@ DoubleArray = NDArray[np.float64]
 EXACT = 1e-5
 """Largest distance, in grid steps, at which a weight counts as lying on a grid."""
 
-LARGEST = 1024
-"""Fan-in up to which rounding looks at the output error."""
+LARGEST = 256
+"""Fan-in up to which rounding looks at the output error; the more inputs, the less an error of one matters."""
 FACTORS = tuple(1 + step / 100 for step in range(-4, 5))
 """Multiples of the scale that are tried."""
 SWEEPS = 8

@@ -107,16 +107,18 @@ class FrontWriter(wiring.Component):
             last.eq(self.i_last),
         ]
         held = Signal(vector)
-        lane = place.channel[: (lanes - 1).bit_length()]
+        lane = Signal(range(max(lanes, 2)))  # channels come in order, and groups are whole
+        last_lane = lane == lanes - 1
         complete, ended = Signal(), Signal()
         with m.If(valid):
             m.d.sync += [
+                lane.eq(Mux(last_lane, 0, lane + 1)),
                 held.values.eq(Cat(*[held.values[n] for n in range(1, lanes)], value)),
                 held.bits.eq(Cat(held.bits[1:], value >= threshold)),
                 held.x.eq(place.x),
-                held.group.eq(place.channel >> (lanes - 1).bit_length()),
+                held.group.eq(Array(n // lanes for n in range(c.outs))[place.channel]),
             ]
-        m.d.sync += [complete.eq(valid & (lane == lanes - 1)), ended.eq(last)]
+        m.d.sync += [complete.eq(valid & last_lane), ended.eq(last)]
         m.d.comb += [out.valid.eq(complete), out.payload.eq(held), out.payload.last.eq(ended)]
 
     @staticmethod

@@ -89,7 +89,8 @@ class Issue(wiring.Component):
         m.submodules.descriptors = descriptors = Descriptors(pass_layout(c), self.images.passes, USED)
         fetched, p = descriptors.o, Signal(descriptors.o.shape())
         m.d.sync += [self.o_pass[name].eq(p[name]) for name in PASS_FIELDS]
-        m.d.comb += self.o_front_rows.eq(p.front_rows)
+        if self.config.front is not None:
+            m.d.comb += self.o_front_rows.eq(p.front_rows)
 
         m.submodules.walk = walk = PositionWalk(c)
         playing = Signal()
