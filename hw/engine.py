@@ -36,6 +36,7 @@ class Engine(wiring.Component):
     Members
     -------
     i_image: image bytes in (y, x, channel) order. i_image_abort: drops a partly received image.
+    i_weights, i_params: beats in the order of use, once a frame, where the engine has no memories for them.
     o_scores: scores in class order with the frame's end marked.
     counters: cycles of the last finished frame, as ``spec.engine.COUNTERS`` names them.
     """
@@ -43,14 +44,16 @@ class Engine(wiring.Component):
     def __init__(self, config: EngineConfig, images: Images) -> None:
         self.config, self.images = config, images
         score = data.StructLayout({"score": signed(config.post.value_width), "last": 1})
-        super().__init__(
-            {
-                "i_image": In(stream.Signature(8)),
-                "i_image_abort": In(1),
-                "o_scores": Out(stream.Signature(score)),
-                "counters": Out(data.ArrayLayout(32, len(COUNTERS))),
-            }
-        )
+        members = {
+            "i_image": In(stream.Signature(8)),
+            "i_image_abort": In(1),
+            "o_scores": Out(stream.Signature(score)),
+            "counters": Out(data.ArrayLayout(32, len(COUNTERS))),
+        }
+        if config.external:
+            members["i_weights"] = In(stream.Signature(config.beat_bits))
+            members["i_params"] = In(stream.Signature(param_bits(config)))
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -187,15 +190,19 @@ class Engine(wiring.Component):
             ]
 
     def _weights(self, m: Module, issue: Issue, fetch: Fetch, post: PostProcessor) -> None:
-        """Weights and parameters: streams in the order of use, which an external memory could feed as well."""
+        """Weights and parameters: streams in the order of use."""
         c, images = self.config, self.images
         m.submodules.prefetch = prefetch = Prefetcher(c, images)
         m.submodules.loader = loader = WeightLoader(c, images.decodes)
         m.submodules.buffer = buffer = WeightBuffer(c)
-        m.submodules.weight_rom = weight_rom = RomStream(images.weights, c.beat_bits)
-        m.submodules.param_rom = param_rom = RomStream(images.params, param_bits(c))
-        wiring.connect(m, weight_rom.o, loader.i_beat)
-        wiring.connect(m, param_rom.o, post.i_beat)
+        if c.external:
+            wiring.connect(m, wiring.flipped(self.i_weights), loader.i_beat)
+            wiring.connect(m, wiring.flipped(self.i_params), post.i_beat)
+        else:
+            m.submodules.weight_rom = weight_rom = RomStream(images.weights, c.beat_bits)
+            m.submodules.param_rom = param_rom = RomStream(images.params, param_bits(c))
+            wiring.connect(m, weight_rom.o, loader.i_beat)
+            wiring.connect(m, param_rom.o, post.i_beat)
         wiring.connect(m, prefetch.o_weights, loader.i_load)
         wiring.connect(m, prefetch.o_params, post.i_load)
         m.d.comb += [

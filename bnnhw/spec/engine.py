@@ -161,6 +161,8 @@ class EngineConfig:
     """Decode words; 0 without codebooks."""
     front: FrontConfig | None = None
     """The unit of multipliers that computes the convolution of the image; None: the array does."""
+    external: bool = False
+    """Weights and parameters come from outside, as streams in the order of use; else from memories of the engine."""
 
     @property
     def slots(self) -> int:

@@ -1,0 +1,70 @@
+"""What lies where in the external memory: streams that are played once a frame, in the order of use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.program import Images, param_bits
+from bnnhw.spec.sdram import BURST
+
+WORD = 16
+"""Bits of a word."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A stream of ``beats`` beats of ``width`` bits from burst ``first`` on; each beat begins a new word, its lowest
+    bits first."""
+
+    first: int
+    beats: int
+    width: int
+
+    @property
+    def beat_words(self) -> int:
+        return -(-self.width // WORD)
+
+    @property
+    def words(self) -> int:
+        """Words of all beats; the last burst may have more."""
+        return self.beats * self.beat_words
+
+    @property
+    def bursts(self) -> int:
+        return -(-self.words // BURST)
+
+    @property
+    def end(self) -> int:
+        """The first burst behind it."""
+        return self.first + self.bursts
+
+    def pack(self, beats: Sequence[int]) -> NDArray[np.uint16]:
+        """The words of its bursts."""
+        size = 2 * self.beat_words
+        raw = b"".join(beat.to_bytes(size, "little") for beat in beats)
+        return np.frombuffer(raw.ljust(2 * BURST * self.bursts, b"\0"), "<u2")
+
+
+@dataclass(frozen=True)
+class ExternalLayout:
+    """Regions of an engine's streams."""
+
+    weights: Region
+    params: Region
+
+    @classmethod
+    def of(cls, config: EngineConfig, images: Images) -> ExternalLayout:
+        weights = Region(0, len(images.weights), config.beat_bits)
+        return cls(weights, Region(weights.end, len(images.params), param_bits(config)))
+
+    def pack(self, images: Images) -> NDArray[np.uint16]:
+        """The memory's words from address 0 on."""
+        return np.concatenate([self.weights.pack(images.weights), self.params.pack(images.params)])
+
+
+__all__ = ["WORD", "ExternalLayout", "Region"]
