@@ -12,11 +12,12 @@ from pathlib import Path
 from amaranth.hdl import Elaboratable
 
 from bnnhw.boards import tools
+from bnnhw.boards.attempts import Note, attempt
 from bnnhw.boards.board import Board
 from bnnhw.boards.emit import Sources, for_board
 from bnnhw.boards.failures import TimingError
 from bnnhw.boards.floorplan import floorplan
-from bnnhw.boards.layout import DEFAULT_OPTIONS, PLANNED_OPTIONS, Layout, Options, check_fit, place_and_route
+from bnnhw.boards.layout import DEFAULT_OPTIONS, PLANNED_OPTIONS, Layout, Options, check_fit
 from bnnhw.boards.netlist import rewrite
 from bnnhw.boards.sites import SITES
 from bnnhw.boards.synthesis import Synthesis, synthesise
@@ -55,6 +56,7 @@ def build(
     together: Sequence[str] = (),
     allow_slow: bool = False,
     progress: Progress = lambda stage, seconds: None,
+    note: Note = lambda line: None,
 ) -> Bitstream:
     """Make ``directory/top.bit`` of ``top`` (ports ``rx``, ``tx``; see `BoardTop`); its clock is exact in the result.
 
@@ -72,7 +74,9 @@ def build(
     together
         Prefixes of instance paths (``top.engine.post.lane_``): a floorplan keeps each instance's multipliers together.
     allow_slow
-        Make the bitstream even where timing is not met.
+        Make the bitstream even where timing is not met; only one seed is tried then.
+    note
+        Is told why placement and routing begin again with another seed.
 
     Raises
     ------
@@ -102,7 +106,7 @@ def build(
     done("plan", start)
     start = time.monotonic()
     options = options or (PLANNED_OPTIONS if planned else DEFAULT_OPTIONS)
-    layout = place_and_route(synthesis.netlist, sources.lpf, board, options, keep=keep)
+    layout = attempt(synthesis.netlist, sources.lpf, board, options, keep=keep, once=allow_slow, note=note)
     done("place_and_route", start)
     for clock in layout.clocks.values():
         if not clock.met and not allow_slow:

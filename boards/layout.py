@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,15 +85,17 @@ def place_and_route(
     *,
     top: str = "top",
     keep: Sequence[str] = (),
+    give_up: Callable[[str], bool] | None = None,
 ) -> Layout:
-    """Place and route ``netlist`` in its own directory. Timing that is not met is reported, not raised.
+    """Place and route ``netlist`` in its own directory. Timing that is not met is reported, not raised. ``give_up`` is
+    shown nextpnr's log now and then and may say that there is no sense in going on.
 
     Raises
     ------
     DesignDoesNotFitError
         When packing needs more of a resource than the board has.
     RoutingError
-        When there is room but no placement or no route, or not within ``options.timeout``.
+        When there is room but no placement or no route, not within ``options.timeout``, or it was given up.
     ToolError
         When nextpnr fails otherwise.
     """
@@ -108,7 +110,16 @@ def place_and_route(
     log = directory / "nextpnr.log"
     log.unlink(missing_ok=True)
     try:
-        seconds = tools.run("nextpnr-ecp5", arguments, directory, "nextpnr.err", timeout=options.timeout)
+        seconds = tools.run(
+            "nextpnr-ecp5",
+            arguments,
+            directory,
+            "nextpnr.err",
+            timeout=options.timeout,
+            give_up=None if give_up is None else lambda: log.exists() and give_up(log.read_text(errors="replace")),
+        )
+    except tools.GaveUpError:
+        raise RoutingError(board.name, f"the router does not come to an end; nextpnr's log is {log}") from None
     except TimeoutError as error:
         check_fit(utilisation(log), board)
         raise RoutingError(board.name, str(error)) from None

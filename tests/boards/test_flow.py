@@ -165,7 +165,7 @@ ERROR: Unable to place cell 'x', no BELs remaining to implement cell type 'DP16K
 
 
 def failing(monkeypatch, text, error):
-    def run(tool, arguments, directory, log, timeout=None):
+    def run(tool, arguments, directory, log, timeout=None, give_up=None):
         (directory / "nextpnr.log").write_text(text)
         raise error
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bnnhw.boards import Board, Resources, flow
+from bnnhw.boards.attempts import Note
 from bnnhw.boards.failures import TimingError
 from bnnhw.cli import build, main
 from bnnhw.cli.compare import Comparison, compare
@@ -25,7 +26,7 @@ ARGUMENTS = ["build", "--model", "snn_digits", "--board", "ulx3s", "--shape", "2
 
 def stand_in(
     top: Any, board: Board, directory: Path, clock_hz: Fraction, *, keep: Sequence[str], together: Sequence[str],
-    progress: flow.Progress,
+    progress: flow.Progress, note: Note,
 ) -> Any:  # fmt: skip
     """Does what the flow does to the folder, and reports a plausible design."""
     for name in ("top.bit", "top.v", "yosys.log", "nextpnr.log", "top.json", "top.il"):
