@@ -6,12 +6,14 @@ the post-processor is free), so the time of every event follows from those befor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from bnnhw.compiler.stream_clock import StreamClock
 from bnnhw.spec import timing
 from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.network import Bits, Codes, Conv, Network
 from bnnhw.spec.program import POOL, Images, load_layout, pass_layout
@@ -63,17 +65,37 @@ class LayerCost:
     losses: dict[str, Fraction]
 
 
+@dataclass(frozen=True)
+class _Load:
+    """What a pass has loaded: the least cycles before each weight beat beyond one, the cycles from the last beat to the
+    end; parameter beats."""
+
+    gaps: tuple[int, ...]
+    tail: int
+    params: int
+
+    @classmethod
+    def of(cls, config: EngineConfig, fields: Mapping[str, int], decodes: Sequence[int]) -> _Load:
+        params = timing.param_beats(config, fields["last_class"])
+        if not fields["weights"]:
+            return cls((), 0, params)
+        return cls(*timing.load_gaps(config, fields, decodes), params)
+
+    def unhindered(self, request: int) -> tuple[int, int]:
+        """Cycles in which the last weight and parameter beats are taken, when beats are always at hand."""
+        return request + sum(self.gaps) + len(self.gaps), request + self.params
+
+
 class _Program:
     """Unpacked descriptors, and for each pass the times that do not depend on others."""
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
         layout, loads = pass_layout(config), load_layout(config)
         self.passes = [layout.unpack(word) for word in images.passes]
-        self.weights, self.params = [], []
-        for word in images.loads:
-            load = loads.unpack(word)
-            self.weights.append(timing.load_cycles(config, load, images.decodes) if load["weights"] else 0)
-            self.params.append(timing.param_cycles(config, load["last_class"]))
+        self.loads = [_Load.of(config, loads.unpack(word), images.decodes) for word in images.loads]
+        self.streams = None
+        if config.external is not None:
+            self.streams = StreamClock(config.external, ExternalLayout.of(config, images))
         result = timing.post_latency(config)
         self.front = None if config.front is None else FrontClock(config.front, [p["front_rows"] for p in self.passes])
         array = timing.array_latency(config.depth) - timing.EARLY
@@ -84,18 +106,22 @@ def predict(config: EngineConfig, images: Images) -> Cost:
     """Cycles of a frame. Milliseconds: the work is proportional to the number of passes."""
     program = _Program(config, images)
     # The times of the frames before this one: when the loader finished, and when the last two passes retired.
-    loaded, retired = -(1 << 30), [-(1 << 30)] * 2
-    timer = -(1 << 30)
+    loaded, retired = BEFORE, [BEFORE] * 2
+    timer = BEFORE
     frames: list[tuple[int, tuple[PassCost, ...]]] = []
     start, waited = 0, 0 if program.front is None else program.front.config.cycles
-    for _ in range(3):
+    for _ in range(4):
         costs, loaded, retired, timer, end, taken = _frame(program, start, loaded, retired, timer)
         first, *others = costs
         frames.append((waited + end - start, (first.after(waited), *others)))
         waited = 0 if program.front is None else max(0, program.front.complete(start, taken, end) - end)
         start = end + waited
-    assert frames[1][0] == frames[2][0], "a frame's cycles depend on more than the frame before"
-    return Cost(frames[0][0], frames[1][0], frames[1][1])
+    assert frames[-2][0] == frames[-1][0], "a frame's cycles depend on more than the frames before"
+    return Cost(frames[0][0], frames[-1][0], frames[-1][1])
+
+
+BEFORE = -(1 << 15)
+"""When the first two passes may be loaded: long before the first frame."""
 
 
 class FrontClock:
@@ -126,14 +152,21 @@ def _frame(
     loaded: cycle in which the loader finished its last request. timer: first cycle in which the post-processor takes
     another tile.
     """
+    if program.streams is not None:
+        program.streams.frame(start)
     costs: list[PassCost] = []
     taken: list[int] = []
     retired = list(retired)
     last_issue = start  # the cycle that sees the frame start counts to the first pass
     for n, p in enumerate(program.passes):
         request = max(loaded + 1, retired[-2] + 1)
-        weights = request + program.weights[n] + 1
-        loaded = request + max(program.weights[n], program.params[n]) + 1
+        load = program.loads[n]
+        if program.streams is None:
+            last_beat, last_param = load.unhindered(request)
+        else:
+            last_beat, last_param = program.streams.load(request, load.gaps, load.params)
+        weights = (last_beat + load.tail if load.gaps else request) + 1
+        loaded = max(weights, last_param + timing.PARAM_TAIL + 1)
         run = last_issue + 2  # after the cycle that takes the descriptor into use
         waited = {"pass_": 1 + (n == 0), "front": 0}
         at = run

@@ -36,7 +36,8 @@ class Engine(wiring.Component):
     Members
     -------
     i_image: image bytes in (y, x, channel) order. i_image_abort: drops a partly received image.
-    i_weights, i_params: beats in the order of use, once a frame, where the engine has no memories for them.
+    i_weights, i_params: beats in the order of use, once a frame, where the engine has no memories for them; o_start: a
+    frame starts.
     o_scores: scores in class order with the frame's end marked.
     counters: cycles of the last finished frame, as ``spec.engine.COUNTERS`` names them.
     """
@@ -50,7 +51,8 @@ class Engine(wiring.Component):
             "o_scores": Out(stream.Signature(score)),
             "counters": Out(data.ArrayLayout(32, len(COUNTERS))),
         }
-        if config.external:
+        if config.external is not None:
+            members["o_start"] = Out(1)
             members["i_weights"] = In(stream.Signature(config.beat_bits))
             members["i_params"] = In(stream.Signature(param_bits(config)))
         super().__init__(members)
@@ -195,7 +197,8 @@ class Engine(wiring.Component):
         m.submodules.prefetch = prefetch = Prefetcher(c, images)
         m.submodules.loader = loader = WeightLoader(c, images.decodes)
         m.submodules.buffer = buffer = WeightBuffer(c)
-        if c.external:
+        if c.external is not None:
+            m.d.comb += self.o_start.eq(issue.o_start)
             wiring.connect(m, wiring.flipped(self.i_weights), loader.i_beat)
             wiring.connect(m, wiring.flipped(self.i_params), post.i_beat)
         else:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bnnhw.spec.front import FrontConfig
+from bnnhw.spec.sdram import SdramSetup
 
 
 class Popcount(Enum):
@@ -161,8 +162,8 @@ class EngineConfig:
     """Decode words; 0 without codebooks."""
     front: FrontConfig | None = None
     """The unit of multipliers that computes the convolution of the image; None: the array does."""
-    external: bool = False
-    """Weights and parameters come from outside, as streams in the order of use; else from memories of the engine."""
+    external: SdramSetup | None = None
+    """The SDRAM that weights and parameters come from, as streams in the order of use; None: memories of the engine."""
 
     @property
     def slots(self) -> int:

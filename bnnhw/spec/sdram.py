@@ -9,6 +9,8 @@ from math import ceil
 
 BURST = 8
 """Words of every read and write: as long as closing and opening another bank's row takes, which so costs nothing."""
+READ_WORDS = 64
+"""Words of the FIFO of a port that reads."""
 ALL_BANKS = 1 << 10
 """Address bit that makes a precharge one of all banks (and would add an auto precharge to a read or write)."""
 
@@ -211,6 +213,31 @@ class SdramTiming:
             init_refreshes=part.init_refreshes,
             **least,
         )
+
+    @property
+    def postponed(self) -> int:
+        """Cycles from the last command before a refresh is due to that refresh, at most: what runs ends, all closes."""
+        return max(max(self.ras, BURST, BURST - 1 + self.wr) + self.rp, self.rc)
+
+    @property
+    def refresh_period(self) -> int:
+        """Cycles of the refresh timer: so many and two after a refresh the next is due."""
+        return self.interval - 1 - self.postponed
+
+
+@dataclass(frozen=True)
+class SdramSetup:
+    """The SDRAM of an engine. ``late``: cycles by which read data reaches the controller later than the data sheet
+    says."""
+
+    part: SdramPart
+    timing: SdramTiming
+    late: int = 0
+
+    @property
+    def read_latency(self) -> int:
+        """Cycles from the decision to read to the first word at an empty port's output."""
+        return 4 + self.timing.cas + self.late + 3
 
 
 def mode_register(cas: int) -> int:

@@ -47,15 +47,24 @@ def post_latency(config: EngineConfig) -> int:
     return result + (2 if post.code_shifts else 1) + ACTIVATION_WRITE
 
 
+PARAM_TAIL = 1
+"""Cycles from a pass's last parameter beat to its done pulse."""
+
+
+def param_beats(config: EngineConfig, last_class: int) -> int:
+    """Parameter beats of a pass, one a cycle from the cycle after its request on."""
+    records = config.lanes * config.subs
+    return records + (last_class + 1) * config.subs * config.lanes // config.offsets_per_beat
+
+
 def param_cycles(config: EngineConfig, last_class: int) -> int:
     """Cycles from the request for a pass's parameters to its done pulse, with beats always at hand."""
-    records = config.lanes * config.subs
-    offsets = (last_class + 1) * config.subs * config.lanes // config.offsets_per_beat
-    return records + offsets + 1
+    return param_beats(config, last_class) + PARAM_TAIL
 
 
-def load_cycles(config: EngineConfig, fields: Mapping[str, int], decodes: Sequence[int]) -> int:
-    """Cycles from the loader's acceptance of a pass to its ``o_done`` when weight beats never stall.
+def load_gaps(config: EngineConfig, fields: Mapping[str, int], decodes: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    """Of a pass's weight beats: cycles before each one in which the loader writes and takes none; and the cycles from
+    the last beat to ``o_done``.
 
     ``fields`` are those of the pass's load word (``program.load_layout``), ``decodes`` is ``Images.decodes``. A raw
     pass takes a beat a cycle; a codebook pass 9 beats of codebook, then for each column group and word ``tau`` beats if
@@ -63,7 +72,19 @@ def load_cycles(config: EngineConfig, fields: Mapping[str, int], decodes: Sequen
     """
     groups, words = config.cols // config.fetch, fields["last_word"] + 1
     if not fields.get("codebook", 0):
-        return groups * words + 2
+        return (0,) * (groups * words), 2
     first = fields["decode"]
-    loads = sum(word & 1 for word in decodes[first : first + words])
-    return 9 + groups * (words + config.tau * loads) + 3
+    gaps, writes = [0] * 9, 0
+    for _ in range(groups):
+        for word in decodes[first : first + words]:
+            if word & 1:
+                gaps += [writes] + [0] * (config.tau - 1)
+                writes = 0
+            writes += 1
+    return tuple(gaps), writes + 3
+
+
+def load_cycles(config: EngineConfig, fields: Mapping[str, int], decodes: Sequence[int]) -> int:
+    """Cycles from the loader's acceptance of a pass to its ``o_done`` when weight beats never stall."""
+    gaps, tail = load_gaps(config, fields, decodes)
+    return sum(gaps) + len(gaps) + tail

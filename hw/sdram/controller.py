@@ -14,7 +14,7 @@ from bnnhw.hw.sdram.data_path import ReadPath, WritePath
 from bnnhw.hw.sdram.layouts import PORTS, WORD, WRITE_WORD, Pins, PortConfig, request
 from bnnhw.hw.sdram.port import ClientPort
 from bnnhw.hw.sdram.scheduler import Scheduler
-from bnnhw.spec.sdram import SdramPart, SdramTiming
+from bnnhw.spec.sdram import SdramPart, SdramSetup, SdramTiming
 
 
 def check(configs: Sequence[PortConfig], late: int) -> None:
@@ -65,7 +65,8 @@ class SdramController(wiring.Component):
     Members
     -------
     For each port: i_<port>, requests; o_<port>, words read; i_<port>_words, words to write; o_<port>_busy, a request is
-    not granted to its end. o_started: the chip is set up (requests may come before). pins: see `layouts.Pins`.
+    not granted to its end. o_started: the chip is set up (requests may come before). i_refresh: the next refresh is due
+    at once, so that what follows does not depend on when the last one was. pins: see `layouts.Pins`.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class SdramController(wiring.Component):
     ) -> None:
         check(configs, late)
         self.part, self.timing, self.configs, self.late = part, timing, tuple(configs), late
-        members = {"pins": Out(Pins(part)), "o_started": Out(1)}
+        members = {"pins": Out(Pins(part)), "o_started": Out(1), "i_refresh": In(1)}
         for config in configs:
             members[f"i_{config.name}"] = In(stream.Signature(request(part)))
             members[f"o_{config.name}_busy"] = Out(1)
@@ -86,7 +87,7 @@ class SdramController(wiring.Component):
     @property
     def read_latency(self) -> int:
         """Cycles from the decision to read to the first word at an empty port's output."""
-        return 4 + self.timing.cas + self.late + 3
+        return SdramSetup(self.part, self.timing, self.late).read_latency
 
     @property
     def refresh_cycles(self) -> int:
@@ -104,6 +105,7 @@ class SdramController(wiring.Component):
         connect(m, arbiter.o, scheduler.i)
         m.d.comb += [
             self.o_started.eq(scheduler.o_started),
+            scheduler.i_refresh.eq(self.i_refresh),
             writes.i_start.eq(scheduler.o_write),
             writes.i_port.eq(scheduler.o_port),
             reads.i_start.eq(scheduler.o_read),

@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.errors import BnnhwError
-from bnnhw.spec.sdram import BURST, SdramPart
+from bnnhw.spec.sdram import BURST, READ_WORDS, SdramPart
 
 WORD = unsigned(16)
 WRITE_WORD = data.StructLayout({"data": 16, "enable": 2})
@@ -30,7 +30,7 @@ class PortConfig:
     name: str
     reads: bool = True
     writes: bool = False
-    read_words: int = 64
+    read_words: int = READ_WORDS
     write_words: int = 32
 
     def __post_init__(self) -> None:

@@ -25,17 +25,12 @@ class Need(IntEnum):
     ACCESS = 3
 
 
-def postponed(timing: SdramTiming) -> int:
-    """Cycles from the last command before a refresh is due to that refresh, at most: what runs ends, all is closed."""
-    return max(max(timing.ras, BURST, BURST - 1 + timing.wr) + timing.rp, timing.rc)
-
-
 def refresh_period(part: SdramPart, timing: SdramTiming) -> int:
     """Cycles of the refresh timer. Raises BnnhwError for times with which refreshes cannot be kept."""
-    period = timing.interval - 1 - postponed(timing)
+    period = timing.refresh_period
     start = timing.rp + timing.init_refreshes * timing.rfc + timing.mrd
     if period < start:
-        least = start + 1 + postponed(timing)
+        least = start + 1 + timing.postponed
         raise BnnhwError(f"{part.name}: refresh interval must be at least {least} cycles, not {timing.interval}")
     if timing.power_up < 3:
         raise BnnhwError(f"{part.name}: power_up must be at least 3 cycles, not {timing.power_up}")
@@ -63,8 +58,8 @@ class Scheduler(wiring.Component):
 
     Members
     -------
-    i: bursts. o: the command. o_read, o_write: it is one; o_port: of this port, until the next access. o_started: the
-    chip is set up.
+    i: bursts. i_refresh: the next refresh is due in the next cycle. o: the command. o_read, o_write: it is one;
+    o_port: of this port, until the next access. o_started: the chip is set up.
     """
 
     def __init__(self, *, part: SdramPart, timing: SdramTiming, ports: int) -> None:
@@ -73,6 +68,7 @@ class Scheduler(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(granted(part, ports))),
+                "i_refresh": In(1),
                 "o": Out(operation(part)),
                 "o_read": Out(1),
                 "o_write": Out(1),
@@ -125,6 +121,8 @@ class Scheduler(wiring.Component):
         m.d.comb += self._due.eq(left[-1])
         with m.If(do["refresh"]):
             m.d.sync += left.eq(self.period)
+        with m.Elif(self.i_refresh & self.o_started):
+            m.d.sync += left.eq(-1)
         with m.Elif(~self._due):
             m.d.sync += left.eq(left - 1)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bnnhw.hw.sdram.scheduler import postponed
 from bnnhw.sim.kit import Bench
 from bnnhw.spec.sdram import BURST, W9825G6KH_6, Command
 from tests.hw.sdram.rig import BOTH, Rig, ask, at, record, small, write_words
@@ -33,7 +32,7 @@ def test_never_late_under_the_worst_traffic(interval: int) -> None:
     assert len(found) >= 4
     # Between the last command and the refresh there is at most what the timer allows for.
     assert max(found) <= interval
-    assert min(found) >= interval - postponed(at(small()))
+    assert min(found) >= interval - at(small()).postponed
     if interval == 111:  # a write starts in the last cycle before the refresh is due: 9 + 13 n cycles after the last
         assert set(found[1:]) == {interval}
 
@@ -41,7 +40,7 @@ def test_never_late_under_the_worst_traffic(interval: int) -> None:
 def test_idle_refreshes() -> None:
     """Without traffic a refresh comes as soon as it is due and all banks are told to close."""
     timing = at(small())
-    assert set(gaps(150, writes=0)) == {150 - postponed(timing) + 1 + timing.rp}
+    assert set(gaps(150, writes=0)) == {150 - timing.postponed + 1 + timing.rp}
 
 
 @pytest.mark.parametrize("part", [small(), small(W9825G6KH_6)])

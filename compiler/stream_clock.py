@@ -1,0 +1,228 @@
+"""When streamed weights and parameters are loaded: the SDRAM controller's timing rule, burst by burst.
+
+The controller (`hw.sdram`), the players and the loaders have fixed latencies, so every cycle follows from the requests
+of the passes. Each frame begins with a refresh, so that frames which begin alike are alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bnnhw.spec.external import ExternalLayout, Region
+from bnnhw.spec.sdram import BURST, READ_WORDS, SdramSetup
+
+LONG_AGO = -(1 << 40)
+START = -100_000
+"""When the streams begin to be read: long before the first frame."""
+OFFER, WRAP, ROOM = 2, 3, 3
+"""Cycles until a burst may be offered: from the grant of the one before, of the region's last, from the word that made
+its room."""
+
+
+class Chip:
+    """Row and refresh state of the SDRAM, as the scheduler knows it."""
+
+    def __init__(self, setup: SdramSetup) -> None:
+        self.timing, part = setup.timing, setup.part
+        self.column_bursts, self.banks = 1 << (part.column_bits - 3), 1 << part.bank_bits
+        self.rows: dict[int, int] = {}
+        self.opened = [LONG_AGO] * self.banks
+        self.closed = [LONG_AGO] * self.banks
+        self.read = [LONG_AGO] * self.banks
+        self.refreshed = self.accessed = LONG_AGO
+        self.due = START
+
+    def ready(self, at: int) -> int:
+        """First cycle from ``at`` on in which the idle scheduler takes a burst."""
+        while self.due <= at:
+            at = max(at, self._refresh() + 1)
+        return at
+
+    def access(self, burst: int, taken: int) -> int:
+        """Cycle of the read of a burst that the scheduler took in cycle ``taken``."""
+        t = self.timing
+        rest = burst // self.column_bursts
+        bank, row = rest % self.banks, rest // self.banks
+        earliest = taken + 1
+        while True:
+            held = self.rows.get(bank)
+            if held == row:
+                cycle = max(earliest, max(self.opened) + t.rcd, self.accessed + BURST)
+            elif held is not None:
+                cycle = max(earliest, self._closable(bank))
+            else:
+                cycle = max(
+                    earliest,
+                    self.closed[bank] + t.rp,
+                    self.opened[bank] + t.rc,
+                    max(self.opened) + t.rrd,
+                    self.refreshed + t.rfc,
+                )
+            if cycle >= self.due:
+                earliest = self._refresh() + 1
+            elif held == row:
+                self.read[bank] = self.accessed = cycle
+                return cycle
+            else:
+                if held is not None:
+                    self.closed[bank] = cycle
+                    del self.rows[bank]
+                else:
+                    self.opened[bank] = cycle
+                    self.rows[bank] = row
+                earliest = cycle + 1
+
+    def _closable(self, bank: int) -> int:
+        return max(self.opened[bank] + self.timing.ras, self.read[bank] + BURST)
+
+    def _refresh(self) -> int:
+        """The refresh that is due; its cycle."""
+        t = self.timing
+        close = max(self.due, *(self._closable(bank) for bank in range(self.banks)))
+        cycle = max(close + t.rp, max(self.opened) + t.rc, self.refreshed + t.rfc)
+        self.rows.clear()
+        self.closed = [close] * self.banks
+        self.refreshed = cycle
+        self.due = cycle + t.refresh_period + 2
+        return cycle
+
+
+@dataclass
+class Stream:
+    """One region, its port, its player, and the loader that takes its beats."""
+
+    region: Region
+    latency: int
+    granted: int = START
+    burst: int = 0
+    """Bursts granted."""
+    words: list[int] = field(default_factory=list)
+    """Cycle from which the first word of each burst is there; of those not yet taken to their end."""
+    word: int = 0
+    """Words taken."""
+    taken: int = LONG_AGO
+    """Cycle of the last one."""
+    last_words: list[int] = field(default_factory=list)
+    """Cycle of the last word of each burst."""
+    beat: int = 0
+    """Beats of the region that are complete."""
+    filled: int = 0
+    """Words of the next beat."""
+    skip: int = 0
+    valid: int | None = None
+    """Since when a beat stands at the player's output."""
+    gaps: Iterator[int] = iter(())
+    previous: int = LONG_AGO
+    earliest: int | None = None
+    """First cycle in which the loader takes the next beat; None when it needs none."""
+
+    def request(self, at: int, gaps: Iterator[int]) -> None:
+        """A load accepted in cycle ``at``: a beat for each gap, so many cycles after the one before at least."""
+        self.gaps, self.previous = gaps, at
+        self._next()
+        self.run()
+
+    def _next(self) -> None:
+        gap = next(self.gaps, None)
+        self.earliest = None if gap is None else self.previous + 1 + gap
+
+    @property
+    def done(self) -> bool:
+        return self.earliest is None
+
+    def offer(self) -> int | None:
+        """First cycle in which the next burst is offered; None while its room is not known."""
+        since = self.granted + (WRAP if self.burst % self.region.bursts == 0 else OFFER)
+        behind = self.burst - READ_WORDS // BURST
+        if behind < 0:
+            return since
+        return max(since, self.last_words[behind] + ROOM) if behind < len(self.last_words) else None
+
+    def grant(self, cycle: int, access: int) -> None:
+        """The next burst was granted, and is read in cycle ``access``."""
+        self.granted = cycle
+        self.burst += 1
+        self.words.append(access + self.latency)
+        self.run()
+
+    def run(self) -> None:
+        """Everything that follows from the words that are known to come."""
+        while True:
+            if self.valid is not None and self.earliest is not None:
+                self.previous = max(self.valid, self.earliest)
+                self.valid = None
+                self._next()
+                freed = self.previous
+            else:
+                freed = LONG_AGO
+            if self.valid is not None and not self.skip:
+                return
+            burst, number = divmod(self.word, BURST)
+            if burst >= self.burst:
+                self._keep(freed)
+                return
+            self._take(max(self.words[burst - len(self.last_words)] + number, self.taken + 1, freed, self._gate))
+            self._gate = LONG_AGO
+
+    _gate: int = LONG_AGO
+
+    def _keep(self, freed: int) -> None:
+        """The player's register is free from this cycle on, for a word that is still to come."""
+        self._gate = max(self._gate, freed)
+
+    def _take(self, cycle: int) -> None:
+        self.taken = cycle
+        self.word += 1
+        if self.word % BURST == 0:
+            self.last_words.append(cycle)
+            self.words.pop(0)
+        if self.skip:
+            self.skip -= 1
+            return
+        self.filled += 1
+        if self.filled == self.region.beat_words:
+            self.filled, self.valid = 0, cycle + 1
+            self.beat += 1
+            if self.beat == self.region.beats:
+                self.beat, self.skip = 0, self.region.bursts * BURST - self.region.words
+
+
+class StreamClock:
+    """Both streams of an engine, from frame to frame."""
+
+    def __init__(self, setup: SdramSetup, layout: ExternalLayout) -> None:
+        self.chip = Chip(setup)
+        self.weights = Stream(layout.weights, setup.read_latency)
+        self.params = Stream(layout.params, setup.read_latency)
+        self._free = LONG_AGO  # cycle from which the arbiter decides again
+
+    def frame(self, start: int) -> None:
+        """A frame starts: a refresh is due two cycles later."""
+        self.chip.due = min(self.chip.due, start + 2)
+
+    def load(self, at: int, weights: Sequence[int], params: int) -> tuple[int, int]:
+        """Cycles in which the loaders take the last beats of a pass that is requested in cycle ``at``. ``weights``: the
+        least gap before each beat."""
+        self.params.request(at, iter([0] * params))
+        if weights:
+            self.weights.request(at, iter(weights))
+        while not (self.weights.done and self.params.done):
+            self._burst(at)
+        return self.weights.previous, self.params.previous
+
+    def _burst(self, now: int) -> None:
+        """The next grant, and what follows from it."""
+        streams = (self.weights, self.params)
+        offers = [stream.offer() for stream in streams]
+        known = [offer for offer in offers if offer is not None]
+        cycle = max(self._free, min(known))
+        chosen = next(n for n, offer in enumerate(offers) if offer is not None and offer <= cycle)
+        stream = streams[chosen]
+        burst = stream.region.first + stream.burst % stream.region.bursts
+        waiting = cycle + 1
+        accessed = self.chip.accessed
+        taken = accessed if waiting <= accessed else self.chip.ready(max(waiting, accessed + 1))
+        access = self.chip.access(burst, taken)
+        self._free = taken + 1
+        stream.grant(cycle, access)
