@@ -32,6 +32,12 @@ class Chip:
         self.read = [LONG_AGO] * self.banks
         self.refreshed = self.accessed = LONG_AGO
         self.due = START
+        self.asked = LONG_AGO  # when the last frame started
+
+    def ask(self, start: int) -> None:
+        """A frame starts: a refresh is due two cycles later, unless one comes in between."""
+        self.asked = start
+        self.due = min(self.due, start + 2)
 
     def ready(self, at: int) -> int:
         """First cycle from ``at`` on in which the idle scheduler takes a burst."""
@@ -85,6 +91,8 @@ class Chip:
         self.closed = [close] * self.banks
         self.refreshed = cycle
         self.due = cycle + t.refresh_period + 2
+        if cycle <= self.asked:
+            self.due = min(self.due, self.asked + 2)
         return cycle
 
 
@@ -112,6 +120,8 @@ class Stream:
     skip: int = 0
     valid: int | None = None
     """Since when a beat stands at the player's output."""
+    free: int = LONG_AGO
+    """Since when none does."""
     gaps: Iterator[int] = iter(())
     previous: int = LONG_AGO
     earliest: int | None = None
@@ -150,26 +160,14 @@ class Stream:
         """Everything that follows from the words that are known to come."""
         while True:
             if self.valid is not None and self.earliest is not None:
-                self.previous = max(self.valid, self.earliest)
+                self.previous = self.free = max(self.valid, self.earliest)
                 self.valid = None
                 self._next()
-                freed = self.previous
-            else:
-                freed = LONG_AGO
-            if self.valid is not None and not self.skip:
-                return
             burst, number = divmod(self.word, BURST)
-            if burst >= self.burst:
-                self._keep(freed)
+            if burst >= self.burst or (self.valid is not None and not self.skip):
                 return
-            self._take(max(self.words[burst - len(self.last_words)] + number, self.taken + 1, freed, self._gate))
-            self._gate = LONG_AGO
-
-    _gate: int = LONG_AGO
-
-    def _keep(self, freed: int) -> None:
-        """The player's register is free from this cycle on, for a word that is still to come."""
-        self._gate = max(self._gate, freed)
+            at = max(self.words[0] + number, self.taken + 1)
+            self._take(at if self.skip else max(at, self.free))
 
     def _take(self, cycle: int) -> None:
         self.taken = cycle
@@ -198,8 +196,8 @@ class StreamClock:
         self._free = LONG_AGO  # cycle from which the arbiter decides again
 
     def frame(self, start: int) -> None:
-        """A frame starts: a refresh is due two cycles later."""
-        self.chip.due = min(self.chip.due, start + 2)
+        """A frame starts."""
+        self.chip.ask(start)
 
     def load(self, at: int, weights: Sequence[int], params: int) -> tuple[int, int]:
         """Cycles in which the loaders take the last beats of a pass that is requested in cycle ``at``. ``weights``: the

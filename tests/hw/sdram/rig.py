@@ -8,7 +8,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import connect, flipped
+from amaranth.lib.wiring import In, connect, flipped
 
 from bnnhw.hw.sdram.controller import SdramController
 from bnnhw.hw.sdram.layouts import PORTS, Pins, PortConfig
@@ -73,7 +73,8 @@ class Rig(wiring.Component):
             if member.is_signature and isinstance(member.signature, stream.Signature | wiring.FlippedSignature):
                 connect(m, flipped(getattr(self, name)), getattr(self.controller, name))
             else:
-                m.d.comb += getattr(self, name).eq(getattr(self.controller, name))
+                outer, inner = getattr(self, name), getattr(self.controller, name)
+                m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
         return m
 
 
