@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 
 from amaranth.vendor import LatticeECP5Platform
 
 from bnnhw.errors import BnnhwError
+from bnnhw.spec.sdram import SdramPart, SdramSetup, SdramTiming
 
 BRAM_BITS = 18432
 """Bits of one ECP5 block RAM (sysMEM EBR), parity bits included."""
@@ -60,6 +61,8 @@ class Board:
         The fastest rate the board's serial bridge does.
     max_clock_hz
         The fastest design clock ``auto`` may ask for.
+    sdram
+        Parts of the SDRAM that copies of the board come with; the slowest times of all are kept.
     """
 
     name: str
@@ -74,6 +77,16 @@ class Board:
     uart_resource: str = "uart"
     max_baud: int = 3_000_000
     max_clock_hz: Fraction = Fraction(200_000_000)
+    sdram: tuple[SdramPart, ...] = ()
+
+    def sdram_setup(self, clock_hz: Fraction | int) -> SdramSetup | None:
+        """The SDRAM at a clock; None where there is none. Raises SdramError for a clock that it cannot have."""
+        if not self.sdram:
+            return None
+        timings = [SdramTiming.of(part, clock_hz) for part in self.sdram]
+        least = {field.name: min(getattr(t, field.name) for t in timings) for field in fields(SdramTiming)}
+        most = {field.name: max(getattr(t, field.name) for t in timings) for field in fields(SdramTiming)}
+        return SdramSetup(self.sdram[0], SdramTiming(**most | {"interval": least["interval"]}))
 
 
 def _boards() -> dict[str, Board]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,8 @@ def compile_model(
         network = lower(graph)
         found = target.resources
         limits = Limits(lut4=found.lut4, bram18k=found.bram, dsp=found.dsp)
-        planned = plan(network, limits, shape, enough=int(clock * 1e6 / fps))
+        hertz = Fraction(str(clock)) * 1_000_000
+        planned = plan(network, limits, shape, enough=int(hertz / Fraction(fps)), sdram=target.sdram_setup(hertz))
     return Prepared(model, target, graph, network, planned)
 
 

@@ -15,6 +15,8 @@ from bnnhw.spec.numbers import unsigned_width
 
 LATENCY = 30
 """Cycles from a start to the last write that are spent in registers, beside those of the adder tree."""
+SLACK = 32
+"""Vectors that may be in the FIFO when a row begins, beyond that row's."""
 ROW_CYCLES = 2
 """Cycles between the last step of a row and the first of the next, when nothing has to be waited for."""
 LINE_BANKS_MIN = 2
@@ -150,6 +152,11 @@ class FrontConfig:
     def row_vectors(self) -> int:
         """Vectors of a pooled row."""
         return self.pool_width * self.outs // self.lanes
+
+    @property
+    def fifo_words(self) -> int:
+        """Vectors between the pool and the memories: a row's, and some that are still there when it begins."""
+        return 1 << (self.row_vectors + SLACK - 1).bit_length()
 
     def rows_until(self, pooled: int) -> int:
         """Rows of the convolution that pooled row ``pooled`` and those before it need."""

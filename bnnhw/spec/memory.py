@@ -4,6 +4,8 @@ from __future__ import annotations
 
 BRAM_SHAPES = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 """Width and depth of the forms of a block RAM."""
+BLOCK_BITS = 18432
+"""Bits of a block RAM."""
 REGISTERS = 2
 """Memories of so few words are registers ..."""
 LUT_RAM = 32

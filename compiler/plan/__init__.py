@@ -8,11 +8,21 @@ from bnnhw.compiler.plan.resources import Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import default_spread
 from bnnhw.compiler.plan.shape import Limits, Popcount, Shape
 from bnnhw.errors import BnnhwError
-from bnnhw.spec.network import Network
+from bnnhw.spec.memory import BLOCK_BITS
+from bnnhw.spec.network import Conv, Network
+from bnnhw.spec.sdram import SdramSetup
 
 
-def plan(network: Network, limits: Limits | None = None, shape: Shape | None = None, enough: int = 0) -> Plan:
+def plan(
+    network: Network,
+    limits: Limits | None = None,
+    shape: Shape | None = None,
+    enough: int = 0,
+    sdram: SdramSetup | None = None,
+) -> Plan:
     """The plan of a network on a chip: on ``shape``, or on the best shape that fits ``limits``.
+
+    Weights and parameters come from ``sdram``, if there is one, where they take more than half of the block RAM.
 
     The best shape is the one that crowds the chip least of those that take at most ``enough`` cycles a frame, or
     nearly the fastest if none does.
@@ -20,16 +30,28 @@ def plan(network: Network, limits: Limits | None = None, shape: Shape | None = N
     Raises UnsupportedError for a network that the engine cannot run, DoesNotFitError naming what a chip lacks.
     """
     found = analyse(network)
+    external = sdram if limits is not None and large(network, limits) else None
     if shape is None:
         if limits is None:
             raise BnnhwError("limits must be given where no shape is")
-        return choose(found, limits, enough)
+        return choose(found, limits, enough, external)
     default = default_spread(network, found.uses, found.orders, shape)
-    result = make_plan(found, shape, default)
+    result = make_plan(found, shape, default, external)
     if limits is not None and resources(result).over(limits) is not None:
-        result = make_plan(found, shape, frozenset(found.uses.convs))
+        result = make_plan(found, shape, frozenset(found.uses.convs), external)
         check_fits(network.name, result.engine, resources(result), limits)
     return result
+
+
+def large(network: Network, limits: Limits) -> bool:
+    """Whether a network's weights take more than half of the block RAM."""
+    bits = 0
+    for layer in network.layers:
+        if isinstance(layer, Conv) and layer.codebook is not None:
+            bits += layer.codebook.index.size * layer.codebook.tau
+        elif isinstance(layer, Conv):
+            bits += layer.weight.size * layer.weight_bits
+    return 2 * bits > limits.bram18k * BLOCK_BITS
 
 
 def resources(planned: Plan) -> Resources:

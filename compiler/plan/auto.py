@@ -10,13 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
+from bnnhw.compiler.plan.front import front_layers
 from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.external import WORD
+from bnnhw.spec.memory import BLOCK_BITS
 from bnnhw.spec.network import Conv
-from bnnhw.spec.program import POOL, load_layout
+from bnnhw.spec.program import POOL, load_layout, param_bits
+from bnnhw.spec.sdram import SdramSetup
 
 MOST_MACS = 8192
 """Larger arrays do not route in reasonable time."""
@@ -30,6 +34,12 @@ LAYER_LATENCY = 30
 """Cycles from a layer's last step until the next layer's first, roughly."""
 PASS_SWITCH = 2
 FINAL_TRIES = 6
+INPUT_BITS = 8
+WINDOW_SHARE = 0.5
+"""Share of the block RAM that the image's windows may take; beyond it a front unit computes its convolution."""
+FRONT_SHARE = 0.75
+"""Share of the multipliers that a front unit may take."""
+MOST_COLUMNS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +52,12 @@ class Candidate:
     need: Resources
 
 
-def choose(found: Analysis, limits: Limits, enough: int = 0) -> Plan:
-    """The best plan for a chip; frames of ``enough`` cycles are fast enough.
+def choose(found: Analysis, limits: Limits, enough: int = 0, external: SdramSetup | None = None) -> Plan:
+    """The best plan for a chip; frames of ``enough`` cycles are fast enough. ``external``: where weights lie.
 
     Raises DoesNotFitError naming what the smallest engine lacks.
     """
-    candidates, smallest = _search(found, limits, enough)
+    candidates, smallest = _search(found, limits, enough, external)
     if not candidates:
         if smallest is None:
             channels = found.network.tensors[found.network.input].channels
@@ -60,21 +70,21 @@ def choose(found: Analysis, limits: Limits, enough: int = 0) -> Plan:
     near.sort(key=lambda c: (c.need.crowding(limits), c.cycles))
     plans = []
     for candidate in near[:FINAL_TRIES]:
-        plan = make_plan(found, candidate.shape, candidate.spread)
+        plan = make_plan(found, candidate.shape, candidate.spread, external)
         need = estimate(plan.engine, Sizes.of(plan.images))
         if need.over(limits) is None:
             plans.append(plan)
             if plan.cost.frame <= enough:
                 return plan
     if not plans:
-        plan = make_plan(found, near[0].shape, near[0].spread)
+        plan = make_plan(found, near[0].shape, near[0].spread, external)
         check_fits(found.network.name, plan.engine, estimate(plan.engine, Sizes.of(plan.images)), limits)
     most = max(enough, SLACK * min(p.cost.frame for p in plans))
     return next(p for p in plans if p.cost.frame <= most)
 
 
 def _search(
-    found: Analysis, limits: Limits, enough: int
+    found: Analysis, limits: Limits, enough: int, external: SdramSetup | None
 ) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
     """All shapes that fit and can be among the best, and the engine that comes nearest to fitting."""
     reference: _Reference | None = None
@@ -83,14 +93,14 @@ def _search(
     fastest = float("inf")
     for whole in _shapes(found, limits):
         if reference is None:
-            reference = _Reference.of(make_plan(found, whole))
+            reference = _Reference.of(make_plan(found, whole, external=external))
         if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
             continue
         for spread in dict.fromkeys(
             (default_spread(found.network, found.uses, found.orders, whole), frozenset(found.uses.convs))
         ):
             schedule = make_schedule(found.network, found.uses, found.orders, whole, spread)
-            for shape in _fetches(found, whole):
+            for shape in _fetches(found, whole, external):
                 config, sizes = _sketch(reference, schedule, shape)
                 need = estimate(config, sizes)
                 over = need.over(limits)
@@ -111,8 +121,9 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
     channels = network.tensors[network.input].channels
     widest = max(network.out_tensor(layer).width for layer in network.layers)
     most = max(network.out_tensor(layer).channels for layer in network.layers)
+    fronts = {lanes: _front(found, limits, lanes) for lanes in LANES}
     shapes = [
-        Shape(rows, cols, depth, lanes, cols)
+        Shape(rows, cols, depth, lanes, cols, fronts[lanes])
         for rows in ROWS
         for cols in COLS
         for depth in DEPTHS
@@ -128,18 +139,35 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
     yield from sorted(shapes, key=lambda s: (-s.rows * s.cols * s.depth, s.rows, s.cols, s.lanes))
 
 
-def _fetches(found: Analysis, whole: Shape) -> Iterator[Shape]:
-    """The shape with every fetch width that still carries a codebook's beats."""
+def _front(found: Analysis, limits: Limits, lanes: int) -> int:
+    """Columns of a front unit: none where the image's windows fit the block RAM or no unit can do it, else as many as
+    leave the lanes their multipliers."""
+    network = found.network
+    conv = network.layers[found.uses.bits(network.input)[0]]
+    out = network.out_tensor(conv)
+    assert isinstance(conv, Conv)
+    windows = 2 * INPUT_BITS * out.height * out.width * conv.weight[0].size
+    if windows < WINDOW_SHARE * limits.bram18k * BLOCK_BITS:
+        return 0
+    front_layers(network, found.uses)
+    columns = min(int(FRONT_SHARE * limits.dsp) // conv.window.kernel, out.channels, MOST_COLUMNS)
+    return max(columns // lanes, 1) * lanes
+
+
+def _fetches(found: Analysis, whole: Shape, external: SdramSetup | None) -> Iterator[Shape]:
+    """The shape with every fetch width that still carries a codebook's beats; an external memory's 16 bits a cycle
+    need but the narrowest."""
     books = [layer.codebook for layer in found.network.layers if isinstance(layer, Conv)]
     needed = max((1 << book.tau for book in books if book is not None), default=0)
-    for part in FETCH_PARTS:
-        if whole.cols % part == 0 and (whole.cols // part) * whole.depth >= needed:
-            yield replace(whole, fetch=whole.cols // part)
+    fits = [n for n in FETCH_PARTS if whole.cols % n == 0 and (whole.cols // n) * whole.depth >= needed]
+    for part in fits[-1:] if external is not None else fits:
+        yield replace(whole, fetch=whole.cols // part)
 
 
 def _ideal(found: Analysis, shape: Shape) -> float:
     """Cycles if every PE worked in every cycle."""
-    ace = sum(found.network.ace(layer) for layer in found.network.layers)
+    layers = found.network.layers[1 if shape.front else 0 :]
+    ace = sum(found.network.ace(layer) for layer in layers)
     return ace / (shape.rows * shape.cols * shape.depth)
 
 
@@ -186,6 +214,10 @@ def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[En
         halo_reach=schedule.places.halo_reach,
         offsets_per_beat=per_beat,
     )
+    if config.front is not None:
+        groups = -(-config.front.outs // shape.lanes)
+        own = replace(config.front, columns=shape.front, lanes=shape.lanes, outs=groups * shape.lanes)
+        config = replace(config, front=own)
     weights = sum(s.passes * _beats(config, s) for s in schedule.layers)
     params = sum(s.passes * _params(config, n) for s, n in zip(schedule.layers, reference.classes, strict=True))
     return config, Sizes(weights, params)
@@ -212,9 +244,14 @@ def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Seq
         tiles = height * s.strip * (s.strips if s.kind == POOL else 1)
         decoding = config.cols // shape.fetch * len(s.decodes)
         work += [tiles * max(s.steps, s.vectors * s.out_planes) + PASS_SWITCH] * s.passes
-        load += [max(_beats(config, s) + decoding, _params(config, count))] * s.passes
+        needed = max(_beats(config, s) + decoding, _params(config, count))
+        if config.external is not None:
+            words = _beats(config, s) * config.beat_bits + _params(config, count) * param_bits(config)
+            needed = max(needed, words // WORD)
+        load += [needed] * s.passes
         total += LAYER_LATENCY
-    return total + load[0] + sum(max(a, b) for a, b in zip(work, [*load[1:], 0], strict=True))
+    total += load[0] + sum(max(a, b) for a, b in zip(work, [*load[1:], 0], strict=True))
+    return total if config.front is None else max(total, config.front.cycles + work[0])
 
 
 __all__ = ["choose"]

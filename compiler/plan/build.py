@@ -25,6 +25,7 @@ from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.network import Conv, Network
 from bnnhw.spec.numbers import Codes, IntArray
 from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL, Images
+from bnnhw.spec.sdram import SdramSetup
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +70,14 @@ def analyse(network: Network) -> Analysis:
     return Analysis(network, uses, channel_orders(network, uses), layer_ranges(network, uses))
 
 
-def make_plan(found: Analysis, shape: Shape, spread: frozenset[str] | None = None) -> Plan:
-    """The plan of a network on one shape. ``spread``: bits maps that keep each channel group in one slot only."""
+def make_plan(
+    found: Analysis,
+    shape: Shape,
+    spread: frozenset[str] | None = None,
+    external: SdramSetup | None = None,
+) -> Plan:
+    """The plan of a network on one shape. ``spread``: bits maps that keep each channel group in one slot only;
+    ``external``: where weights and parameters lie, if not in the engine."""
     network = found.network
     if spread is None:
         spread = default_spread(network, found.uses, found.orders, shape)
@@ -80,7 +87,7 @@ def make_plan(found: Analysis, shape: Shape, spread: frozenset[str] | None = Non
     front, front_images = None, None
     if schedule.front is not None:
         front, front_images = front_config(network, schedule.front, shape, schedule.places, found.orders, found.ranges)
-    config = engine_config(network, schedule, found.ranges, channels, front)
+    config = replace(engine_config(network, schedule, found.ranges, channels, front), external=external)
     images = replace(_images(found, config, schedule, weights, channels), front=front_images)
     return Plan(
         network=network,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from bnnhw.compiler.plan.shape import Limits
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.external import WORD
+from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.memory import LUT_RAM, LUT_ROM, REGISTERS, STREAM_FIFO, block_rams
 from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.program import (
@@ -24,6 +26,7 @@ from bnnhw.spec.program import (
     pass_layout,
     step_layout,
 )
+from bnnhw.spec.sdram import READ_WORDS
 
 LUT_PER_RAM_BIT = 1.5
 """16 words of a bit of LUT RAM, with their share of the write port."""
@@ -39,6 +42,10 @@ LUT_PER_MASK = 17.0
 """Bounds check of one slot of one row."""
 LUT_PER_DECODED_BIT = 34.0
 """Selecting one weight bit of a codebook by its index."""
+LUT_FRONT = 1500.0
+"""Walkers, line buffer and pool of a front unit."""
+LUT_SDRAM = 1500.0
+"""Controller and players."""
 LUT_CONTROL = 3600.0
 """Sequencer, walkers, input windows, loaders, host link."""
 
@@ -90,7 +97,12 @@ def estimate(c: EngineConfig, sizes: Sizes) -> Resources:
     luts += array_luts(c.rows, c.cols, c.depth, c.acc_width) + LUT_CONTROL + c.lanes * _lane_luts(c)
     luts += c.rows * (LUT_PER_ROW_BIT * c.depth + LUT_PER_MASK * c.slots)
     luts += LUT_PER_DECODED_BIT * c.beat_bits if c.tau else 0
-    return Resources(lut4=int(luts), bram18k=rams, dsp=c.lanes * _lane_dsps(c))
+    luts += LUT_SDRAM if c.external is not None else 0
+    dsps = c.lanes * _lane_dsps(c)
+    if c.front is not None:
+        luts += LUT_FRONT + c.front.columns * _column_luts(c.front)
+        dsps += c.front.multipliers + blocks(c.front.acc_width, c.front.scale_width)
+    return Resources(lut4=int(luts), bram18k=rams, dsp=dsps)
 
 
 def array_luts(rows: int, cols: int, depth: int, acc_width: int) -> float:
@@ -138,15 +150,27 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
     """Every memory but the host link's."""
     w, post = Widths.of(c), c.post
     subs = (c.subs - 1).bit_length()
+    if c.front is None:
+        image = [
+            _Memory(2 << w.input_addr, c.input.used, c.rows),
+            _Memory(c.input.height * c.input.width, 8 * c.input.channels, 1),
+        ]
+    else:
+        image = _front_memories(c.front)
+    if c.external is None:
+        streams = [
+            _Memory(sizes.weights, c.beat_bits, 1, rom=True),
+            _Memory(sizes.params, param_bits(c), 1, rom=True),
+            _Memory(STREAM_FIFO, c.beat_bits + param_bits(c), 1),
+        ]
+    else:
+        streams = [_Memory(READ_WORDS, WORD, 2)]
     return [
+        *image,
+        *streams,
         _Memory(c.bit_words, c.lanes, c.rows * c.slots),
-        _Memory(2 << w.input_addr, c.input.used, c.rows),
-        _Memory(c.input.height * c.input.width, 8 * c.input.channels, 1),
         _Memory(c.value_words, c.lanes * post.value_width, 1),
         _Memory(2 << w.weight, c.beat_bits, c.cols // c.fetch),
-        _Memory(sizes.weights, c.beat_bits, 1, rom=True),
-        _Memory(sizes.params, param_bits(c), 1, rom=True),
-        _Memory(STREAM_FIFO, c.beat_bits + param_bits(c), 1),
         _Memory(c.passes, pass_layout(c).width, 1, rom=True),
         _Memory(c.passes, load_layout(c).width, 1, rom=True),
         _Memory(c.steps, step_layout(c).width, 1, rom=True),
@@ -154,6 +178,26 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
         _Memory(2 << (subs + w.classes), post.offset_width, c.lanes),
         _Memory(2 << subs, lane_layout(c).width, c.lanes),
     ]
+
+
+def _front_memories(f: FrontConfig) -> list[_Memory]:
+    """Lines of the image, weights and parameters, running maxima, results on their way to the memories."""
+    channels = f.groups * f.columns
+    vector = f.lanes * (f.value_width + 1) + f.pool_width.bit_length() + (f.outs // f.lanes).bit_length() + 1
+    return [
+        _Memory(f.lines // f.banks * f.line_bytes, 8, f.banks),
+        _Memory(channels * f.taps, f.window.kernel * f.weight_bits, 1, rom=True),
+        _Memory(channels, f.scale_width, 1, rom=True),
+        _Memory(channels * f.classes, f.offset_width, 1, rom=True),
+        _Memory(f.pool_width * channels, f.value_width, 1),
+        _Memory(f.fifo_words, vector, 1),
+    ]
+
+
+def _column_luts(f: FrontConfig) -> float:
+    """Adder tree, sums in LUT RAM with their adder, hand-over."""
+    tree = (f.window.kernel - 1) * (9 + f.weight_bits + 2)
+    return tree + f.acc_width * (2 + 2 * LUT_PER_RAM_BIT * -(-f.columns // 16))
 
 
 def _lane_luts(c: EngineConfig) -> float:

@@ -10,11 +10,8 @@ from bnnhw.hw.fifo import StreamFifo
 from bnnhw.hw.front.pool import pooled_place
 from bnnhw.hw.memory.activation import bit_write
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.front import FrontConfig, FrontImages, MapTarget
+from bnnhw.spec.front import SLACK, FrontConfig, FrontImages, MapTarget
 from bnnhw.spec.program import Widths
-
-SLACK = 32
-"""Vectors that may be in the FIFO when a row begins, beyond that row's."""
 
 
 class FrontWriter(wiring.Component):
@@ -62,7 +59,7 @@ class FrontWriter(wiring.Component):
                 "last": 1,
             }
         )
-        depth = 1 << (c.row_vectors + SLACK - 1).bit_length()
+        depth = c.fifo_words
         m.submodules.fifo = fifo = StreamFifo(shape=vector, depth=depth)
         self._collect(m, vector, fifo.i)
         # What is on its way from the multipliers counts as there: it is of rows that began before.
