@@ -26,3 +26,18 @@ def block_rams(depth: int, width: int) -> int:
     """Block RAMs of a memory of one write and one read port, cut into columns."""
     columns = -(-width // column_width(depth))
     return columns * -(-depth // BRAM_SHAPES[0][1])
+
+
+WORTH_A_CHOICE = 0.8
+"""Share of a deep memory's block RAMs that must be left for it to be cut by words too."""
+
+
+def bank_words(depth: int, width: int) -> int:
+    """Words of each bank of a memory whose readers can wait for a choice between banks; ``depth`` where one is best.
+
+    The narrow forms of a block RAM leave out its parity bits, a ninth of it, and a depth that is no power of two
+    leaves out more.
+    """
+    sizes = {words: -(-depth // words) * block_rams(words, width) for _, words in BRAM_SHAPES if words < depth}
+    best = min(sizes, key=lambda words: (sizes[words], -words), default=depth)
+    return best if sizes and sizes[best] <= WORTH_A_CHOICE * block_rams(depth, width) else depth

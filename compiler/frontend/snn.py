@@ -159,13 +159,13 @@ class _Builder(NodeBuilder):
         """RSign, binary 3x3 convolution, batch norm, the shortcut around them, RPReLU."""
         state = self.state
         bits = self.add(f"{at}move0", Binarize(-state[f"{at}move0.bias"].reshape(-1)), x)
-        patterns = state[f"{at}binary_conv.binarize.patterns"]
-        conv = codebook_conv(state[f"{at}binary_conv.weight"], patterns, stride=stride, pad=1)
-        y = self.norm(f"{at}bn1", self.add(f"{at}binary_conv", conv, bits))
-        if stride == 2:
+        if stride == 2:  # before the convolution: then x need not be kept beside its result
             x = self.add(f"{at}downsample.0", AvgPool(2, 2), x)
             x = self.add(f"{at}downsample.1", Conv(state[f"{at}downsample.1.weight"]), x)
             x = self.norm(f"{at}downsample.2", x)
+        patterns = state[f"{at}binary_conv.binarize.patterns"]
+        conv = codebook_conv(state[f"{at}binary_conv.weight"], patterns, stride=stride, pad=1)
+        y = self.norm(f"{at}bn1", self.add(f"{at}binary_conv", conv, bits))
         y = self.add(f"{at}add", Add(), y, x)
         y = self.add(f"{at}move1", Bias(state[f"{at}move1.bias"].reshape(-1)), y)
         slopes = state[f"{at}prelu.weight"]

@@ -14,7 +14,7 @@ from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.front import FrontConfig
-from bnnhw.spec.memory import LUT_RAM, LUT_ROM, REGISTERS, STREAM_FIFO, block_rams
+from bnnhw.spec.memory import LUT_RAM, LUT_ROM, REGISTERS, STREAM_FIFO, bank_words, block_rams
 from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.program import (
     Images,
@@ -169,7 +169,7 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
         *image,
         *streams,
         _Memory(c.bit_words, c.lanes, c.rows * c.slots),
-        _Memory(c.value_words, c.lanes * post.value_width, 1),
+        *_values(c),
         _Memory(2 << w.weight, c.beat_bits, c.cols // c.fetch),
         _Memory(c.passes, pass_layout(c).width, 1, rom=True),
         _Memory(c.passes, load_layout(c).width, 1, rom=True),
@@ -178,6 +178,13 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
         _Memory(2 << (subs + w.classes), post.offset_width, c.lanes),
         _Memory(2 << subs, lane_layout(c).width, c.lanes),
     ]
+
+
+def _values(c: EngineConfig) -> list[_Memory]:
+    """Banks of the value memory."""
+    depth, width = max(c.value_words, 2), c.lanes * c.post.value_width
+    size = bank_words(depth, width)
+    return [_Memory(min(size, depth - first), width, 1) for first in range(0, depth, size)]
 
 
 def _front_memories(f: FrontConfig) -> list[_Memory]:

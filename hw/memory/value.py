@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, unsigned
+from amaranth import Array, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.memory import bank_words
 from bnnhw.spec.program import Widths
 
 
 class ValueMemory(wiring.Component):
-    """Words of ``lanes`` values. Rate: a read and a write a cycle.
+    """Words of ``lanes`` values, in banks where that saves block RAMs. Rate: a read and a write a cycle.
 
-    Read latency 4: an address register, the memory, its output register, and one more, since the block RAMs lie all
-    over the chip. A write is readable by addresses of the next cycle and later; one that comes with the address makes
-    the answer undefined.
+    Read latency 4: an address register, the memory, its output register, and one more, which takes its bank's word:
+    the block RAMs lie all over the chip. A write is readable by addresses of the next cycle and later; one that comes
+    with the address makes the answer undefined.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -35,24 +36,33 @@ class ValueMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.words = words = ColumnMemory(len(self.i_write_word), self.config.value_words, writable=True)
+        depth, width = max(self.config.value_words, 2), len(self.i_write_word)
+        size = bank_words(depth, width)
+        low = (size - 1).bit_length()
         address = Signal.like(self.i_address)
-        word, later = (Signal.like(self.o_word, reset_less=True, name=name) for name in ("word", "later"))
-        write = Signal(data.StructLayout({"valid": 1, "address": len(address), "word": len(word)}))
+        write = Signal(data.StructLayout({"valid": 1, "address": len(address), "word": width}))
         m.d.sync += [
             address.eq(self.i_address),
-            word.eq(words.o),
-            later.eq(word),
             write.valid.eq(self.i_write_valid),
             write.address.eq(self.i_write_address),
             write.word.eq(self.i_write_word),
         ]
-        m.d.comb += [
-            words.i_enable.eq(1),
-            words.i_address.eq(address),
-            self.o_word.eq(later),
-            words.i_write_valid.eq(write.valid),
-            words.i_write_address.eq(write.address),
-            words.i_write.eq(write.word),
-        ]
+        found = []
+        for first in range(0, depth, size):
+            bank = first // size
+            m.submodules[f"words_{bank}"] = words = ColumnMemory(width, min(size, depth - first), writable=True)
+            word = Signal(width, name=f"word_{bank}", reset_less=True)
+            m.d.sync += word.eq(words.o)
+            m.d.comb += [
+                words.i_enable.eq(1),
+                words.i_address.eq(address[:low]),
+                words.i_write_valid.eq(write.valid & (write.address[low:] == bank)),
+                words.i_write_address.eq(write.address[:low]),
+                words.i_write.eq(write.word),
+            ]
+            found.append(word)
+        chosen, mine = (Signal(range(max(len(found), 2)), name=name) for name in ("chosen", "mine"))
+        later = Signal(width, reset_less=True)
+        m.d.sync += [chosen.eq(address[low:]), mine.eq(chosen), later.eq(Array(found)[mine])]
+        m.d.comb += self.o_word.eq(later)
         return m

@@ -14,7 +14,7 @@ from bnnhw.sim.machine.state import State, input_windows
 from bnnhw.sim.rtl.runner import Simulation
 from bnnhw.sim.rtl.verilator import Effort
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.memory import column_width
+from bnnhw.spec.memory import bank_words, column_width
 
 SNAPSHOTS = 2000
 
@@ -60,12 +60,18 @@ def state_of(config: EngineConfig, memories: Mapping[str, NDArray[np.uint8]], im
     banks = [[bits(f"activations.bank_{r}_{s}", c.bit_words, c.lanes) for s in range(c.slots)] for r in range(c.rows)]
     state.activation = np.stack([np.stack(row, axis=1) for row in banks], axis=1)
     width = c.post.value_width
-    step = column_width(max(c.value_words, 2))
-    columns = [
-        bits(f"values.words.column_{low // step}", c.value_words, min(step, c.lanes * width - low))
-        for low in range(0, c.lanes * width, step)
-    ]
-    values = np.concatenate(columns, axis=2).reshape(-1, c.value_words, c.lanes, width)
+    depth = max(c.value_words, 2)
+    size = bank_words(depth, c.lanes * width)
+    banks_of_values = []
+    for first in range(0, depth, size):
+        words = min(size, depth - first)
+        step = column_width(words)
+        columns = [
+            bits(f"values.words_{first // size}.column_{low // step}", words, min(step, c.lanes * width - low))
+            for low in range(0, c.lanes * width, step)
+        ]
+        banks_of_values.append(np.concatenate(columns, axis=2))
+    values = np.concatenate(banks_of_values, axis=1)[:, : c.value_words].reshape(-1, c.value_words, c.lanes, width)
     weights = 1 << np.arange(width, dtype=np.int64)
     weights[-1] = -weights[-1]
     state.values = values @ weights

@@ -1,4 +1,4 @@
-"""Value memory: random reads and writes against a list; a read beside a write of the same word gives the old one."""
+"""Value memory: random reads and writes against a list; what a read beside a write of the same word gives is open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bnnhw.spec.engine import PostConfig
 from tests.hw import play as kit
 
 
-@pytest.mark.parametrize(("words", "lanes", "width"), [(1, 1, 1), (2, 3, 5), (7, 4, 18), (64, 2, 9)])
+@pytest.mark.parametrize(("words", "lanes", "width"), [(1, 1, 1), (2, 3, 5), (7, 4, 18), (64, 2, 9), (2500, 2, 9)])
 def test_reads_and_writes(engine_config, post_config, words, lanes, width):
     rng = np.random.default_rng(words)
     post: PostConfig = post_config(value_width=width)
