@@ -160,6 +160,8 @@ class EngineConfig:
     """Scores of a frame."""
     decodes: int = 0
     """Decode words; 0 without codebooks."""
+    alike: bool = False
+    """In every step all slots read the same tap at the same offset: steps have one read instead of one a slot."""
     front: FrontConfig | None = None
     """The unit of multipliers that computes the convolution of the image; None: the array does."""
     external: SdramSetup | None = None
@@ -168,6 +170,11 @@ class EngineConfig:
     @property
     def slots(self) -> int:
         return self.depth // self.lanes
+
+    @property
+    def reads(self) -> int:
+        """Reads of a step."""
+        return 1 if self.alike else self.slots
 
     @property
     def subs(self) -> int:

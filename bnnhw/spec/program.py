@@ -74,12 +74,13 @@ class Widths:
 
 
 def step_layout(c: EngineConfig) -> WordLayout:
-    """One step. For slot s: ``en{s}`` 0 reads zeros; address = position base + ``offset{s}`` (wrapping); the word is
-    zeroed where the tap (``dy{s}``, ``dx{s}``) leaves the map. ``weight`` is the weight word; ``shift`` doubles the
-    accumulators before adding. Input steps use slot 0's offset and no masks, pool steps slot 0 alone."""
+    """One step. For slot s (slot 0 stands for all where they are alike): ``en{s}`` 0 reads zeros; address = position
+    base + ``offset{s}`` (wrapping); the word is zeroed where the tap (``dy{s}``, ``dx{s}``) leaves the map. ``weight``
+    is the weight word; ``shift`` doubles the accumulators before adding. Input steps use slot 0's offset and no masks,
+    pool steps slot 0 alone."""
     w = Widths.of(c)
     fields = [BitField("shift", 1), BitField("weight", w.weight)]
-    for s in range(c.slots):
+    for s in range(c.reads):
         fields += [
             BitField(f"en{s}", 1),
             BitField(f"dy{s}", w.tap),

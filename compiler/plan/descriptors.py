@@ -185,7 +185,7 @@ def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
     layout, words, mask = step_layout(config), [], (1 << Widths.of(config).source) - 1
     for step in schedule.steps.steps():
         fields: Fields = {"shift": step.shift, "weight": step.weight}
-        for slot, read in enumerate(step.reads):
+        for slot, read in enumerate(step.reads[: config.reads]):
             own = {"en": read.enabled, "dy": read.dy, "dx": read.dx, "offset": read.offset & mask}
             fields |= {f"{name}{slot}": value for name, value in own.items()}
         words.append(layout.pack(fields))

@@ -190,12 +190,11 @@ def add_pool(table: StepTable, place: ValuePlace, window: Window, slots: int) ->
 
 
 def pool_steps(place: ValuePlace, window: Window, slots: int) -> tuple[Step, ...]:
-    """Steps of a pooling window, tap by tap."""
+    """Steps of a pooling window, tap by tap; only slot 0 counts."""
     steps = []
     for tap in range(window.kernel**2):
         dy, dx = divmod(tap, window.kernel)
-        reads = (Read(dy, dx, dy * place.row + dx * place.cell, True), *[Read()] * (slots - 1))
-        steps.append(Step(False, 0, reads))
+        steps.append(Step(False, 0, (Read(dy, dx, dy * place.row + dx * place.cell, True),) * slots))
     return tuple(steps)
 
 

@@ -100,12 +100,12 @@ class Fetch(wiring.Component):
         """Stage 3: addresses; stages 3 to 5: masks of map taps (one bit per row and slot), in time with the memories'
         answers."""
         c, w = self.config, Widths.of(self.config)
-        row_ok = Signal(c.slots)
-        columns = [Signal(signed(w.position + 2), name=f"column_{s}") for s in range(c.slots)]
+        row_ok = Signal(c.reads)
+        columns = [Signal(signed(w.position + 2), name=f"column_{s}") for s in range(c.reads)]
         masks = Signal(c.rows * c.slots)
         masked = Signal(c.rows * c.slots)
         addresses = []
-        for s in range(c.slots):
+        for s in range(c.reads):
             y = Signal(signed(w.position + 2), name=f"y_{s}")
             m.d.comb += y.eq(at.y + word[f"dy{s}"])
             m.d.sync += [
@@ -114,8 +114,9 @@ class Fetch(wiring.Component):
             ]
             address = Signal(w.source, name=f"address_{s}")
             m.d.sync += address.eq(at.base + word[f"offset{s}"])
-            m.d.comb += self.o_address[s].eq(address)
             addresses.append(address)
+        alike = c.slots // c.reads
+        m.d.comb += [self.o_address[s].eq(addresses[s // alike]) for s in range(c.slots)]
         m.d.comb += [self.o_input_address.eq(addresses[0]), self.o_value_address.eq(addresses[0])]
         m.d.sync += self.o_weight_address.eq(Cat(word.weight, at.bank))
 
@@ -124,9 +125,8 @@ class Fetch(wiring.Component):
             low, high = (Signal(signed(w.position + w.row + 2), name=f"{n}_{r}") for n in ("low", "high"))
             start = times(fields.in_strip, r)
             m.d.sync += [low.eq(-start), high.eq(fields.in_width - start)]
-            for s in range(c.slots):
-                inside = (columns[s] >= low) & (columns[s] < high)
-                m.d.sync += masks[r * c.slots + s].eq(row_ok[s] & inside)
+            inside = [row_ok[s] & (columns[s] >= low) & (columns[s] < high) for s in range(c.reads)]
+            m.d.sync += [masks[r * c.slots + s].eq(inside[s // alike]) for s in range(c.slots)]
         m.d.sync += masked.eq(Mux(is_input, 0, masks))
         return masked
 

@@ -101,7 +101,8 @@ def read_program(c: EngineConfig, images: Images) -> list[PassWords]:
 
 def _steps(c: EngineConfig, words: Sequence[dict[str, int]]) -> Steps:
     def slots(name: str) -> IntArray:
-        return np.array([[word[f"{name}{s}"] for s in range(c.slots)] for word in words], np.int64)
+        found = np.array([[word[f"{name}{s}"] for s in range(c.reads)] for word in words], np.int64)
+        return found.repeat(c.slots // c.reads, axis=1)
 
     shift, weight = (np.array([word[name] for word in words], np.int64) for name in ("shift", "weight"))
     return Steps(shift, weight, slots("en"), slots("dy"), slots("dx"), slots("offset"))
