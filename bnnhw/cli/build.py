@@ -17,7 +17,7 @@ from bnnhw.cli.output import print_facts, print_json, whole_folder
 from bnnhw.cli.prepare import Prepared, compile_model, images_for, labelled_data
 from bnnhw.cli.program import identity, write_program
 from bnnhw.cli.progress import Stages
-from bnnhw.errors import BnnhwError
+from bnnhw.errors import BnnhwError, UnsupportedError
 from bnnhw.report import Accuracy, build_report, render_html, write_report
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ def build(
     stages = Stages()
     target = out or out_folder(model, board)
     prepared = compile_model(model, board, shape, fps, stages, clock)
+    if prepared.plan.engine.external is not None or prepared.plan.engine.front is not None:
+        raise UnsupportedError(
+            f"network {prepared.network.name} must have weights and an image that fit the block RAM: SDRAM and front "
+            "unit are simulated (bnnhw sim --level rtl), but not yet part of a bitstream"
+        )
     with whole_folder(target) as folder:
         number = write_program(prepared, folder)
         simulation = _simulate(prepared, data, count, stages)

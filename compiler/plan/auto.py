@@ -34,6 +34,9 @@ LAYER_LATENCY = 30
 """Cycles from a layer's last step until the next layer's first, roughly."""
 PASS_SWITCH = 2
 FINAL_TRIES = 6
+ALIKE = 0.01
+"""Shapes whose crowding differs by less are alike: the one with the narrowest weight beats is taken."""
+BEAT_WIRES = 1 << 20
 INPUT_BITS = 8
 WINDOW_SHARE = 0.5
 """Share of the block RAM that the image's windows may take; beyond it a front unit computes its convolution."""
@@ -68,6 +71,9 @@ def choose(found: Analysis, limits: Limits, enough: int = 0, external: SdramSetu
     most = max(enough, SLACK * min(c.cycles for c in candidates))
     near = [c for c in candidates if c.cycles <= most]
     near.sort(key=lambda c: (c.need.crowding(limits), c.cycles))
+    least = near[0].need.crowding(limits) + ALIKE
+    # the wires of a weight beat go to all columns
+    near.sort(key=lambda c: c.shape.fetch * c.shape.depth if c.need.crowding(limits) <= least else BEAT_WIRES)
     plans = []
     for candidate in near[:FINAL_TRIES]:
         plan = make_plan(found, candidate.shape, candidate.spread, external)

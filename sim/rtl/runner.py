@@ -18,8 +18,9 @@ from bnnhw.errors import BnnhwError
 from bnnhw.sim.rtl.verilator import Effort, Options, compiled
 from bnnhw.sim.rtl.verilog import convert
 from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.external import WORD
 from bnnhw.spec.numbers import IntArray
-from bnnhw.spec.program import Images, load_layout
+from bnnhw.spec.program import Images, load_layout, param_bits
 from bnnhw.spec.timing import load_cycles, param_cycles
 
 
@@ -42,7 +43,16 @@ def reset_cycles(config: EngineConfig, images: Images) -> int:
     Before that a frame takes longer than predicted. Only a small image that follows reset at once could come so early.
     """
     loads = [load_layout(config).unpack(word) for word in images.loads[:2]]
-    return 16 + sum(4 + load_cycles(config, p, images.decodes) + param_cycles(config, p["last_class"]) for p in loads)
+    cycles = sum(4 + load_cycles(config, p, images.decodes) + param_cycles(config, p["last_class"]) for p in loads)
+    if config.external is None:
+        return 16 + cycles
+    return SETUP + SLOWER * cycles * -(-max(config.beat_bits, param_bits(config)) // WORD)
+
+
+SETUP = 500
+"""Cycles in which an SDRAM is set up."""
+SLOWER = 3
+"""How much longer a word of an SDRAM may take than a cycle, at most, when rows change and others read too."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +127,12 @@ class Simulation:
     def of(cls, plan: Planned, **options: Any) -> Simulation:
         """The engine of a plan, its first weights loaded before the first image; ``options`` as above."""
         from bnnhw.hw.engine import Engine
+        from bnnhw.sim.rtl.memory import EngineWithMemory
 
         c = plan.engine
         limit = 10_000 + 4 * (c.input.words + c.passes * c.map_size**2 * (c.steps + c.subs * 8))
-        return cls(Engine(c, plan.images), c.scores, idle=reset_cycles(c, plan.images), limit=limit, **options)
+        circuit = Engine(c, plan.images) if c.external is None else EngineWithMemory(c, plan.images)
+        return cls(circuit, c.scores, idle=reset_cycles(c, plan.images), limit=limit, **options)
 
     def __enter__(self) -> Simulation:
         return self
