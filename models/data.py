@@ -20,6 +20,10 @@ Labels = NDArray[np.int64]
 CIFAR_RECORD = 1 + 3 * 32 * 32
 HELD_OUT = 450
 SPLIT_SEED = 20211
+PHOTOGRAPH = 64
+"""Height and width from which on an input is one for photographs."""
+RESIZE = 256 / 224
+"""Size of a photograph before it is cropped, over the input's: the usual measure of ImageNet."""
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 KINDS = (
     "a CIFAR-10 .bin file, a folder of idx files, a folder <class>/<image>, an .npz file with images and labels, "
@@ -72,7 +76,9 @@ def load(spec: str | Path) -> Data:
 def load_images(paths: Iterable[str | Path], shape: tuple[int, int, int]) -> Images:
     """Read image files for a network with input ``shape`` (H, W, C): pictures (Pillow) or .npy arrays of uint8.
 
-    A .npy file holds one image (H, W, C), (H, W) where C is 1, or a stack of images (N, H, W, C). Nothing is scaled,
+    A .npy file holds one image (H, W, C), (H, W) where C is 1, or a stack of images (N, H, W, C). For networks of
+    photographs (inputs of PHOTOGRAPH pixels and more) pictures of any size are made to fit as usual with ImageNet: the
+    shorter side becomes RESIZE times the input's (bilinear), then the middle is cut out. Else nothing is scaled,
     cropped or recoloured: what does not fit is refused.
 
     Raises BnnhwError naming the file, its size or kind, and what is needed.
@@ -82,7 +88,7 @@ def load_images(paths: Iterable[str | Path], shape: tuple[int, int, int]) -> Ima
     for path in map(Path, paths):
         if not path.is_file():
             raise BnnhwError(f"image must be a file, not {str(path)!r}: there is no such file")
-        image = _npy(path, shape) if path.suffix == ".npy" else _picture(path)[None]
+        image = _npy(path, shape) if path.suffix == ".npy" else _fitted(_picture(path), shape)[None]
         if image.shape[1:] != shape:
             raise BnnhwError(
                 f"image {path} must be {_shape_text(shape)} (height x width x channels) for this network, "
@@ -92,6 +98,23 @@ def load_images(paths: Iterable[str | Path], shape: tuple[int, int, int]) -> Ima
     if not found:
         return np.zeros((0, height, width, channels), np.uint8)
     return np.concatenate(found)
+
+
+def _fitted(image: Images, shape: tuple[int, int, int]) -> Images:
+    """A picture (H, W, C) resized and cropped for a network of photographs; as it is for others."""
+    height, width, channels = shape
+    if image.shape == shape or min(height, width) < PHOTOGRAPH:
+        return image
+    from PIL import Image
+
+    if image.shape[2] == 1 and channels == 3:
+        image = image.repeat(3, axis=2)
+    scale = RESIZE * max(height / image.shape[0], width / image.shape[1])
+    size = max(round(image.shape[1] * scale), width), max(round(image.shape[0] * scale), height)
+    whole = np.asarray(Image.fromarray(image.squeeze()).resize(size, Image.Resampling.BILINEAR))
+    top, left = (size[1] - height) // 2, (size[0] - width) // 2
+    middle = whole[top : top + height, left : left + width]
+    return np.ascontiguousarray(middle.reshape(height, width, -1))
 
 
 def _shape_text(shape: Iterable[int]) -> str:

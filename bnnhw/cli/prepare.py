@@ -35,12 +35,21 @@ class Prepared:
 
 
 def compile_model(
-    model: str, board: str, shape: Shape | None, fps: float, stages: Stages, clock: float = 100.0
+    model: str,
+    board: str,
+    shape: Shape | None,
+    fps: float,
+    stages: Stages,
+    clock: float = 100.0,
+    check: bool = True,
 ) -> Prepared:
-    """Load, lower and plan; ``shape`` None lets the planner choose one for ``fps`` at ``clock`` MHz."""
+    """Load, lower and plan; ``shape`` None lets the planner choose one for ``fps`` at ``clock`` MHz.
+
+    Without ``check`` a given shape that does not fit the board is only noted.
+    """
     from bnnhw import boards, models
     from bnnhw.compiler.lower import lower
-    from bnnhw.compiler.plan import Limits, plan
+    from bnnhw.compiler.plan import Limits, plan, resources
 
     target = boards.get(board)
     graph = models.load(model)
@@ -49,7 +58,11 @@ def compile_model(
         found = target.resources
         limits = Limits(lut4=found.lut4, bram18k=found.bram, dsp=found.dsp)
         hertz = Fraction(str(clock)) * 1_000_000
-        planned = plan(network, limits, shape, enough=int(hertz / Fraction(fps)), sdram=target.sdram_setup(hertz))
+        setup = target.sdram_setup(hertz)
+        planned = plan(network, limits, shape, enough=int(hertz / Fraction(fps)), sdram=setup, check=check)
+    over = resources(planned).over(limits)
+    if over is not None:
+        stages.note(f"this shape does not fit {board}: {over[1]} {over[0]}, and there are {over[2]}")
     return Prepared(model, target, graph, network, planned)
 
 

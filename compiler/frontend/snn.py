@@ -36,6 +36,9 @@ from bnnhw.compiler.ir import (
 PAPER = "SNN, ICCV 2021, arXiv 2110.09195"
 SETTLED = 1e-3
 """Patterns smaller than this say nothing: training keeps the codeword bit that it had before, outside the file."""
+PRECISION = {"value": 9, "factor": 18}
+"""Bits of values, as wide as a block RAM's bytes: 56 x 56 x 64 of them must lie on chip. Scores do not get nearer to
+those of the float network beyond 10 bits, since other roundings remain."""
 ALL = 9
 """tau of a codebook that holds every 3x3 kernel: plain binary weights."""
 
@@ -149,7 +152,7 @@ def graph_of(arch: Arch, state: State, **meta: Any) -> Graph:
         x = build.block(at, stride, x)
     x = build.add("avgpool", GlobalAvgPool(), x)
     x = build.add("fc", Conv(state["fc.weight"][:, :, None, None], state["fc.bias"]), x)
-    return Graph(tuple(build.nodes), x, {"paper": PAPER} | meta).verify()
+    return Graph(tuple(build.nodes), x, {"paper": PAPER, "widths": dict(PRECISION)} | meta).verify()
 
 
 class _Builder(NodeBuilder):

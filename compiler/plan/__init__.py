@@ -19,10 +19,12 @@ def plan(
     shape: Shape | None = None,
     enough: int = 0,
     sdram: SdramSetup | None = None,
+    check: bool = True,
 ) -> Plan:
     """The plan of a network on a chip: on ``shape``, or on the best shape that fits ``limits``.
 
     Weights and parameters come from ``sdram``, if there is one, where they take more than half of the block RAM.
+    Without ``check`` a given shape may need more than there is.
 
     The best shape is the one that crowds the chip least of those that take at most ``enough`` cycles a frame, or
     nearly the fastest if none does.
@@ -37,7 +39,7 @@ def plan(
         return choose(found, limits, enough, external)
     default = default_spread(network, found.uses, found.orders, shape)
     result = make_plan(found, shape, default, external)
-    if limits is not None and resources(result).over(limits) is not None:
+    if limits is not None and check and resources(result).over(limits) is not None:
         result = make_plan(found, shape, frozenset(found.uses.convs), external)
         check_fits(network.name, result.engine, resources(result), limits)
     return result

@@ -162,6 +162,22 @@ def test_user_images(tmp_path: Path) -> None:
     assert data.load_images([], (8, 8, 1)).shape == (0, 8, 8, 1)
 
 
+def test_photographs_are_resized_and_cropped(tmp_path: Path) -> None:
+    wide, grey, exact = tmp_path / "wide.png", tmp_path / "grey.png", tmp_path / "exact.png"
+    picture = np.zeros((160, 320, 3), np.uint8)
+    picture[:, 80:240] = 200  # the middle square, of which a margin is cut off all around
+    Image.fromarray(picture).save(wide)
+    Image.fromarray(pixels(100, 100)).save(grey)
+    Image.fromarray(pixels(70, 70, 3)).save(exact)
+    assert (data.load_images([wide], (70, 70, 3)) == 200).all()
+    assert data.load_images([wide], (80, 70, 3)).shape == (1, 80, 70, 3)
+    assert data.load_images([grey], (70, 70, 3)).shape == (1, 70, 70, 3)
+    assert data.load_images([grey], (70, 70, 1)).shape == (1, 70, 70, 1)
+    assert np.array_equal(data.load_images([exact], (70, 70, 3))[0], pixels(70, 70, 3))
+    with pytest.raises(BnnhwError, match="must be 70x70x1"):
+        data.load_images([wide], (70, 70, 1))
+
+
 def test_user_image_faults(tmp_path: Path) -> None:
     def fault(path: Path, shape: tuple[int, int, int] = (8, 8, 1)) -> str:
         with pytest.raises(BnnhwError) as error:
