@@ -87,7 +87,7 @@ def make_plan(
     front, front_images = None, None
     if schedule.front is not None:
         front, front_images = front_config(network, schedule.front, shape, schedule.places, found.orders, found.ranges)
-    config = replace(engine_config(network, schedule, found.ranges, channels, front), external=external)
+    config = engine_config(network, schedule, found.ranges, channels, front, external)
     images = replace(_images(found, config, schedule, weights, channels), front=front_images)
     return Plan(
         network=network,

@@ -8,10 +8,13 @@ from dataclasses import replace
 from bnnhw.compiler.plan.fold import Channels
 from bnnhw.compiler.plan.ranges import LayerRange
 from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule
+from bnnhw.compiler.plan.shape import Shape
 from bnnhw.spec.engine import EngineConfig, PostConfig
+from bnnhw.spec.external import WORD
 from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.network import Conv, Network, Pool
 from bnnhw.spec.numbers import Bits, Codes, IntArray, signed_width, unsigned_width
+from bnnhw.spec.sdram import SdramSetup
 
 
 def unit_slope(network: Network) -> int:
@@ -31,6 +34,7 @@ def engine_config(
     ranges: Sequence[LayerRange],
     channels: Sequence[Channels],
     front: FrontConfig | None,
+    external: SdramSetup | None,
 ) -> EngineConfig:
     """The smallest engine of this shape that runs this schedule with these parameters."""
     shape, layers = schedule.shape, schedule.layers
@@ -67,13 +71,14 @@ def engine_config(
         passes=sum(s.passes for s in layers),
         halo_reach=schedule.places.halo_reach,
         classes=max(c.offset.shape[1] for c in channels),
-        offsets_per_beat=_offsets_per_beat(shape.lanes, record, post.offset_width),
+        offsets_per_beat=_offsets_per_beat(shape, record, post.offset_width, layers, channels, external is not None),
         kernel=_kernel(network, schedule),
         map_size=max(max(t.height, t.width) for t in network.tensors.values()),
         decodes=len(schedule.decodes),
         scores=network.tensors[network.output].channels,
         alike=front is not None and all(len(set(step.reads)) == 1 for step in schedule.steps.steps()),
         front=front,
+        external=external,
     )
 
 
@@ -128,9 +133,25 @@ def _largest_count(network: Network, schedule: LayerSchedule, lanes: int, weight
     return count * ((1 << layer.weight_bits) - 1) if weights else count
 
 
-def _offsets_per_beat(lanes: int, record: int, offset_width: int) -> int:
-    """Offsets in a parameter beat: as many as fit a lane's record, a divisor of the lanes."""
-    return max(n for n in range(1, lanes + 1) if lanes % n == 0 and (n == 1 or n * offset_width <= record))
+def _offsets_per_beat(
+    shape: Shape,
+    record: int,
+    offset_width: int,
+    layers: Sequence[LayerSchedule],
+    channels: Sequence[Channels],
+    external: bool,
+) -> int:
+    """Offsets in a parameter beat, a divisor of the lanes: as many as fit a lane's record; in an external memory as
+    many as make the fewest words of all."""
+    choices = [n for n in range(1, shape.lanes + 1) if shape.lanes % n == 0]
+    if not external:
+        return max(n for n in choices if n == 1 or n * offset_width <= record)
+
+    def words(n: int) -> int:
+        beats = sum(s.passes * shape.cols * (n + c.offset.shape[1]) for s, c in zip(layers, channels, strict=True)) // n
+        return beats * -(-max(record, n * offset_width) // WORD)
+
+    return min(choices, key=lambda n: (words(n), n))
 
 
 def _kernel(network: Network, schedule: Schedule) -> int:
