@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnnhw.hw.front import column
 from bnnhw.hw.front.front import Front
+from bnnhw.hw.post import multiplier
 from bnnhw.sim.golden.windows import convolve, window_max
 from bnnhw.sim.kit import Bench, plain
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import FrontConfig, FrontImages, MapTarget
+from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.network import Window, border_axis
 from bnnhw.spec.numbers import IntArray
 
@@ -138,6 +141,17 @@ def engine(engine_config: Callable[..., EngineConfig], post_config: Callable[...
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_map(engine_config: Any, post_config: Any, name: str, stall: float) -> None:
+    check_map(engine_config, post_config, name, stall)
+
+
+def test_map_from_the_chips_multipliers(engine_config: Any, post_config: Any, chip_blocks: Any) -> None:
+    made = chip_blocks(column, multiplier)
+    check_map(engine_config, post_config, "overlap", 0.0)
+    assert len(made) == 7 * CASES["overlap"].columns + blocks(24, 7)
+
+
+def check_map(engine_config: Any, post_config: Any, name: str, stall: float) -> None:
+    """Three images, with random stalls of their bytes and of the memories."""
     rng = np.random.default_rng(sum(name.encode()))
     config, images, numbers = make(CASES[name], rng)
     dut = Front(engine(engine_config, post_config, config), images)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from amaranth import Module, Signal, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.post import multiplier
 from bnnhw.hw.post.multiplier import Multiplier
@@ -36,41 +33,10 @@ def test_products(a, b):
     check(Multiplier(a, b), a, b)
 
 
-class BlockModel(wiring.Component):
-    """What Lattice documents of a MULT18X18D with registered operands and product (ECP5 sysDSP usage guide)."""
-
-    def __init__(self, pins):
-        self.pins = pins
-        super().__init__({"a": In(signed(BLOCK)), "b": In(signed(BLOCK)), "p": Out(signed(2 * BLOCK))})
-
-    def elaborate(self, platform):
-        m = Module()
-        a, b = Signal(signed(BLOCK)), Signal(signed(BLOCK))
-        m.d.sync += [a.eq(self.a), b.eq(self.b), self.p.eq(a * b)]
-        return m
-
-
 @pytest.mark.parametrize(("a", "b"), [(18, 18), (34, 22), (20, 40)])
-def test_products_of_blocks(monkeypatch, a, b):
+def test_products_of_blocks(chip_blocks, a, b):
     """The Instance's pins: operands extended by their sign, all registers on, signed."""
-    made = []
-
-    def instance(kind, **pins):
-        assert kind == "MULT18X18D"
-        assert all(pins[f"p_REG_{name}_CLK"] == "CLK0" for name in ("INPUTA", "INPUTB", "OUTPUT"))
-        assert pins["p_REG_PIPELINE_CLK"] == "NONE"
-        model = BlockModel(pins)
-        made.append(model)
-        wrapper = Module()
-        wrapper.submodules.model = model
-        wrapper.d.comb += [model.a[n].eq(pins[f"i_A{n}"]) for n in range(BLOCK)]
-        wrapper.d.comb += [model.b[n].eq(pins[f"i_B{n}"]) for n in range(BLOCK)]
-        wrapper.d.comb += [pins[f"o_P{n}"].eq(model.p[n]) for n in range(2 * BLOCK)]
-        return wrapper
-
-    monkeypatch.setattr(multiplier, "Instance", instance)
-    monkeypatch.setattr(multiplier, "ClockSignal", lambda: 0)
-    monkeypatch.setattr(multiplier, "LatticeECP5Platform", type(None))
+    made = chip_blocks(multiplier)
     check(Multiplier(a, b), a, b)
     assert len(made) == blocks(a, b)
 
