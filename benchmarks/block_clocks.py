@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from amaranth import Cat, Module, Signal, Value
@@ -19,6 +20,7 @@ from bnnhw.boards.layout import Options, place_and_route
 from bnnhw.boards.synthesis import synthesise
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.plan import Shape, plan
+from bnnhw.hw.front.front import Front
 from bnnhw.hw.input.windows import InputWindows
 from bnnhw.hw.memory.activation import ActivationMemory
 from bnnhw.hw.pool.reader import PoolReader
@@ -60,12 +62,12 @@ class Alone(wiring.Component):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="snn_digits")
-    parser.add_argument("--shape", default="2x16x48x16x4", help="rows x cols x depth x lanes x fetch")
+    parser.add_argument("--shape", default="2x16x48x16x4", help="rows x cols x depth x lanes x fetch x front")
     parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
     chosen = plan(lower(models.load(arguments.model)), None, Shape(*map(int, arguments.shape.split("x"))))
     c, images = chosen.engine, chosen.images
-    blocks = {
+    blocks: dict[str, Callable[[], wiring.Component]] = {
         "lane": lambda: Lane(c),
         "walker": lambda: VectorWalker(c, images),
         "issue": lambda: Issue(c, images),
@@ -75,9 +77,13 @@ def main() -> None:
         "scores": lambda: Scores(c),
         "activations": lambda: ActivationMemory(c),
         "fetch": lambda: Fetch(c, images),
-        "windows": lambda: InputWindows(c),
         "loader": lambda: WeightLoader(c, images.decodes),
     }
+    if c.front is not None and images.front is not None:
+        front = images.front
+        blocks["front"] = lambda: Front(c, front)
+    else:
+        blocks["windows"] = lambda: InputWindows(c)
     board = boards.get("ulx3s")
     for name, make in blocks.items():
         if arguments.only and name not in arguments.only:

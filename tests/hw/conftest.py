@@ -87,8 +87,8 @@ class BlockModel(wiring.Component):
 
 @pytest.fixture
 def chip_blocks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[BlockModel]]:
-    """chip_blocks(module, ...): components of these modules are simulated with models of the chip's multiplier blocks, as on
-    the chip; the list fills with those that are made."""
+    """chip_blocks(module, ...): components of these modules are simulated with models of the chip's multiplier blocks,
+    as on the chip; the list fills with those that are made."""
 
     def install(*modules: Any) -> list[BlockModel]:
         made: list[BlockModel] = []
