@@ -86,8 +86,9 @@ def _rtl(prepared: Prepared, images: NDArray[np.uint8]) -> tuple[IntArray, int, 
     """Scores, cycles of a steady frame, its counters. A frame that deviates from the prediction is the one told."""
     from bnnhw.sim.rtl import simulate
 
-    # The first frame after reset is not yet the steady state: at least two run.
-    ran = images if len(images) > 1 else np.concatenate([images, images])
+    # The first frame after reset is not yet the steady state: at least two run. They differ, since the second one's
+    # first layer may already be computed, and stored, while the first one still runs.
+    ran = images if len(images) > 1 else np.concatenate([images, 255 - images])
     result = simulate(prepared.plan, ran)
     cost = prepared.plan.cost
     steady = list(zip(result.cycles[1:], result.counters[1:], strict=True))
