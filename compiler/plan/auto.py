@@ -157,7 +157,7 @@ def _front(found: Analysis, limits: Limits, lanes: int) -> int:
         return 0
     front_layers(network, found.uses)
     columns = min(int(FRONT_SHARE * limits.dsp) // conv.window.kernel, out.channels, MOST_COLUMNS)
-    return max(columns // lanes, 1) * lanes
+    return max(columns // lanes, 1) * lanes  # lanes are 2 at least
 
 
 def _fetches(found: Analysis, whole: Shape, external: SdramSetup | None) -> Iterator[Shape]:

@@ -28,8 +28,8 @@ class Shape:
         for name in ("rows", "cols", "depth", "lanes", "fetch"):
             if getattr(self, name) < 1:
                 raise BnnhwError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.front < 0 or self.front % self.lanes:
-            raise BnnhwError(f"front must be a multiple of lanes = {self.lanes}, or 0, not {self.front}")
+        if self.front < 0 or self.front == 1 or self.front % self.lanes:
+            raise BnnhwError(f"front must be a multiple of lanes = {self.lanes} and at least 2, or 0, not {self.front}")
         for name, whole in (("lanes", "cols"), ("lanes", "depth"), ("fetch", "cols")):
             part, total = getattr(self, name), getattr(self, whole)
             if total % part:

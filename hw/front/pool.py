@@ -21,7 +21,7 @@ class FrontPool(wiring.Component):
     """Maximum over windows whose kernel is the stride or one more: a pixel is in two windows of an axis at most.
 
     Along the row the running maximum of each channel is kept, down the columns that of each pooled pixel and channel.
-    Rate: a value a cycle. Latency: 5 cycles.
+    Rate: a value a cycle. Latency: 6 cycles.
 
     Members
     -------
@@ -32,6 +32,7 @@ class FrontPool(wiring.Component):
     def __init__(self, config: FrontConfig) -> None:
         self.config = config
         assert config.pool.kernel - config.pool.stride in (0, 1)
+        assert config.columns >= 2
         super().__init__(
             {
                 "i_valid": In(1),
@@ -57,34 +58,45 @@ class FrontPool(wiring.Component):
         return m
 
     def _along(self, m: Module, out: data.View) -> None:
-        """Maximum along the row; two cycles."""
+        """Maximum along the row; three cycles. A channel comes back after at least two."""
         c = self.config
         channels = c.groups * c.columns
-        at = Signal(position_layout(c.out_width))
-        valid, last, channel, value = Signal(), Signal(), Signal(range(channels)), Signal(signed(c.value_width))
+        flow = data.StructLayout(
+            {
+                "valid": 1,
+                "last": 1,
+                "channel": range(channels),
+                "value": signed(c.value_width),
+                "at": position_layout(c.out_width),
+            }
+        )
+        asked, now = Signal(flow), Signal(flow)
+        kept = Signal(signed(c.value_width))
         m.d.sync += [
-            at.eq(Array(axis(c.out_width, c.pool))[self.i_place.x]),
-            valid.eq(self.i_valid),
-            last.eq(self.i_valid & self.i_last),
-            channel.eq(self.i_place.channel),
-            value.eq(self.i_value),
+            asked.at.eq(Array(axis(c.out_width, c.pool))[self.i_place.x]),
+            asked.valid.eq(self.i_valid),
+            asked.last.eq(self.i_valid & self.i_last),
+            asked.channel.eq(self.i_place.channel),
+            asked.value.eq(self.i_value),
+            now.eq(asked),
         ]
         held = memory.Memory(shape=signed(c.value_width), depth=channels, init=[], attrs={"ram_style": "distributed"})
         m.submodules.held = held
         read, write = held.read_port(domain="comb"), held.write_port()
         best = Signal(signed(c.value_width))
         m.d.comb += [
-            read.addr.eq(channel),
-            best.eq(Mux(at.first | (value > read.data), value, read.data)),
-            write.addr.eq(channel),
-            write.en.eq(valid),
-            write.data.eq(Mux(at.opens, value, best)),
+            read.addr.eq(asked.channel),
+            best.eq(Mux(now.at.first | (now.value > kept), now.value, kept)),
+            write.addr.eq(now.channel),
+            write.en.eq(now.valid),
+            write.data.eq(Mux(now.at.opens, now.value, best)),
         ]
         m.d.sync += [
-            out.valid.eq(valid & at.closes & (at.window < c.pool_width)),
-            out.last.eq(last),
-            out.place.x.eq(at.window),
-            out.place.channel.eq(channel),
+            kept.eq(read.data),
+            out.valid.eq(now.valid & now.at.closes & (now.at.window < c.pool_width)),
+            out.last.eq(now.last),
+            out.place.x.eq(now.at.window),
+            out.place.channel.eq(now.channel),
             out.value.eq(best),
         ]
 

@@ -90,7 +90,7 @@ def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.u
     for _ in range(SHAPES):
         shape = random_shape(rng, network)
         if _suits_front(network) and rng.random() < 0.5:
-            shape = replace(shape, front=shape.lanes * int(rng.integers(1, 3)))
+            shape = replace(shape, front=max(2, shape.lanes * int(rng.integers(1, 3))))
         spread = None
         if rng.random() < 0.4:
             spread = frozenset(name for name in analysis.uses.convs if name != network.input and rng.random() < 0.5)
