@@ -181,11 +181,12 @@ def _frame(
         steps = (p["step_last"] - p["step_first"]) + 1
         tiles = (p["last_y"] + 1) * (p["last_lx"] + 1) * (p["last_r"] + 1 if p["kind"] == POOL else 1)
         first_last = max(at + steps - 1, timer)
-        pace = max(steps, p["drain"] + 1)
+        post = p["drain"] if program.front is None else p["pace"]
+        pace = max(steps, post + 1)
         last_issue = first_last + (tiles - 1) * pace
         waited["post"] = first_last - (at + steps - 1) + (tiles - 1) * (pace - steps)
         waited["issue"] = steps * tiles
-        timer = last_issue + p["drain"] + timing.POST_SWITCH + 1
+        timer = last_issue + post + timing.POST_SWITCH + 1
         retired.append(last_issue + program.retire[n] + p["drain"])
         if n == len(program.passes) - 1:
             waited["layer"] += retired[-1] + 1 + timing.NOTICE - last_issue

@@ -153,6 +153,10 @@ class FrontConfig:
         """Vectors of a pooled row."""
         return self.pool_width * self.outs // self.lanes
 
+    def gap(self, vectors: int) -> int:
+        """Cycles without writes that follow so many vectors of the lanes, for this unit's own to keep up."""
+        return -(-vectors // max(self.row_steps // self.row_vectors - 1, 1))
+
     @property
     def fifo_words(self) -> int:
         """Vectors between the pool and the memories: a row's, and some that are still there when it begins."""

@@ -131,6 +131,11 @@ def pass_layout(c: EngineConfig) -> WordLayout:
             f("x_inner", w.classes),
             f("x_count", w.classes + 1, doc="class = class_y * x_count + class_x"),
             f("drain", w.drain, doc="vectors of a tile - 1: strips in use * subs * planes (conv), planes (pool)"),
+            f(
+                "pace",
+                w.drain + 1 if c.front else 0,
+                doc="cycles until the next tile may end - 1: drain and the front's",
+            ),
             # post-processing
             f("shift", index(len(post.shifts)), doc="index into PostConfig.shifts"),
             f("slope_shift", index(len(post.slope_shifts))),

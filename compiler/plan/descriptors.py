@@ -36,6 +36,7 @@ def pass_words(
         own["final"] = layer is schedule.layers[-1] and number == layer.passes - 1
         if config.front is not None:
             own["front_rows"] = front_rows
+            own["pace"] = own["drain"] + config.front.gap(own["drain"] + 1)
         words.append(layout.pack(_wrap(layout, own, widths)))
     return words
 

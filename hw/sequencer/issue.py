@@ -20,7 +20,7 @@ PASS_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip")
 USED = (
     *PASS_FIELDS,
     *("barrier", "final", "step_first", "step_last", "last_y", "last_lx", "last_r", "base", "d_lx", "d_y", "d_r"),
-    *("stride", "pad", "drain", "front_rows"),
+    *("stride", "pad", "drain", "pace", "front_rows"),
 )
 
 
@@ -194,7 +194,8 @@ class Issue(wiring.Component):
     ) -> None:
         """Issues a step, or says what the pass waits for."""
         cleared = Signal()  # the current pass had all it waits for
-        timer = Signal(Widths.of(self.config).drain + 1)  # cycles until the post-processor takes another tile
+        pace = p.drain if self.config.front is None else p.pace
+        timer = Signal(len(pace) + 1)  # cycles until the post-processor takes another tile
         free = Signal(init=1)  # timer == 0
         with m.If(playing):
             with m.If(~cleared & ~ready.weights):
@@ -211,8 +212,8 @@ class Issue(wiring.Component):
                 with m.Else():
                     m.d.comb += [cause["issue"].eq(1), self.o_valid.eq(1)]
         with m.If(walk.i_next):
-            m.d.sync += timer.eq(p.drain + Mux(walk.o_end, POST_SWITCH, 0))
-            m.d.sync += free.eq((p.drain == 0) & (~walk.o_end if POST_SWITCH else 1))
+            m.d.sync += timer.eq(pace + Mux(walk.o_end, POST_SWITCH, 0))
+            m.d.sync += free.eq((pace == 0) & (~walk.o_end if POST_SWITCH else 1))
         with m.Elif(~free):
             m.d.sync += [timer.eq(timer - 1), free.eq(timer == 1)]
         with m.If(walk.i_load):
