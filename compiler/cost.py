@@ -42,11 +42,20 @@ class PassCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """Predicted cycles: ``first`` frame after reset, every later ``frame``; ``passes`` of a later frame."""
+    """Predicted cycles of ``frames`` after reset, the last of which stands for all that follow; ``passes`` of that."""
 
-    first: int
-    frame: int
+    frames: tuple[int, ...]
     passes: tuple[PassCost, ...]
+
+    @property
+    def first(self) -> int:
+        """Cycles of the first frame after reset, whose weights have long been there."""
+        return self.frames[0]
+
+    @property
+    def frame(self) -> int:
+        """Cycles of a frame that follows others."""
+        return self.frames[-1]
 
     def causes(self) -> dict[str, int]:
         """Cycles of a frame by cause."""
@@ -117,7 +126,9 @@ def predict(config: EngineConfig, images: Images) -> Cost:
         waited = 0 if program.front is None else max(0, program.front.complete(start, taken, end) - end)
         start = end + waited
     assert frames[-2][0] == frames[-1][0], "a frame's cycles depend on more than the frames before"
-    return Cost(frames[0][0], frames[-1][0], frames[-1][1])
+    cycles = [found for found, _ in frames]
+    settled = cycles.index(cycles[-1], 1)
+    return Cost(tuple(cycles[: settled + 1]), frames[-1][1])
 
 
 BEFORE = -(1 << 15)

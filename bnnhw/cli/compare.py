@@ -83,16 +83,18 @@ def compare(prepared: Prepared, images: NDArray[np.uint8], level: str) -> Compar
 
 
 def _rtl(prepared: Prepared, images: NDArray[np.uint8]) -> tuple[IntArray, int, dict[str, int]]:
-    """Scores, cycles of a steady frame, its counters. A frame that deviates from the prediction is the one told."""
+    """Scores, cycles of a steady frame, its counters. A frame that deviates from its prediction is the one told."""
     from bnnhw.sim.rtl import simulate
 
-    # The first frame after reset is not yet the steady state: at least two run. They differ, since the second one's
-    # first layer may already be computed, and stored, while the first one still runs.
-    ran = images if len(images) > 1 else np.concatenate([images, 255 - images])
-    result = simulate(prepared.plan, ran)
-    cost = prepared.plan.cost
-    steady = list(zip(result.cycles[1:], result.counters[1:], strict=True))
-    cycles, counters = next((found for found in steady if found[0] != cost.frame), steady[-1])
+    # It takes some frames after reset until all that follow are alike. They differ in their images, since the next
+    # one's first layer may already be computed, and stored, while one still runs.
+    frames = prepared.plan.cost.frames
+    both = np.concatenate([images, 255 - images])
+    result = simulate(prepared.plan, both[np.arange(max(len(images), len(frames))) % len(both)])
+    predicted = [frames[min(n, len(frames) - 1)] for n in range(len(result.cycles))]
+    ran = list(zip(result.cycles, predicted, result.counters, strict=True))
+    wrong = [found for found in ran[1:] if found[0] != found[1]]
+    cycles, _, counters = (wrong or ran)[-1]
     return result.scores[: len(images)], cycles, counters
 
 
