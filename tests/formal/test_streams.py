@@ -16,6 +16,7 @@ from bnnhw.hw.link.image import ImageReceiver
 from bnnhw.hw.link.scores import ScoreStore
 from bnnhw.hw.link.sources import ConstantSource, ShiftSource
 from bnnhw.hw.link.uart import UartReceiver
+from bnnhw.hw.memory.player import SdramPlayer
 from bnnhw.hw.memory.rom_stream import RomStream
 from bnnhw.hw.scores import Scores
 from bnnhw.hw.sdram.arbiter import Arbiter
@@ -25,6 +26,7 @@ from bnnhw.hw.sequencer.prefetch import Prefetcher
 from bnnhw.sim.fuzz.case import prepare
 from bnnhw.sim.fuzz.network import random_network
 from bnnhw.sim.kit.formal import prove_stream
+from bnnhw.spec.external import Region
 from bnnhw.spec.link import Identity
 from bnnhw.spec.sdram import MT48LC16M16A2_75
 
@@ -97,6 +99,7 @@ CASES = {
     "ShiftSource": (lambda plan: ShiftSource(size=3), {"given": idle, "induction": 2}),
     "ConstantSource": (lambda plan: ConstantSource(b"abc"), {"given": idle, "induction": 2}),
     "Arbiter": (lambda plan: Arbiter(part=SDRAM, ports=3), {"induction": 2}),
+    "SdramPlayer": (lambda plan: SdramPlayer(part=SDRAM, region=Region(1, 3, 32)), {}),
     "ClientPort": (lambda plan: ClientPort(part=SDRAM, config=SDRAM_PORT), {}),
     "ScoreStore": (lambda plan: ScoreStore(identity=IDENTITY), {"given": read_when_done}),
 }

@@ -42,7 +42,7 @@ def test_scores_cycles_and_counters(rng, stand_in):
     assert result.periods[1:] == [COUNT + 4 + 4] * 5
     assert result.cycles[1:] == result.periods[1:]
     assert result.counters[0]["issue"] == COUNT
-    assert list(result.counters[0]) == ["frame", "issue", "weights", "params", "post", "layer", "pass_", "front"]
+    assert list(result.counters[0]) == ["frame", "issue", "weights", "params", "post", "layer", "pass_"]
 
 
 @pytest.mark.parametrize("stalls", [Stalls(image=60, seed=3), Stalls(scores=60, seed=4), Stalls(40, 40, 50, seed=5)])
