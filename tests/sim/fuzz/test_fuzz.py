@@ -63,7 +63,8 @@ def test_wrong_weight_is_located_in_the_circuit(case):
 
 def test_wrong_prediction_is_found(case):
     _, plan, images, expected = case
-    wrong = replace(plan, cost=replace(plan.cost, first=plan.cost.first - 1, frame=plan.cost.frame - 1))
+    frames = tuple(cycles - 1 for cycles in plan.cost.frames)
+    wrong = replace(plan, cost=replace(plan.cost, frames=frames))
     failure, _ = cases.compare_rtl(wrong, images, expected, 0)
     assert f", predicted {wrong.cost.first} for the first, {wrong.cost.frame} for others" in failure
 
