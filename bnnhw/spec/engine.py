@@ -95,6 +95,9 @@ class PostConfig:
     sum_scale_width: int
     """Signed width of the factor of the activation sum; 0 without activation sums."""
     offset_width: int
+    border_width: int
+    """Signed width of what a border class adds to the count of the array, before the scale; 0: every class has an
+    offset of its own."""
     pre_width: int
     """Signed width of v and z."""
     value_width: int
@@ -111,6 +114,11 @@ class PostConfig:
     """Distinct shifts before publishing codes; empty without codes."""
     code_planes: int
     """Largest number of bit planes published; 1 without codes."""
+
+    @property
+    def entry_width(self) -> int:
+        """Signed width of what a channel has for each border class."""
+        return self.border_width or self.offset_width
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,8 @@ class EngineConfig:
     """How many neighbouring banks an output pixel may have to be copied to on either side."""
     classes: int
     """Largest number of border classes of a layer."""
-    offsets_per_beat: int
+    entries_per_beat: int
+    """Entries of border classes in a parameter beat, a divisor of ``lanes``."""
     kernel: int
     """Largest window size of a layer that reads the activation memory or is pooled."""
     map_size: int
@@ -184,6 +193,12 @@ class EngineConfig:
     @property
     def macs_per_cycle(self) -> int:
         return self.rows * self.cols * self.depth
+
+    @property
+    def x_width(self) -> int:
+        """Signed width of what a lane scales: a count, with what its border class adds, or a pooled value."""
+        count = max(self.acc_width + 1, self.post.border_width) + bool(self.post.border_width)
+        return max(count, self.pool_width)
 
     @property
     def beat_bits(self) -> int:

@@ -9,12 +9,18 @@ BLOCK_BITS = 18432
 REGISTERS = 2
 """Memories of so few words are registers ..."""
 LUT_RAM = 32
-"""... of up to so many LUTs, in banks of 16 words, and deeper ones block RAMs."""
+LUT_RAM_BITS = 1024
+"""... of up to so many words, or of so few bits, LUTs in banks of 16 words, and others block RAMs."""
 LUT_ROM = 64
 """Read-only memories of up to so many words are LUTs."""
 
 STREAM_FIFO = 16
 """Words of the FIFO behind a read-only memory that is played as a stream."""
+
+
+def in_luts(depth: int, width: int, *, rom: bool = False) -> bool:
+    """Whether a memory takes no block RAM."""
+    return depth <= LUT_ROM if rom else depth <= LUT_RAM or depth * width <= LUT_RAM_BITS
 
 
 def column_width(depth: int) -> int:

@@ -199,11 +199,13 @@ def decode_layout(c: EngineConfig) -> WordLayout:
 
 
 def lane_layout(c: EngineConfig) -> WordLayout:
-    """The per-channel parameters of one lane, except the offsets. ``scale`` multiplies the array's mismatch count M
-    (or the pooled value): the compiler folds X = K - 2 M and the like into it and into the offsets."""
+    """The per-channel parameters of one lane, except those of border classes. ``scale`` multiplies the array's
+    mismatch count M (or the pooled value), with ``border_width`` after the class's entry was added to it: the compiler
+    folds X = K - 2 M and the like into scale, entries and offset."""
     p = c.post
     return WordLayout(
         (
+            BitField("offset", p.offset_width if p.border_width else 0, signed=True, doc="else there is one a class"),
             BitField("scale", p.scale_width, signed=True),
             BitField("sum_scale", p.sum_scale_width, signed=True),
             BitField("in_offset", p.in_offset_width, signed=True),
@@ -216,8 +218,8 @@ def lane_layout(c: EngineConfig) -> WordLayout:
 
 
 def param_bits(c: EngineConfig) -> int:
-    """Bits of a parameter beat: one lane's record, or ``offsets_per_beat`` offsets (lowest lane lowest)."""
-    return max(lane_layout(c).width, c.offsets_per_beat * c.post.offset_width)
+    """Bits of a parameter beat: one lane's record, or ``entries_per_beat`` entries (lowest lane lowest)."""
+    return max(lane_layout(c).width, c.entries_per_beat * c.post.entry_width)
 
 
 @dataclass(frozen=True)
@@ -228,8 +230,9 @@ class Images:
     of use; of a raw pass, for each column group of ``fetch`` columns every weight word; of a codebook pass, 9 beats of
     2**tau bits (bit i of beat t = kernel position t of codeword i), then for each column group and each decode word
     with ``load``: tau beats, beat b = bit b of the index of every (column, channel of the block).
-    params: for every pass, for sub, for lane: a lane record; then for class, for sub, for each beat of lanes: offsets.
-    Half of the first affine shift's rounding is included in the offsets.
+    params: for every pass, for sub, for lane: a lane record; then for class, for sub, for each beat of lanes: entries,
+    which are offsets, or with ``border_width`` what is added to the count. Half of the first affine shift's rounding is
+    included in the offsets.
     """
 
     passes: tuple[int, ...]

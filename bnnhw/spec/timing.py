@@ -36,6 +36,9 @@ EARLY = 2
 """Cycles by which captures announce their results, and drain requests are sent ahead: their wires may be long. The
 pool reader's values follow its capture by as many."""
 
+BORDER = 2
+"""Cycles in which a lane's count waits for what its border class adds, and takes it."""
+
 ACTIVATION_WRITE = 3
 """Cycles from a write of the activation memory until it can be read."""
 
@@ -43,7 +46,7 @@ ACTIVATION_WRITE = 3
 def post_latency(config: EngineConfig) -> int:
     """Cycles from a pass's last vector until all it stores can be read."""
     post = config.post
-    result = EARLY + (17 if post.slope_width else 10)
+    result = EARLY + (17 if post.slope_width else 10) + (BORDER if post.border_width else 0)
     return result + (2 if post.code_shifts else 1) + ACTIVATION_WRITE
 
 
@@ -54,7 +57,7 @@ PARAM_TAIL = 1
 def param_beats(config: EngineConfig, last_class: int) -> int:
     """Parameter beats of a pass, one a cycle from the cycle after its request on."""
     records = config.lanes * config.subs
-    return records + (last_class + 1) * config.subs * config.lanes // config.offsets_per_beat
+    return records + (last_class + 1) * config.subs * config.lanes // config.entries_per_beat
 
 
 def param_cycles(config: EngineConfig, last_class: int) -> int:

@@ -201,7 +201,7 @@ class _Reference:
 
 def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[EngineConfig, Sizes]:
     """The engine's configuration, with the number widths of another shape."""
-    count = max(1, reference.engine.offsets_per_beat)
+    count = max(1, reference.engine.entries_per_beat)
     per_beat = max(n for n in range(1, shape.lanes + 1) if shape.lanes % n == 0 and n <= count)
     config = replace(
         reference.engine,
@@ -218,7 +218,7 @@ def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[En
         passes=sum(s.passes for s in schedule.layers),
         decodes=len(schedule.decodes),
         halo_reach=schedule.places.halo_reach,
-        offsets_per_beat=per_beat,
+        entries_per_beat=per_beat,
     )
     if config.front is not None:
         groups = -(-config.front.outs // shape.lanes)
@@ -237,7 +237,7 @@ def _beats(config: EngineConfig, s: LayerSchedule) -> int:
 
 def _params(config: EngineConfig, classes: int) -> int:
     """Parameter beats of a pass."""
-    return config.cols + classes * config.cols // config.offsets_per_beat
+    return config.cols + classes * config.cols // config.entries_per_beat
 
 
 def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Sequence[int]) -> int:

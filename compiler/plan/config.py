@@ -8,12 +8,12 @@ from dataclasses import replace
 from bnnhw.compiler.plan.fold import Channels
 from bnnhw.compiler.plan.ranges import LayerRange
 from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule
-from bnnhw.compiler.plan.shape import Shape
 from bnnhw.spec.engine import EngineConfig, PostConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.network import Conv, Network, Pool
 from bnnhw.spec.numbers import Bits, Codes, IntArray, signed_width, unsigned_width
+from bnnhw.spec.program import lane_layout
 from bnnhw.spec.sdram import SdramSetup
 
 
@@ -43,14 +43,12 @@ def engine_config(
     post = _post_config(network, layers, ranges, channels)
     if front is not None:
         post = replace(post, value_width=max(post.value_width, front.value_width))
-    record = post.scale_width + post.sum_scale_width + post.value_width + 1
-    record += post.in_offset_width + 2 * post.slope_width + post.out_offset_width
     pool_bounds = [r.pool for r in ranges if r.pool is not None]
     coded = [s.layer.codebook.tau for s in layers if s.decodes and isinstance(s.layer, Conv) and s.layer.codebook]
     sums = [s for s, c in zip(layers, channels, strict=True) if c.sum_scale is not None]
     pool_width = signed_width(min(b[0] for b in pool_bounds), max(b[1] for b in pool_bounds)) if pools else 0
     modes = tuple(sorted({p.mode for p in pools}, reverse=True))
-    return EngineConfig(
+    config = EngineConfig(
         rows=shape.rows,
         cols=shape.cols,
         depth=shape.depth,
@@ -71,7 +69,7 @@ def engine_config(
         passes=sum(s.passes for s in layers),
         halo_reach=schedule.places.halo_reach,
         classes=max(c.offset.shape[1] for c in channels),
-        offsets_per_beat=_offsets_per_beat(shape, record, post.offset_width, layers, channels, external is not None),
+        entries_per_beat=1,
         kernel=_kernel(network, schedule),
         map_size=max(max(t.height, t.width) for t in network.tensors.values()),
         decodes=len(schedule.decodes),
@@ -80,6 +78,7 @@ def engine_config(
         front=front,
         external=external,
     )
+    return replace(config, entries_per_beat=_entries_per_beat(config, layers, channels))
 
 
 def _post_config(
@@ -95,11 +94,15 @@ def _post_config(
 
     # A lane adds products and offset modulo 2**(offset_width + 2): the total must fit, whatever its parts are.
     total = signed_width(min(r.total[0] for r in ranges), max(r.total[1] for r in ranges))
+    split = [c.split for c in channels]
+    borders = [b for b in split if b is not None]
+    counted = len(borders) == len(split) and any(b.count.any() for b in borders)
 
     return PostConfig(
         scale_width=_width(c.scale for c in channels),
         sum_scale_width=_width(sums) if sums else 0,
-        offset_width=max(_width(c.offset for c in channels), total - 2),
+        offset_width=max(_width([b.offset for b in borders] if counted else [c.offset for c in channels]), total - 2),
+        border_width=_width(b.count for b in borders) if counted else 0,
         pre_width=signed_width(min(r.pre[0] for r in ranges), max(r.pre[1] for r in ranges)),
         value_width=signed_width(min(r.low for r in ranges), max(r.high for r in ranges)),
         shifts=tuple(sorted({s.layer.post.affine.shift for s in layers})),
@@ -133,23 +136,17 @@ def _largest_count(network: Network, schedule: LayerSchedule, lanes: int, weight
     return count * ((1 << layer.weight_bits) - 1) if weights else count
 
 
-def _offsets_per_beat(
-    shape: Shape,
-    record: int,
-    offset_width: int,
-    layers: Sequence[LayerSchedule],
-    channels: Sequence[Channels],
-    external: bool,
-) -> int:
-    """Offsets in a parameter beat, a divisor of the lanes: as many as fit a lane's record; in an external memory as
-    many as make the fewest words of all."""
-    choices = [n for n in range(1, shape.lanes + 1) if shape.lanes % n == 0]
-    if not external:
-        return max(n for n in choices if n == 1 or n * offset_width <= record)
+def _entries_per_beat(config: EngineConfig, layers: Sequence[LayerSchedule], channels: Sequence[Channels]) -> int:
+    """Entries in a parameter beat: as many as fit a lane's record; in an external memory as many as make the fewest
+    words of all."""
+    record, width = lane_layout(config).width, config.post.entry_width
+    choices = [n for n in range(1, config.lanes + 1) if config.lanes % n == 0]
+    if config.external is None:
+        return max(n for n in choices if n == 1 or n * width <= record)
 
     def words(n: int) -> int:
-        beats = sum(s.passes * shape.cols * (n + c.offset.shape[1]) for s, c in zip(layers, channels, strict=True)) // n
-        return beats * -(-max(record, n * offset_width) // WORD)
+        beats = sum(s.passes * config.cols * (n + c.offset.shape[1]) for s, c in zip(layers, channels, strict=True))
+        return beats // n * -(-max(record, n * width) // WORD)
 
     return min(choices, key=lambda n: (words(n), n))
 

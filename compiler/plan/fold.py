@@ -16,6 +16,7 @@ convolution or a residual reads there is a constant of channel and border class 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,6 +26,27 @@ from bnnhw.compiler.plan.uses import borders
 from bnnhw.compiler.plan.weights import WeightImage
 from bnnhw.spec.network import BorderAxis, Conv, Layer, Network
 from bnnhw.spec.numbers import Bits, Codes, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Borders:
+    """Offsets of the border classes as one offset (S,) and what each class adds to the count, (S, classes):
+    offset[:, class] = offset + scale * count[:, class]."""
+
+    offset: IntArray
+    count: IntArray
+
+    @classmethod
+    def of(cls, scale: IntArray, offset: IntArray) -> Borders | None:
+        """Of offsets (S, classes); None where no whole numbers do it. The class that the others are counted from is the
+        one that leaves the smallest."""
+        found = []
+        for base in offset.T:
+            count, rest = np.divmod(offset - base[:, None], np.where(scale == 0, 1, scale)[:, None])
+            if rest.any() or count[scale == 0].any():
+                return None
+            found.append(cls(base, count))
+        return min(found, key=lambda borders: int(np.abs(borders.count).max()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +64,17 @@ class Channels:
     neg: IntArray
     out_offset: IntArray
     threshold: IntArray
+
+    @cached_property
+    def split(self) -> Borders | None:
+        """The offsets as counts; None where they are none."""
+        return Borders.of(self.scale, self.offset)
+
+    @property
+    def borders(self) -> Borders:
+        """The offsets as counts, which they are."""
+        assert self.split is not None
+        return self.split
 
 
 @dataclass(frozen=True, eq=False)

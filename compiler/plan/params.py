@@ -1,4 +1,4 @@
-"""Parameter beats: lane records and offsets of every pass, in the order in which the engine loads them."""
+"""Parameter beats: lane records and border classes of every pass, in the order in which the engine loads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def param_beats(config: EngineConfig, s: LayerSchedule, channels: Channels) -> l
     beats: list[int] = []
     for number in range(s.passes):
         first = number * s.groups * config.lanes
-        beats += _lane_beats(config, channels, first) + _offset_beats(config, channels, first)
+        beats += _lane_beats(config, channels, first) + _class_beats(config, channels, first)
     return beats
 
 
@@ -28,6 +28,8 @@ def _lane_beats(config: EngineConfig, channels: Channels, first: int) -> list[in
         "out_offset": channels.out_offset,
         "threshold": channels.threshold,
     }
+    if config.post.border_width:
+        fields["offset"] = channels.borders.offset
     if channels.sum_scale is not None:
         fields["sum_scale"] = channels.sum_scale
     for position in range(first, first + config.cols):
@@ -36,11 +38,12 @@ def _lane_beats(config: EngineConfig, channels: Channels, first: int) -> list[in
     return beats
 
 
-def _offset_beats(config: EngineConfig, channels: Channels, first: int) -> list[int]:
-    """For every class and group of columns, beats of ``offsets_per_beat`` offsets."""
-    width, count = config.post.offset_width, config.offsets_per_beat
+def _class_beats(config: EngineConfig, channels: Channels, first: int) -> list[int]:
+    """For every class and group of columns, beats of ``entries_per_beat`` entries."""
+    width, count = config.post.entry_width, config.entries_per_beat
     mask, beats = (1 << width) - 1, []
-    for of_class in channels.offset.T:
+    entries = channels.borders.count if config.post.border_width else channels.offset
+    for of_class in entries.T:
         for low in range(first, first + config.cols, count):
             lanes = of_class[low : min(low + count, first + config.cols)]
             beats.append(sum((int(x) & mask) << (i * width) for i, x in enumerate(lanes)))

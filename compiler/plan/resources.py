@@ -14,7 +14,7 @@ from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.front import FrontConfig
-from bnnhw.spec.memory import LUT_RAM, LUT_ROM, REGISTERS, STREAM_FIFO, bank_words, block_rams
+from bnnhw.spec.memory import REGISTERS, STREAM_FIFO, bank_words, block_rams, in_luts
 from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.program import (
     Images,
@@ -131,7 +131,7 @@ class _Memory:
 
     @property
     def in_luts(self) -> bool:
-        return self.depth <= (LUT_ROM if self.rom else LUT_RAM)
+        return in_luts(self.depth, self.width, rom=self.rom)
 
     @property
     def block_rams(self) -> int:
@@ -175,7 +175,7 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
         _Memory(c.passes, load_layout(c).width, 1, rom=True),
         _Memory(c.steps, step_layout(c).width, 1, rom=True),
         _Memory(c.decodes, decode_layout(c).width, 1 if c.tau else 0, rom=True),
-        _Memory(2 << (subs + w.classes), post.offset_width, c.lanes),
+        _Memory(2 << (subs + w.classes), post.entry_width, c.lanes),
         _Memory(2 << subs, lane_layout(c).width, c.lanes),
     ]
 
@@ -211,6 +211,7 @@ def _lane_luts(c: EngineConfig) -> float:
     """Adders, shift selections, clamp and comparison of one lane."""
     p = c.post
     luts = 2.0 * (p.offset_width + 2) * (1 + bool(p.sum_scale_width)) + (len(p.shifts) - 1) * p.pre_width
+    luts += c.x_width if p.border_width else 0
     luts += 2 * p.pre_width + 5 * p.value_width + p.value_width * max(0, len(p.code_shifts) - 1)
     luts += c.subs * (c.acc_width if c.subs > 1 else 0) + c.acc_width
     if p.slope_width:
@@ -223,7 +224,7 @@ def _lane_luts(c: EngineConfig) -> float:
 def _lane_dsps(c: EngineConfig) -> int:
     p = c.post
 
-    dsps = blocks(max(c.acc_width + 1, c.pool_width), p.scale_width)
+    dsps = blocks(c.x_width, p.scale_width)
     dsps += blocks(c.sum_width + 1, p.sum_scale_width) if p.sum_scale_width else 0
     return dsps + (blocks(p.pre_width, p.slope_width) if p.slope_width else 0)
 

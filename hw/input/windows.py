@@ -61,7 +61,7 @@ class InputWindows(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i_image), receiver.i_image)
         depth = max(receiver.pixels, 2)
         m.submodules.image = pixels = memory.Memory(
-            shape=unsigned(8 * image.channels), depth=depth, init=[], attrs=style(depth)
+            shape=unsigned(8 * image.channels), depth=depth, init=[], attrs=style(depth, 8 * image.channels)
         )
         store, read = pixels.write_port(), pixels.read_port()
         m.d.comb += [
@@ -149,7 +149,7 @@ class InputWindows(wiring.Component):
             m.d.sync += [left.eq(image.groups), flags.eq(chunk.tap)]
             m.d.sync += [a.eq(b) for a, b in zip(out, chunk.words, strict=True)]
         for r in range(c.rows):
-            windows = memory.Memory(shape=unsigned(used), depth=2 * half, init=[], attrs=style(2 * half))
+            windows = memory.Memory(shape=unsigned(used), depth=2 * half, init=[], attrs=style(2 * half, used))
             m.submodules[f"bank_{r}"] = windows
             m.submodules[f"address_{r}"] = copy = Copy(len(address) + 1)
             write, port = windows.write_port(), windows.read_port()

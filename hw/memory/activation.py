@@ -95,7 +95,7 @@ class ActivationMemory(wiring.Component):
             read_addresses = data.View(self.i_address.shape(), copy.o)
             for s in range(c.slots):
                 depth = max(c.bit_words, 2)
-                bank_memory = memory.Memory(shape=unsigned(c.lanes), depth=depth, init=[], attrs=style(depth))
+                bank_memory = memory.Memory(shape=unsigned(c.lanes), depth=depth, init=[], attrs=style(depth, c.lanes))
                 m.submodules[f"bank_{r}_{s}"] = bank_memory
                 write, read = bank_memory.write_port(), bank_memory.read_port()
                 m.d.comb += [

@@ -39,7 +39,7 @@ class ColumnMemory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         step = column_width(self.depth)
-        kind = style(self.depth, rom=not self.writable)
+        kind = style(self.depth, self.width, rom=not self.writable)
         reads = []
         for low in range(0, self.width, step):
             high = min(low + step, self.width)

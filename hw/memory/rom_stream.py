@@ -40,7 +40,7 @@ class RomStream(wiring.Component):
         depth = len(self.words)
         m.submodules.rom = rom = ColumnMemory(self.width, depth, init=self.words)
         m.submodules.fifo = fifo = memory.Memory(
-            shape=unsigned(self.width), depth=STREAM_FIFO, init=[], attrs=style(STREAM_FIFO)
+            shape=unsigned(self.width), depth=STREAM_FIFO, init=[], attrs=style(STREAM_FIFO, self.width)
         )
         write, read = fifo.write_port(), fifo.read_port(domain="comb")
 

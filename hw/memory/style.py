@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bnnhw.spec.memory import LUT_RAM, LUT_ROM, REGISTERS
+from bnnhw.spec.memory import REGISTERS, in_luts
 
 
-def style(depth: int, *, rom: bool = False) -> dict[str, str]:
-    """Attributes of a memory of so many words that tell the synthesiser what ``spec.memory`` counts with."""
-    if depth <= (LUT_ROM if rom else REGISTERS):
-        return {"ram_style": "logic"}
-    return {"ram_style": "distributed" if depth <= LUT_RAM and not rom else "block"}
+def style(depth: int, width: int, *, rom: bool = False) -> dict[str, str]:
+    """Attributes of a memory of so many words and bits that tell the synthesiser what ``spec.memory`` counts with."""
+    if not in_luts(depth, width, rom=rom):
+        return {"ram_style": "block"}
+    return {"ram_style": "logic" if rom or depth <= REGISTERS else "distributed"}

@@ -13,20 +13,24 @@ from bnnhw.hw.post.multiplier import Multiplier
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.layout import WordLayout
 from bnnhw.spec.program import lane_layout, pass_layout
-from bnnhw.spec.timing import EARLY
+from bnnhw.spec.timing import BORDER, EARLY
 
 
 class Stages:
     """At which pipeline stage a lane takes what; stage n is n cycles after the vector left the walker.
 
-    x, a and the scales are taken at ``source``, the offset and the residual at ``offset``, and so on; y comes out at
-    ``result``, the bit at ``bit``. ``records``: at which stage each parameter of the lane is taken.
+    x is taken at ``source``, a and the scales at ``scale``, the entry of the border class at ``entry``, the residual at
+    ``offset``, and so on; y comes out at ``result``, the bit at ``bit``. ``records``: at which stage each parameter of
+    the lane is taken.
     """
 
     def __init__(self, config: EngineConfig) -> None:
-        self.source = 1 + EARLY
-        self.shift = self.source + Multiplier.latency + 2  # the sum of product, activation sum and offset
+        border = bool(config.post.border_width)
+        self.scale = 1 + EARLY + BORDER * border
+        self.source = self.scale - border
+        self.shift = self.scale + Multiplier.latency + 2  # the sum of product, activation sum and offset
         self.offset = self.shift - 2
+        self.entry = self.source if border else self.offset
         self.in_offset = self.shift - 1
         self.slope = self.shift + 1  # z
         self.out_offset = self.slope + 1 + Multiplier.latency
@@ -35,8 +39,9 @@ class Stages:
         self.codes = bool(config.post.code_shifts)
         self.bit = self.result + (2 if self.codes else 1)
         self.records = {
-            "scale": self.source,
-            "sum_scale": self.source,
+            "offset": self.offset,
+            "scale": self.scale,
+            "sum_scale": self.scale,
             "in_offset": self.in_offset,
             "pos": self.slope,
             "neg": self.slope,
@@ -58,7 +63,8 @@ def pick(values: tuple[int, ...], index: Value | int, of: Callable[[int], Value]
 
 
 class Lane(wiring.Component):
-    """v = (scale * x + sum_scale * a + offset) >> shift; z = v + residual + in_offset;
+    """v = (scale * x + sum_scale * a + offset) >> shift, with the entry of the border class added to x, or in place of
+    the offset; z = v + residual + in_offset;
     y = clamp(((pos if z >= 0 else neg) * z + half + (out_offset << s)) >> s), or clamp(z) without slopes;
     bit = y >= threshold, or a bit of the code.
 
@@ -68,7 +74,7 @@ class Lane(wiring.Component):
     Members
     -------
     i_x: mismatch count or pooled value; i_a: activation sum. i_record: parameters, each at its stage in
-    ``Stages.records``. i_offset, i_residual. i_fields[k]: pass fields at stage ``field_stages[k]``. i_plane: at
+    ``Stages.records``. i_entry, i_residual. i_fields[k]: pass fields at stage ``field_stages[k]``. i_plane: at
     ``bit`` - 1. o_y, o_bit.
     """
 
@@ -76,16 +82,15 @@ class Lane(wiring.Component):
         self.config, self.stages = config, Stages(config)
         c, p, s = config, config.post, self.stages
         record, fields = struct(lane_layout(c)), lane_fields(c)
-        self.x_width = max(c.acc_width + 1, c.pool_width)
         stages = {s.offset, s.shift, s.clamp, s.result, s.bit - 1}
         if p.slope_width:
             stages |= {s.out_offset, s.clamp - 1}
         self.field_stages = sorted(stages)
         super().__init__(
             {
-                "i_x": In(signed(self.x_width)),
+                "i_x": In(signed(c.x_width)),
                 "i_a": In(unsigned(c.sum_width)),
-                "i_offset": In(signed(p.offset_width)),
+                "i_entry": In(signed(p.entry_width)),
                 "i_residual": In(signed(p.value_width)),
                 "i_plane": In(unsigned(max(p.code_planes - 1, 1).bit_length())),
                 "o_y": Out(signed(p.value_width)),
@@ -111,11 +116,16 @@ class Lane(wiring.Component):
         p, record = self.config.post, self.i_record
         total_shape = signed(p.offset_width + 2)
 
-        m.submodules.scale = scale = Multiplier(self.x_width, p.scale_width)
-        m.d.comb += [scale.a.eq(self.i_x), scale.b.eq(record.scale)]
+        x = self.i_x
+        if p.border_width:
+            x = Signal.like(self.i_x)
+            m.d.sync += x.eq(self.i_x + self.i_entry)
+        m.submodules.scale = scale = Multiplier(self.config.x_width, p.scale_width)
+        m.d.comb += [scale.a.eq(x), scale.b.eq(record.scale)]
         parts, total = Signal(total_shape), Signal(total_shape)
-        offset = Signal.like(self.i_offset)
-        m.d.sync += [parts.eq(scale.o), offset.eq(self.i_offset), total.eq(parts + offset)]
+        offset = Signal(signed(p.offset_width))
+        m.d.sync += [parts.eq(scale.o), total.eq(parts + offset)]
+        m.d.sync += offset.eq(record.offset if p.border_width else self.i_entry)
         if p.sum_scale_width:
             m.submodules.sum_scale = sum_scale = Multiplier(self.config.sum_width + 1, p.sum_scale_width)
             m.d.comb += [sum_scale.a.eq(self.i_a), sum_scale.b.eq(record.sum_scale)]

@@ -81,8 +81,8 @@ class PostProcessor(wiring.Component):
         m.d.sync += vectors[2].class_.eq(product(borders.columns, borders.row) + borders.column)
         sources, totals = self._sources(m, vectors[EARLY])
 
-        at = vectors[s.offset - 2]  # the offsets are answered after two cycles, the residual after four
-        m.d.comb += params.i_offset.eq(Cat(at.sub, at.class_, at.bank))
+        at = vectors[s.entry - 2]  # the entries are answered after two cycles, the residual after four
+        m.d.comb += params.i_entry.eq(Cat(at.sub, at.class_, at.bank))
         m.d.comb += self.o_residual_address.eq(vectors[s.offset - 4].residual_address)
         for name in params.record.members:
             taken = vectors[s.records[name] - 1]
@@ -95,7 +95,7 @@ class PostProcessor(wiring.Component):
             m.d.comb += [
                 lane.i_x.eq(sources[n]),
                 lane.i_a.eq(totals[n]),
-                lane.i_offset.eq(params.o_offset[n]),
+                lane.i_entry.eq(params.o_entry[n]),
                 lane.i_residual.eq(self.i_residual.word_select(n, c.post.value_width).as_signed()),
                 lane.i_plane.eq(vectors[s.bit - 1].plane),
             ]
@@ -109,9 +109,9 @@ class PostProcessor(wiring.Component):
         return m
 
     def _sources(self, m: Module, vector: data.View) -> tuple[data.View, list[Signal]]:
-        """Up to ``source``: the lanes' inputs, from the array's current row or the pool reader."""
-        c = self.config
-        chosen = Signal(data.ArrayLayout(signed(max(c.acc_width + 1, c.pool_width)), c.lanes))
+        """Up to ``source`` and ``scale``: the lanes' inputs, from the array's current row or the pool reader."""
+        c, s = self.config, Stages(self.config)
+        chosen = Signal(data.ArrayLayout(signed(c.x_width), c.lanes))
         totals = []
         counts = [self.i_counts.as_value().word_select(vector.sub * c.lanes + n, c.acc_width) for n in range(c.lanes)]
         for n in range(c.lanes):
@@ -119,7 +119,16 @@ class PostProcessor(wiring.Component):
             m.d.sync += chosen[n].eq(Mux(vector.pool, self.i_values[n], count) if c.pool_modes else count)
             m.submodules[f"total_{n}"] = total = Copy(c.sum_width)
             m.d.comb += total.i.eq(self.i_sum)
-            totals.append(total.o)
+            sum_ = total.o
+            for _ in range(1 + EARLY, s.scale):
+                held = Signal.like(sum_)
+                m.d.sync += held.eq(sum_)
+                sum_ = held
+            totals.append(sum_)
+        for _ in range(1 + EARLY, s.source):
+            later = Signal.like(chosen)
+            m.d.sync += later.eq(chosen)
+            chosen = later
         return chosen, totals
 
     def _store(self, m: Module, vectors: list[data.View], lanes: list[Lane]) -> None:

@@ -43,7 +43,7 @@ class Descriptors(wiring.Component):
         depth = len(self.words)
         width = self.o.as_value().shape().width
         m.submodules.rom = rom = memory.Memory(
-            shape=unsigned(width), depth=depth, init=self.words, attrs=style(depth, rom=True)
+            shape=unsigned(width), depth=depth, init=self.words, attrs=style(depth, width, rom=True)
         )
         port = rom.read_port()
         address = Signal(range(max(depth, 2)))

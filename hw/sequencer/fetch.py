@@ -76,7 +76,10 @@ class Fetch(wiring.Component):
         c = self.config
         layout = struct(step_layout(c))
         m.submodules.rom = rom = memory.Memory(
-            shape=unsigned(layout.size), depth=c.steps, init=self.images.steps, attrs=style(c.steps, rom=True)
+            shape=unsigned(layout.size),
+            depth=c.steps,
+            init=self.images.steps,
+            attrs=style(c.steps, layout.size, rom=True),
         )
         port = rom.read_port()
         m.d.comb += port.addr.eq(self.i_step.step)

@@ -44,7 +44,7 @@ class WeightBuffer(wiring.Component):
         for g in range(self.groups):
             depth = 1 << len(self.i_read)
             m.submodules[f"group_{g}"] = mem = memory.Memory(
-                shape=unsigned(self.config.beat_bits), depth=depth, init=[], attrs=style(depth)
+                shape=unsigned(self.config.beat_bits), depth=depth, init=[], attrs=style(depth, self.config.beat_bits)
             )
             write, read = mem.write_port(), mem.read_port()
             m.submodules[f"address_{g}"] = copy = Copy(len(self.i_read))

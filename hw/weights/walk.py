@@ -49,7 +49,7 @@ class DecodeWalk(wiring.Component):
             shape=unsigned(self.o.as_value().shape().width),
             depth=len(self.decodes),
             init=self.decodes,
-            attrs=style(len(self.decodes), rom=True),
+            attrs=style(len(self.decodes), len(self.o.as_value()), rom=True),
         )
         port = rom.read_port()
         offset = Signal.like(self.i_last)  # of the word at ``address``, from the first

@@ -33,7 +33,11 @@ class Post:
         """Processes and stores line ``y``; counts (N, r, lx, cols or lanes), sums (N, r, lx) or None."""
         f, p = self.words.fields, self.config.post
         x = counts[..., : self.subs * self.config.lanes].reshape(*counts.shape[:3], self.subs, self.config.lanes)
-        v = self.lanes["scale"] * x + self.words.offsets[self._classes(y), : self.subs]
+        entries = self.words.entries[self._classes(y), : self.subs]
+        if p.border_width:
+            x, entries = x + entries, self.lanes["offset"]
+            self._check(x, self.config.x_width, "count with border")
+        v = self.lanes["scale"] * x + entries
         if sums is not None and p.sum_scale_width:
             v = v + self.lanes["sum_scale"] * sums[..., None, None]
         self._check(v, p.offset_width + 2, "affine sum")

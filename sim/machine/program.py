@@ -47,14 +47,14 @@ class Steps:
 class PassWords:
     """One pass: its fields, steps, weight bits (words, cols, depth) or None, and parameters.
 
-    lanes: field name -> (subs, lanes). offsets: (classes, subs, lanes).
+    lanes: field name -> (subs, lanes). entries: of border classes, (classes, subs, lanes).
     """
 
     fields: dict[str, int]
     steps: Steps
     weights: BitArray | None
     lanes: dict[str, IntArray]
-    offsets: IntArray
+    entries: IntArray
 
 
 class BeatReader:
@@ -92,9 +92,9 @@ def read_program(c: EngineConfig, images: Images) -> list[PassWords]:
         if load["weights"]:
             bits = _coded(c, weights, decodes, load) if load["codebook"] else _raw(c, weights, load["last_word"] + 1)
         assert (bits is None) == (fields["kind"] == POOL)
-        lanes, offsets = _params(c, params, load["last_class"] + 1)
+        lanes, entries = _params(c, params, load["last_class"] + 1)
         own = _steps(c, steps[fields["step_first"] : fields["step_last"] + 1])
-        program.append(PassWords(fields, own, bits, lanes, offsets))
+        program.append(PassWords(fields, own, bits, lanes, entries))
     assert (weights.at, params.at) == (len(images.weights), len(images.params)), "beats are left over"
     return program
 
@@ -133,19 +133,19 @@ def _coded(c: EngineConfig, beats: BeatReader, decodes: list[dict[str, int]], lo
 
 
 def _params(c: EngineConfig, beats: BeatReader, classes: int) -> tuple[dict[str, IntArray], IntArray]:
-    """Lane records and offsets of one pass."""
+    """Lane records, and entries of border classes, of one pass."""
     layout = lane_layout(c)
     records = [layout.unpack(beats.word()) for _ in range(c.cols)]
     lanes = {
         f.name: np.array([record[f.name] for record in records], np.int64).reshape(c.subs, c.lanes)
         for f in layout.fields
     }
-    width = c.post.offset_width
-    bits = beats.take(classes * c.cols // c.offsets_per_beat)[:, : width * c.offsets_per_beat].astype(np.int64)
+    width = c.post.entry_width
+    bits = beats.take(classes * c.cols // c.entries_per_beat)[:, : width * c.entries_per_beat].astype(np.int64)
     weight = np.left_shift(1, np.arange(width))
     weight[-1] = -weight[-1]
-    offsets = (bits.reshape(-1, width) * weight).sum(axis=1)
-    return lanes, offsets.reshape(classes, c.subs, c.lanes)
+    entries = (bits.reshape(-1, width) * weight).sum(axis=1)
+    return lanes, entries.reshape(classes, c.subs, c.lanes)
 
 
 __all__ = ["PassWords", "Steps", "read_program"]

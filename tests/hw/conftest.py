@@ -51,7 +51,8 @@ def post_config() -> Callable[..., PostConfig]:
     """post_config(value_width=12, ...): a PostConfig with these fields."""
 
     def make(**given: Any) -> PostConfig:
-        absent = {"sum_scale_width": 0, "slope_width": 0, "in_offset_width": 0, "out_offset_width": 0, "shifts": (0,)}
+        names = ("sum_scale_width", "border_width", "slope_width", "in_offset_width", "out_offset_width")
+        absent = dict.fromkeys(names, 0) | {"shifts": (0,)}
         config: PostConfig = _smallest(PostConfig, **absent | given)
         return config
 

@@ -9,9 +9,13 @@ def fits(value, width):
     return -(1 << width - 1) <= value < 1 << width - 1
 
 
-def output(config, record, fields, x, a, offset, residual):
-    """y; None where a sum does not fit its width. ``offset`` includes the first shift's half."""
+def output(config, record, fields, x, a, entry, residual):
+    """y; None where a sum does not fit its width. ``entry`` of the border class: added to the count, or the offset,
+    which includes the first shift's half."""
     p = config.post
+    x, offset = (x + entry, record["offset"]) if p.border_width else (x, entry)
+    if not fits(x, config.x_width):
+        return None
     total = record["scale"] * x + record.get("sum_scale", 0) * a + offset
     v = total >> p.shifts[fields["shift"]]
     z = v + (residual if fields["residual"] else 0) + record.get("in_offset", 0)

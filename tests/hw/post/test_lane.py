@@ -28,7 +28,7 @@ def random_item(rng, config):
         record = {f.name: draw(rng, f.width) for f in lane_layout(config).fields if f.width}
         x = draw(rng, ACC, signed=False) if rng.random() < 0.7 or not config.pool_width else draw(rng, POOLED)
         a = draw(rng, SUM, signed=False) if config.sum_width else 0
-        offset, residual = draw(rng, p.offset_width), draw(rng, p.value_width)
+        entry, residual = draw(rng, p.entry_width), draw(rng, p.value_width)
         low, high = sorted(draw(rng, p.value_width) for _ in range(2))
         planes = int(rng.integers(1, p.code_planes + 1))
         fields = {
@@ -41,13 +41,13 @@ def random_item(rng, config):
             "codes": int(rng.integers(2)) if p.code_shifts else 0,
             "last_plane": planes - 1,
         }
-        y = output(config, record, fields, x, a, offset, residual)
+        y = output(config, record, fields, x, a, entry, residual)
         if y is not None:
             break
     plane = int(rng.integers(planes))
     bit = published(config, record, fields, y, plane)
     fields = {name: value for name, value in fields.items() if name in lane_fields(config).members}
-    inputs = {"i_x": x, "i_a": a, "i_offset": offset, "i_residual": residual, "i_plane": plane}
+    inputs = {"i_x": x, "i_a": a, "i_entry": entry, "i_residual": residual, "i_plane": plane}
     return inputs, record, fields, y, bit
 
 
@@ -55,7 +55,7 @@ def check(config, seed):
     rng = np.random.default_rng(seed)
     dut = Lane(config)
     s = dut.stages
-    places = {"i_x": s.source, "i_a": s.source, "i_offset": s.offset, "i_residual": s.offset, "i_plane": s.bit - 1}
+    places = {"i_x": s.source, "i_a": s.scale, "i_entry": s.entry, "i_residual": s.offset, "i_plane": s.bit - 1}
     if not config.sum_width:
         del places["i_a"]
     cycles = [{} for _ in range(ITEMS + s.bit + 1)]
@@ -75,14 +75,17 @@ def check(config, seed):
 
 
 @pytest.mark.parametrize(
-    ("slope", "residual", "sums", "codes"), list(itertools.product([False, True], repeat=4)), ids=lambda v: "01"[v]
+    ("slope", "residual", "sums", "codes", "border"),
+    list(itertools.product([False, True], repeat=5)),
+    ids=lambda v: "01"[v],
 )
-def test_options(engine_config, post_config, slope, residual, sums, codes):
+def test_options(engine_config, post_config, slope, residual, sums, codes, border):
     post = post_config(
         scale_width=5,
         sum_scale_width=4 if sums else 0,
         offset_width=9,  # products alone may leave this range: only totals must fit
         pre_width=10,
+        border_width=4 if border else 0,
         value_width=8,
         shifts=(0, 3),
         residual=residual,

@@ -1,4 +1,4 @@
-"""Parameter store: records and offsets where they belong, exact cycles, one bank loads while the other is read."""
+"""Parameter store: records and entries where they belong, exact cycles, one bank loads while the other is read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bnnhw.spec.program import Widths, lane_layout, param_bits
 from bnnhw.spec.timing import param_cycles
 from tests.hw import play as kit
 
-SHAPES = [  # lanes, subs, classes, offsets_per_beat
+SHAPES = [  # lanes, subs, classes, entries_per_beat
     (1, 1, 1, 1),
     (1, 3, 2, 1),
     (4, 1, 9, 2),
@@ -23,22 +23,26 @@ SHAPES = [  # lanes, subs, classes, offsets_per_beat
 
 @pytest.mark.parametrize(("lanes", "subs", "classes", "per_beat"), SHAPES)
 @pytest.mark.parametrize("stall", [0.0, 0.5])
-def test_passes(engine_config, post_config, lanes, subs, classes, per_beat, stall):
+@pytest.mark.parametrize("widths", [(6, 0), (9, 6)], ids=["offsets", "borders"])
+def test_passes(engine_config, post_config, lanes, subs, classes, per_beat, stall, widths):
     rng = np.random.default_rng(lanes)
-    post = post_config(scale_width=4, offset_width=6, value_width=7, slope_width=3, out_offset_width=2)
-    config = engine_config(lanes=lanes, cols=lanes * subs, classes=classes, offsets_per_beat=per_beat, post=post)
+    offset, border = widths
+    post = post_config(
+        scale_width=4, offset_width=offset, border_width=border, value_width=7, slope_width=3, out_offset_width=2
+    )
+    config = engine_config(lanes=lanes, cols=lanes * subs, classes=classes, entries_per_beat=per_beat, post=post)
     dut = ParamStore(config)
     width, size = param_bits(config), dut.record.size
     passes, beats = [], []
     for n in range(5):
         last_class = int(rng.integers(classes)) if n else classes - 1
         records = [[int(v) for v in rng.integers(0, 1 << size, lanes)] for _ in range(subs)]
-        offsets = rng.integers(-32, 32, (last_class + 1, subs, lanes))
-        passes.append((last_class, records, offsets))
+        entries = rng.integers(-32, 32, (last_class + 1, subs, lanes))
+        passes.append((last_class, records, entries))
         # beyond its fields a beat may hold anything
         tops = int(rng.integers(1 << width - size)) if width > size else 0
         beats += [word | tops << size for sub in records for word in sub]
-        beats += [kit.pack(group, 6) for group in offsets.reshape(-1, per_beat)]
+        beats += [kit.pack(group, 6) for group in entries.reshape(-1, per_beat)]
     bench = Bench(dut)
     bench.drive(dut.i_beat, beats, stall=stall)
 
@@ -68,7 +72,7 @@ def test_passes(engine_config, post_config, lanes, subs, classes, per_beat, stal
 
     def ctx_read(ctx, wanted, bank):
         """Reads a whole pass; yields what to wait for in each cycle."""
-        last_class, records, offsets = wanted
+        last_class, records, entries = wanted
         sub_bits, class_bits = (subs - 1).bit_length(), Widths.of(config).classes
         for sub in range(subs):
             for class_ in range(last_class + 1):
@@ -77,10 +81,10 @@ def test_passes(engine_config, post_config, lanes, subs, classes, per_beat, stal
                     yield ctx.tick()
                     mine = [plain(ctx.get(dut.o_record[k][name])) for k in range(lanes)]
                     assert mine == [lane_layout(config).unpack(word)[name] for word in records[sub]]
-                ctx.set(dut.i_offset, sub | class_ << sub_bits | bank << sub_bits + class_bits)
+                ctx.set(dut.i_entry, sub | class_ << sub_bits | bank << sub_bits + class_bits)
                 yield ctx.tick()
                 yield ctx.tick()
-                assert plain(ctx.get(dut.o_offset)) == offsets[class_, sub].tolist()
+                assert plain(ctx.get(dut.o_entry)) == entries[class_, sub].tolist()
 
     bench.testbench(load_and_read)
     bench.run()

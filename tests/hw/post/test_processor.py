@@ -35,19 +35,23 @@ class Work:
     def _params(self, rng, p):
         c, layout = self.config, lane_layout(self.config)
         half = {f.name: 1 << f.width >> 1 for f in layout.fields}
+        if p["kind"] == POOL:
+            half["sum_scale"] = 0  # the array's sum is that of an earlier pass
         records = [[{n: int(rng.integers(-h, h)) if h else 0 for n, h in half.items()} for _ in range(c.lanes)]
                    for _ in range(c.subs)]  # fmt: skip
-        top = 1 << c.post.offset_width - 1
-        return records, rng.integers(-top, top, (classes_of(p) + 1, c.subs, c.lanes))
+        top = 1 << c.post.entry_width - 1
+        entries = rng.integers(-top, top, (classes_of(p) + 1, c.subs, c.lanes))
+        pooled = c.post.border_width and p["kind"] == POOL  # no border adds to a pooled value
+        return records, entries * (not pooled)
 
     def beats(self):
         """Parameter beats of one frame, and the last class of every pass."""
         c, layout = self.config, lane_layout(self.config)
         beats = []
-        for records, offsets in self.params:
+        for records, entries in self.params:
             beats += [layout.pack(record) for sub in records for record in sub]
-            beats += [kit.pack(group, c.post.offset_width) for group in offsets.reshape(-1, c.offsets_per_beat)]
-        return beats, [len(offsets) - 1 for _, offsets in self.params]
+            beats += [kit.pack(group, c.post.entry_width) for group in entries.reshape(-1, c.entries_per_beat)]
+        return beats, [len(entries) - 1 for _, entries in self.params]
 
     def _tile(self, rng, p, vectors):
         """The vectors of every cycle from the capture on, each with what the sources show then."""
@@ -65,7 +69,7 @@ class Work:
     def stores(self, n):
         """Values, bits and scores that pass ``n`` stores, in order."""
         c, p = self.config, self.passes[n]
-        records, offsets = self.params[n]
+        records, entries = self.params[n]
         values, bits, scores = [], [], []
         for vector in (v for tile in self.tiles[n] for v in tile if v["inside"]):
             sub, line = vector["sub"], vector["inputs"]
@@ -74,8 +78,8 @@ class Work:
                 x = line["i_values"][lane] if p["kind"] == POOL else line["i_counts"][sub * c.lanes + lane]
                 residual = int(self.values[vector["residual_address"], lane]) if c.post.residual else 0
                 record = records[sub][lane]
-                offset = int(offsets[vector["class_"], sub, lane])
-                y.append(output(c, record, p, x, line.get("i_sum", 0), offset, residual))
+                entry = int(entries[vector["class_"], sub, lane])
+                y.append(output(c, record, p, x, line.get("i_sum", 0), entry, residual))
                 bit.append(published(c, record, p, y[-1], vector["plane"]))
             if vector["plane"] == 0 and p["value"]:
                 values.append((vector["value_address"], kit.pack(y, c.post.value_width)))
@@ -147,9 +151,14 @@ OPTIONS = {
     "plain": {},
     "slope": {"slope_width": 4, "slope_shifts": (1, 3), "in_offset_width": 6, "out_offset_width": 6},
     "codes": {"code_shifts": (1, 4), "code_planes": 3, "residual": True},
+    "border": {"border_width": 4, "residual": True},
     "all": {
         "slope_width": 4, "slope_shifts": (2,), "in_offset_width": 6, "out_offset_width": 6, "code_shifts": (2, 3),
         "code_planes": 2, "residual": True, "sum_scale_width": 4,
+    },
+    "all, border": {
+        "slope_width": 4, "slope_shifts": (2,), "in_offset_width": 6, "out_offset_width": 6, "code_shifts": (2, 3),
+        "code_planes": 2, "residual": True, "sum_scale_width": 4, "border_width": 3,
     },
 }  # fmt: skip
 
