@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bnnhw.spec.front import FrontConfig
+from bnnhw.spec.memory import parts_together
 from bnnhw.spec.sdram import SdramSetup
 
 
@@ -170,7 +171,8 @@ class EngineConfig:
     decodes: int = 0
     """Decode words; 0 without codebooks."""
     alike: bool = False
-    """In every step all slots read the same tap at the same offset: steps have one read instead of one a slot."""
+    """In every step all slots read the same tap at the same offset: steps have one read instead of one a slot, and
+    slots may share the block RAMs of the activation memory."""
     front: FrontConfig | None = None
     """The unit of multipliers that computes the convolution of the image; None: the array does."""
     external: SdramSetup | None = None
@@ -184,6 +186,11 @@ class EngineConfig:
     def reads(self) -> int:
         """Reads of a step."""
         return 1 if self.alike else self.slots
+
+    @property
+    def bank_slots(self) -> int:
+        """Neighbouring slots whose activations are in one block RAM, as parts of its words."""
+        return parts_together(max(self.bit_words, 2), self.lanes, self.slots) if self.alike else 1
 
     @property
     def subs(self) -> int:

@@ -34,6 +34,19 @@ def block_rams(depth: int, width: int) -> int:
     return columns * -(-depth // BRAM_SHAPES[0][1])
 
 
+BYTE = 9
+"""Bits of a block RAM that have a write enable of their own."""
+
+
+def parts_together(depth: int, width: int, count: int) -> int:
+    """How many of ``count`` neighbouring memories of the same addresses share a block RAM, each with a write enable of
+    its own: a divisor of ``count``."""
+    if in_luts(depth, width):
+        return 1
+    most = max(1, column_width(depth) // (-(-width // BYTE) * BYTE))
+    return max(n for n in range(1, count + 1) if count % n == 0 and n <= most)
+
+
 WORTH_A_CHOICE = 0.8
 """Share of a deep memory's block RAMs that must be left for it to be cut by words too."""
 

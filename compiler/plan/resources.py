@@ -168,7 +168,7 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
     return [
         *image,
         *streams,
-        _Memory(c.bit_words, c.lanes, c.rows * c.slots),
+        _Memory(c.bit_words, c.lanes * c.bank_slots, c.rows * c.slots // c.bank_slots),
         *_values(c),
         _Memory(2 << w.weight, c.beat_bits, c.cols // c.fetch),
         _Memory(c.passes, pass_layout(c).width, 1, rom=True),

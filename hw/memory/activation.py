@@ -33,7 +33,8 @@ def bit_write(config: EngineConfig) -> data.StructLayout:
 
 
 class ActivationMemory(wiring.Component):
-    """rows x slots banks of ``lanes`` bits; all rows are read at the same address, each slot at its own.
+    """rows x slots banks of ``lanes`` bits; all rows are read at the same address, each slot at its own, but where
+    they are ``alike``: then neighbouring slots share block RAMs as far as these are wide enough.
 
     A written pixel of column x' in bank b also goes to bank b + d at column x' - d * strip where that lies in
     -halo_low .. strip + halo_high - 1, for \\|d\\| <= halo_reach.
@@ -93,16 +94,17 @@ class ActivationMemory(wiring.Component):
             m.submodules[f"read_address_{r}"] = copy = Copy(len(self.i_address.as_value()))
             m.d.comb += copy.i.eq(self.i_address)
             read_addresses = data.View(self.i_address.shape(), copy.o)
-            for s in range(c.slots):
-                depth = max(c.bit_words, 2)
-                bank_memory = memory.Memory(shape=unsigned(c.lanes), depth=depth, init=[], attrs=style(depth, c.lanes))
-                m.submodules[f"bank_{r}_{s}"] = bank_memory
-                write, read = bank_memory.write_port(), bank_memory.read_port()
+            depth, shared = max(c.bit_words, 2), c.bank_slots
+            shape = data.ArrayLayout(unsigned(c.lanes), shared)
+            for s in range(0, c.slots, shared):
+                bank = memory.Memory(shape=shape, depth=depth, init=[], attrs=style(depth, c.lanes))
+                m.submodules[f"bank_{r}_{s}"] = bank
+                write, read = bank.write_port(granularity=1), bank.read_port()
                 m.d.comb += [
-                    write.en.eq(enable[s]),
+                    write.en.eq(enable[s : s + shared]),
                     write.addr.eq(address),
-                    write.data.eq(last.bits),
+                    write.data.as_value().eq(last.bits.replicate(shared)),
                     read.addr.eq(read_addresses[s]),
-                    self.o_bits[r][s * c.lanes : (s + 1) * c.lanes].eq(read.data),
+                    self.o_bits[r][s * c.lanes : (s + shared) * c.lanes].eq(read.data),
                 ]
         return m

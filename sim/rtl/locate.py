@@ -57,8 +57,13 @@ def state_of(config: EngineConfig, memories: Mapping[str, NDArray[np.uint8]], im
 
     c = config
     state = State(c, image)
-    banks = [[bits(f"activations.bank_{r}_{s}", c.bit_words, c.lanes) for s in range(c.slots)] for r in range(c.rows)]
-    state.activation = np.stack([np.stack(row, axis=1) for row in banks], axis=1)
+    shared = c.bank_slots
+    banks = [
+        [bits(f"activations.bank_{r}_{s}", c.bit_words, c.lanes * shared) for s in range(0, c.slots, shared)]
+        for r in range(c.rows)
+    ]
+    rows = [np.concatenate([bank.reshape(*bank.shape[:2], shared, c.lanes) for bank in row], axis=2) for row in banks]
+    state.activation = np.stack([row.transpose(0, 2, 1, 3) for row in rows], axis=1)
     width = c.post.value_width
     depth = max(c.value_words, 2)
     size = bank_words(depth, c.lanes * width)

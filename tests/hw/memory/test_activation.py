@@ -36,13 +36,26 @@ CASES = [  # rows, lanes, slots, reach, geometry
 ]
 
 
-@pytest.mark.parametrize(("rows", "lanes", "slots", "reach", "g"), CASES)
-def test_every_bank_holds_its_strip_and_halos(engine_config, rows, lanes, slots, reach, g):
+SHARED = [  # slots in one block RAM: 4, 2 and 2, none
+    (4, 8, 4, 1, geometry(2, 1, 1, 8, base=300, q=2)),
+    (4, 2, 6, 1, geometry(2, 2, 2, 7, base=700)),
+    (3, 16, 4, 1, geometry(3, 1, 0, 9, base=150)),
+    (3, 9, 2, 1, geometry(3, 0, 2, 8, base=1100)),
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "lanes", "slots", "reach", "g", "shared"),
+    [(*case, 0) for case in CASES] + [(*case, n) for case, n in zip(SHARED, (4, 2, 2, 1), strict=True)],
+)
+def test_every_bank_holds_its_strip_and_halos(engine_config, rows, lanes, slots, reach, g, shared):
     rng = np.random.default_rng(rows * 100 + slots)
     height, limit = 3, word(g, 3, g["strip"] + g["halo_high"], g["q"])
     config = engine_config(
-        rows=rows, lanes=lanes, depth=lanes * slots, bit_words=limit, halo_reach=reach, kernel=5, map_size=17
-    )
+        rows=rows, lanes=lanes, depth=lanes * slots, bit_words=limit, halo_reach=reach, kernel=5, map_size=17,
+        alike=bool(shared),
+    )  # fmt: skip
+    assert config.bank_slots == max(shared, 1)
     mask = (1 << Widths.of(config).bit_addr) - 1
     assert max(g["halo_low"], g["halo_high"]) <= reach * g["strip"]
     expected = np.zeros((rows, slots, limit), int)
@@ -67,11 +80,15 @@ def test_every_bank_holds_its_strip_and_halos(engine_config, rows, lanes, slots,
                     if which >> s & 1:
                         expected[r, s, word(g, y, there, j)] = bits
     inputs += [{"i_write_valid": 0}] * ACTIVATION_WRITE
-    reads = [rng.permutation(limit) for _ in range(slots)]  # every slot has its own address
+    low = g["base"] - g["halo_low"] if shared else 0
+    count = limit - low
+    reads = [low + rng.permutation(count) for _ in range(slots)]  # every slot has its own address ...
+    if shared:
+        reads = reads[:1] * slots  # ... or all the same
     first = len(inputs)
-    inputs += [{"i_address": [int(reads[s][n]) for s in range(slots)]} for n in range(limit)] + [{}] * 2
+    inputs += [{"i_address": [int(reads[s][n]) for s in range(slots)]} for n in range(count)] + [{}] * 2
     seen = kit.play(ActivationMemory(config), inputs, ["o_bits"])
-    for n in range(limit):
+    for n in range(count):
         want = [kit.pack((expected[r, s, reads[s][n]] for s in range(slots)), lanes) for r in range(rows)]
         assert seen[first + n + 2]["o_bits"] == want, f"read {n}"
 
