@@ -4,20 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from bnnhw.compiler.plan.places import Places
+from bnnhw.compiler.plan.bands import JobOrder
+from bnnhw.compiler.plan.places import BitPlace, Places, ValuePlace
 from bnnhw.compiler.plan.uses import Uses
 from bnnhw.spec.network import Layer, Network
 
 
 @dataclass(frozen=True)
-class Region:
-    """Maps that share one address, alive from layer ``first`` (which writes) to layer ``last`` (which reads)."""
+class Part:
+    """Words ``offset`` .. ``offset`` + ``words`` - 1 of a region, alive from job ``first`` (which writes) to job
+    ``last`` (which reads)."""
 
-    names: tuple[str, ...]
+    offset: int
     words: int
     first: int
     last: int
+
+    def clashes(self, other: Part) -> bool:
+        """Whether both are alive at the same time: a job reads while it writes."""
+        return self.first <= other.last and other.first <= self.last and bool(self.words and other.words)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Maps that share one address, in parts that live differently long."""
+
+    names: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def words(self) -> int:
+        return max(part.offset + part.words for part in self.parts)
 
 
 Placed = list[tuple[int, Region]]
@@ -26,66 +45,82 @@ Placed = list[tuple[int, Region]]
 def assign(regions: Sequence[Region], bottom: str | None = None) -> tuple[dict[str, int], int]:
     """Address of every map, and the words needed: largest region first, each at the lowest address that is free.
 
-    Regions whose lives touch in one layer may not overlap: a layer reads while it writes. The map ``bottom`` lies at
-    address 0 and the others as high as possible, so that its first words are free again early.
+    The map ``bottom`` lies at address 0 and the others as high as possible, so that its first words are free again
+    early.
     """
-    order = sorted(regions, key=lambda r: (bottom not in r.names, -r.words, r.first, r.names))
+    order = sorted(regions, key=lambda r: (bottom not in r.names, -r.words, r.parts[0].first, r.names))
     placed: Placed = []
     for region in order:
-        placed.append((_lowest(region, placed), region))
-    size = _size(placed)
+        placed.append((min(_free(region, placed)), region))
+    size = max((address + region.words for address, region in placed), default=0)
     if bottom is not None:
         high: Placed = []
         for region in order:
-            high.append((0 if bottom in region.names else _highest(region, high, size), region))
-        placed = high if min(at for at, _ in high) >= 0 else placed
+            top = size - region.words
+            free = [0] if bottom in region.names else [at for at in _free(region, high, top) if at <= top]
+            if not free:
+                break
+            high.append((max(free), region))
+        placed = high if len(high) == len(placed) else placed
     return {name: address for address, region in placed for name in region.names}, size
 
 
-def _size(placed: Placed) -> int:
-    return max((address + region.words for address, region in placed), default=0)
-
-
-def _busy(region: Region, placed: Placed) -> list[tuple[int, int]]:
-    return sorted((at, at + other.words) for at, other in placed if _both_alive(region, other))
-
-
-def _lowest(region: Region, placed: Placed) -> int:
-    address = 0
-    for low, high in _busy(region, placed):
-        if address + region.words <= low:
-            break
-        address = max(address, high)
-    return address
-
-
-def _highest(region: Region, placed: Placed, size: int) -> int:
-    """The highest free address below ``size``; negative if there is none."""
-    address = size - region.words
-    for low, high in reversed(_busy(region, placed)):
-        if address >= high:
-            break
-        address = min(address, low - region.words)
-    return address
-
-
-def free_words(regions: Sequence[Region], bases: Mapping[str, int], layer: int, end: int) -> int:
-    """Words from address 0 to at most ``end`` that no map holds in layer ``layer`` or later."""
-    return min((bases[r.names[0]] for r in regions if r.last >= layer and r.words), default=end)
-
-
-def _both_alive(a: Region, b: Region) -> bool:
-    return a.first <= b.last and b.first <= a.last
-
-
-def bit_regions(network: Network, uses: Uses, places: Places) -> list[Region]:
-    """One region for every map in the activation memory."""
+def _free(region: Region, placed: Placed, *more: int) -> list[int]:
+    """Free addresses for a region: 0, ``more``, and those at which one of its parts touches another's."""
+    busy = [(own, at + other.offset, other.words) for own in region.parts for at, other in _clashing(own, placed)]
+    touching = {low + words - own.offset for own, low, words in busy} | {
+        low - own.words - own.offset for own, low, words in busy
+    }
     return [
-        Region((name,), place.words, uses.producer[name], uses.bits(name)[-1]) for name, place in places.bits.items()
+        address
+        for address in {0, *more} | touching
+        if address >= 0
+        and all(
+            address + own.offset + own.words <= low or low + words <= address + own.offset for own, low, words in busy
+        )
     ]
 
 
-def value_regions(network: Network, uses: Uses, places: Places) -> list[Region]:
+def _clashing(part: Part, placed: Placed) -> list[tuple[int, Part]]:
+    return [(at, other) for at, region in placed for other in region.parts if part.clashes(other)]
+
+
+def free_words(regions: Sequence[Region], bases: Mapping[str, int], time: int, end: int) -> int:
+    """Words from address 0 to at most ``end`` that no map holds in job ``time`` or later."""
+    alive = [
+        bases[region.names[0]] + part.offset
+        for region in regions
+        for part in region.parts
+        if part.last >= time and part.words
+    ]
+    return min([end, *alive])
+
+
+def bit_regions(network: Network, uses: Uses, places: Places, order: JobOrder) -> list[Region]:
+    """One region for every map in the activation memory."""
+    regions = []
+    for name, place in places.bits.items():
+        producer = uses.producer[name]
+        births, deaths = order.births(producer), order.deaths(producer, uses.bits(name), name)
+        if place.rows < place.tensor.height:  # band after band at the same words
+            parts: tuple[Part, ...] = (Part(0, place.words, min(births), max(deaths)),)
+        else:
+            parts = _parts(place.row, births, deaths)
+        regions.append(Region((name,), parts))
+    return regions
+
+
+def _parts(row: int, births: Sequence[int], deaths: Sequence[int]) -> tuple[Part, ...]:
+    """Neighbouring rows that are born and die together."""
+    parts, y = [], 0
+    for (first, last), group in groupby(zip(births, deaths, strict=True)):
+        count = len(list(group))
+        parts.append(Part(y * row, count * row, first, last))
+        y += count
+    return tuple(parts)
+
+
+def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder) -> list[Region]:
     """Regions of the value memory; a layer's output takes the place of its residual where that is safe.
 
     Safe is: the residual is an identity (each word is read before the same word is written), of the same layout, and
@@ -105,39 +140,38 @@ def value_regions(network: Network, uses: Uses, places: Places) -> list[Region]:
                 head = owner[residual.tensor]
         owner[name] = head
         chains.setdefault(head, []).append(name)
-    return [
-        Region(
-            tuple(names),
-            places.values[head].words,
-            uses.producer[head],
-            max(uses.values(name)[-1] for name in names),
-        )
-        for head, names in chains.items()
-    ]
+    regions = []
+    for head, names in chains.items():
+        deaths = [order.deaths(uses.producer[name], uses.values(name), name) for name in names]
+        births = order.births(uses.producer[head])
+        regions.append(Region(tuple(names), _parts(places.values[head].row, births, [max(row) for row in zip(*deaths, strict=True)])))
+    return regions
 
 
-def place_all(network: Network, uses: Uses, places: Places, front: Layer | None = None) -> tuple[Places, int, int]:
+def place_all(
+    network: Network, uses: Uses, places: Places, order: JobOrder, front: Layer | None = None
+) -> tuple[Places, int, int]:
     """The maps at their addresses, words of a bank of activation memory, words of the value memory. ``front``: the
     layer whose map is made during the frame before."""
     bottom = (None, None) if front is None else (front.post.publish.bits, front.post.publish.value)
-    bits, bit_words = assign(bit_regions(network, uses, places), bottom[0])
-    values, value_words = assign(value_regions(network, uses, places), bottom[1])
+    bits, bit_words = assign(bit_regions(network, uses, places, order), bottom[0])
+    values, value_words = assign(value_regions(network, uses, places, order), bottom[1])
     return places.rebase(bits, values), bit_words, value_words
 
 
-def front_rows(network: Network, uses: Uses, places: Places, front: Layer, layer: int) -> int:
-    """Rows of the map of ``front`` that the next frame's may take while layer ``layer`` and those after it run."""
-    rows = network.out_tensor(front).height
-    publish = front.post.publish
-    value, bits = places.values.get(publish.value or ""), places.bits.get(publish.bits or "")
-    if value is not None:
-        bases = {name: place.base for name, place in places.values.items()}
-        free = free_words(value_regions(network, uses, places), bases, layer, value.words)
-        rows = min(rows, free // value.row)
-    if bits is not None:
-        bases = {name: place.base for name, place in places.bits.items()}
-        rows = min(rows, free_words(bit_regions(network, uses, places), bases, layer, bits.words) // bits.row)
+def front_rows(network: Network, uses: Uses, places: Places, order: JobOrder, front: Layer) -> list[int]:
+    """For every job, the rows of the map of ``front`` that the next frame's may take from then on."""
+    publish, times = front.post.publish, range(len(order.jobs))
+    rows = [network.out_tensor(front).height for _ in times]
+    stored: list[tuple[dict[str, BitPlace] | dict[str, ValuePlace], str | None, list[Region]]] = [
+        (places.values, publish.value, value_regions(network, uses, places, order)),
+        (places.bits, publish.bits, bit_regions(network, uses, places, order)),
+    ]
+    for maps, name, regions in stored:
+        if name in maps:
+            bases, own = {other: place.base for other, place in maps.items()}, maps[name]
+            rows = [min(n, free_words(regions, bases, t, own.words) // own.row) for t, n in zip(times, rows, strict=True)]
     return rows
 
 
-__all__ = ["Region", "assign", "bit_regions", "front_rows", "place_all", "value_regions"]
+__all__ = ["Part", "Region", "assign", "bit_regions", "front_rows", "place_all", "value_regions"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import lcm
 
+from bnnhw.compiler.plan.bands import JobOrder
 from bnnhw.compiler.plan.orders import Orders
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.compiler.plan.uses import Uses, stored
@@ -27,6 +28,8 @@ class BitPlace:
     halo_high: int
     spread: bool
     slots: int
+    rows: int
+    """Rows that are stored at a time."""
     base: int = 0
 
     @property
@@ -47,7 +50,7 @@ class BitPlace:
     @property
     def words(self) -> int:
         """Words in each bank."""
-        return self.tensor.height * self.row
+        return self.rows * self.row
 
     def group_offset(self, group: int) -> int:
         """Word of a channel group inside a plane of a cell."""
@@ -106,6 +109,7 @@ def make_places(
     orders: Orders,
     shape: Shape,
     spread: frozenset[str],
+    order: JobOrder,
     fused: frozenset[int] = frozenset(),
 ) -> Places:
     """Geometry of all stored maps, at address 0. ``spread``: the bits maps that are not replicated; ``fused``: layers
@@ -117,7 +121,8 @@ def make_places(
         forms = stored(network, uses, layer)
         whole = isinstance(layer, Conv)
         if forms.bits is not None:
-            bits[forms.bits] = _bit_place(network, uses, orders, shape, forms.bits, whole, forms.bits in spread)
+            place = _bit_place(network, uses, orders, shape, forms.bits, whole, forms.bits in spread)
+            bits[forms.bits] = replace(place, rows=order.kept_rows(index))
         if forms.value is not None:
             tensor = network.tensors[forms.value]
             groups = -(-len(orders[forms.value]) // shape.lanes)
@@ -148,6 +153,7 @@ def _bit_place(
         halo_high=max(max(0, w.kernel - w.pad - w.stride) for w in windows),
         spread=spread and shape.slots > 1,
         slots=shape.slots,
+        rows=tensor.height,
     )
 
 

@@ -1,0 +1,116 @@
+"""Jobs: in which order layers are computed, some of them in turns, band of rows by band of rows.
+
+The codes that a pool publishes for one 1x1 convolution are the largest maps of a residual network's shortcuts. Pool and
+convolution take turns, so that only a band of codes is ever stored; bands go from the last rows to the first, so that
+what the pool has read is free from the top, where the planner puts the convolution's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from bnnhw.compiler.plan.uses import Uses
+from bnnhw.spec.network import Conv, Layer, Network, Pool, Window
+
+
+@dataclass(frozen=True)
+class Job:
+    """Rows ``first`` .. ``first`` + ``rows`` - 1 of the output of layer ``layer``."""
+
+    layer: int
+    first: int
+    rows: int
+
+    def source_rows(self, window: Window, height: int, whole: bool) -> range:
+        """The rows that it reads of a map of so many; all of them where the job is a ``whole`` layer."""
+        if whole:
+            return range(height)
+        last = (self.first + self.rows - 1) * window.stride - window.pad + window.kernel
+        return range(max(self.first * window.stride - window.pad, 0), min(last, height))
+
+
+class JobOrder:
+    """All jobs of a frame, in order; a job's number is its time."""
+
+    def __init__(self, network: Network, uses: Uses, bands: int = 1, skipped: Collection[int] = ()) -> None:
+        """``bands``: turns that a pool and a 1x1 convolution take at most; ``skipped``: layers that have no jobs, whose
+        outputs are there before the first one."""
+        self.network, self.skipped = network, frozenset(skipped)
+        self.banded = frozenset(
+            index
+            for pool, conv in _pairs(network, uses)
+            if min(bands, network.out_tensor(network.layers[conv]).height) > 1
+            for index in (pool, conv)
+        )
+        jobs: list[Job] = []
+        for index, layer in enumerate(network.layers):
+            if index in self.skipped or (index in self.banded and isinstance(layer, Conv)):
+                continue
+            height = network.out_tensor(layer).height
+            if index not in self.banded:
+                jobs.append(Job(index, 0, height))
+                continue
+            size = -(-height // bands)
+            for first in reversed(range(0, height, size)):
+                rows = min(size, height - first)
+                jobs += [Job(index, first, rows), Job(index + 1, first, rows)]
+        self.jobs = tuple(jobs)
+
+    def of(self, layer: int) -> list[tuple[int, Job]]:
+        """The jobs of a layer, with their times."""
+        return [(time, job) for time, job in enumerate(self.jobs) if job.layer == layer]
+
+    def kept_rows(self, layer: int) -> int:
+        """Rows of a layer's output that are kept at a time: those of a band, where the reader follows band by band."""
+        if layer in self.banded and layer + 1 in self.banded and isinstance(self.network.layers[layer], Pool):
+            return max(job.rows for _, job in self.of(layer))
+        return self.network.out_tensor(self.network.layers[layer]).height
+
+    def births(self, layer: int) -> list[int]:
+        """When each row of a layer's output begins to be written."""
+        times = [0] * self.network.out_tensor(self.network.layers[layer]).height
+        for time, job in self.of(layer):
+            times[job.first : job.first + job.rows] = [time] * job.rows
+        return times
+
+    def deaths(self, producer: int, readers: Collection[int], name: str) -> list[int]:
+        """When each row of tensor ``name`` is last read."""
+        times = self.births(producer)
+        for reader in readers:
+            layer = self.network.layers[reader]
+            for time, job in self.of(reader):
+                for window in _windows(layer, name):
+                    for y in job.source_rows(window, len(times), reader not in self.banded):
+                        times[y] = max(times[y], time)
+        return times
+
+
+def _windows(layer: Layer, name: str) -> list[Window]:
+    """How a layer goes over the rows of a tensor: as its source, as its residual, or both."""
+    residual = layer.post.residual
+    windows = [layer.window] if layer.source == name else []
+    return windows + ([Window(1, residual.stride, 0)] if residual is not None and residual.tensor == name else [])
+
+
+def _pairs(network: Network, uses: Uses) -> list[tuple[int, int]]:
+    """Pools without padding that publish nothing but codes, and the 1x1 convolution behind each that alone reads them."""
+    pairs = []
+    for index, (pool, conv) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
+        publish, window = pool.post.publish, conv.window
+        if (
+            isinstance(pool, Pool)
+            and isinstance(conv, Conv)
+            and publish.codes == conv.source
+            and uses.bits(publish.codes) == [index + 1]
+            and not uses.values(publish.value)
+            and not uses.bits(publish.bits)
+            and publish.value != network.output
+            and pool.window.pad == 0
+            and (window.kernel, window.stride, window.pad) == (1, 1, 0)
+        ):
+            pairs.append((index, index + 1))
+    return pairs
+
+
+__all__ = ["Job", "JobOrder"]
