@@ -17,7 +17,7 @@ from bnnhw.sim.kit import Bench, plain
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import FrontConfig, FrontImages, MapTarget
 from bnnhw.spec.multiplier import blocks
-from bnnhw.spec.network import Window, border_axis
+from bnnhw.spec.network import Window, border_axis, border_map
 from bnnhw.spec.numbers import IntArray
 
 LANES = 2
@@ -94,8 +94,7 @@ def make(case: Case, rng: np.random.Generator) -> tuple[FrontConfig, FrontImages
 def expected(config: FrontConfig, numbers: dict[str, IntArray], image: IntArray) -> IntArray:
     """The pooled map (height, width, outs)."""
     x = convolve(image[None], numbers["weight"], config.window, (config.out_height, config.out_width), 255)
-    rows, columns = (np.array([axis.index(p) for p in range(axis.size)]) for axis in (config.border_y, config.border_x))
-    border = rows[:, None] * config.border_x.count + columns
+    border = border_map(config.border_y, config.border_x)
     y = (numbers["scale"] * x + numbers["offset"].T[border]) >> config.shift
     size = (config.pool_height, config.pool_width)
     return window_max(np.clip(y, config.low, config.high), config.pool, size)[0]
