@@ -6,10 +6,11 @@ from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.arithmetic import times
+from bnnhw.hw.border import border_class
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.post.multiplier import Multiplier
 from bnnhw.spec.front import FrontConfig, FrontImages
-from bnnhw.spec.network import BorderAxis
 
 LOOKUP = 3
 """Cycles from an index to the parameter: address, memory, register."""
@@ -123,7 +124,12 @@ class FrontAffine(wiring.Component):
         last = Signal()
         m.d.comb += last.eq((where.x == c.out_width - 1) & (where.channel == c.outs - 1))
         border = Signal(range(max(c.classes, 2)))
-        m.d.comb += border.eq(_class(row, c.border_y) * c.border_x.count + _class(where.x, c.border_x))
+        border_y, border_x = (Signal(range(max(axis.count, 2))) for axis in (c.border_y, c.border_x))
+        m.d.comb += [
+            border_y.eq(border_class(row, *c.border_y.bounds())),
+            border_x.eq(border_class(where.x, *c.border_x.bounds())),
+            border.eq(times(border_y, c.border_x.count) + border_x),
+        ]
         return valid, where, last, border
 
     def _lookup(self, m: Module, name: str, words: tuple[int, ...], width: int, index: Signal) -> Signal:
@@ -141,15 +147,3 @@ class FrontAffine(wiring.Component):
         stages = [Signal(unsigned(len(value)), name=f"{name}_{n}") for n in range(cycles)]
         m.d.sync += [later.eq(earlier) for earlier, later in zip([value, *stages], stages, strict=False)]
         return stages[-1]
-
-
-def _class(position: Signal, axis: BorderAxis) -> Signal:
-    """Border class of an output position."""
-    inner = axis.count - axis.low - axis.high
-    if not inner:
-        return position
-    index: Signal = Mux(position < axis.low, position, axis.low)
-    if axis.high:
-        first = axis.size - axis.high
-        index = Mux(position >= first, position - first + axis.low + inner, index)
-    return index
