@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import times
 from bnnhw.hw.border import border_class
+from bnnhw.hw.delay import delay
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.post.multiplier import Multiplier
 from bnnhw.spec.front import FrontConfig, FrontImages
@@ -62,14 +63,14 @@ class FrontAffine(wiring.Component):
         depth = c.groups * c.columns
         scale = self._lookup(m, "scales", self.images.scales, c.scale_width, where.channel)
         flags = Cat(valid, where, last)
-        late = self._delay(m, Cat(flags, border), Multiplier.latency, "late")
+        late = delay(m, Cat(flags, border), Multiplier.latency, "late")
         late_border = late[len(flags) :]
         channel = data.View(where.shape(), late[1 : 1 + len(where.as_value())]).channel
         index = Signal(range(depth * c.classes))
         m.d.comb += index.eq(channel * c.classes + late_border if c.classes > 1 else channel)
         offset = self._lookup(m, "offsets", self.images.offsets, c.offset_width, index)
         m.d.comb += [
-            product.a.eq(self._delay(m, self.i_sum, LOOKUP, "sum").as_signed()),
+            product.a.eq(delay(m, self.i_sum, LOOKUP, "sum").as_signed()),
             product.b.eq(scale),
         ]
         total = Signal(signed(max(c.acc_width + c.scale_width, c.offset_width) + 1))
@@ -78,7 +79,7 @@ class FrontAffine(wiring.Component):
         m.d.comb += shifted.eq(total >> c.shift)
         m.d.sync += self.o_value.eq(Mux(shifted < c.low, c.low, Mux(shifted > c.high, c.high, shifted)))
         m.d.comb += Cat(self.o_valid, self.o_place, self.o_last).eq(
-            self._delay(m, flags, LOOKUP + Multiplier.latency + 2, "flags")
+            delay(m, flags, LOOKUP + Multiplier.latency + 2, "flags")
         )
         return m
 
@@ -140,10 +141,3 @@ class FrontAffine(wiring.Component):
         m.d.sync += [rom.i_address.eq(index), found.eq(rom.o.as_signed())]
         m.d.comb += rom.i_enable.eq(1)
         return found
-
-    @staticmethod
-    def _delay(m: Module, value: Signal, cycles: int, name: str) -> Signal:
-        """The value some cycles later."""
-        stages = [Signal(unsigned(len(value)), name=f"{name}_{n}") for n in range(cycles)]
-        m.d.sync += [later.eq(earlier) for earlier, later in zip([value, *stages], stages, strict=False)]
-        return stages[-1]

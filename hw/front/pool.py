@@ -6,6 +6,7 @@ from amaranth import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.delay import chain
 from bnnhw.hw.front.affine import place
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.spec.front import FrontConfig
@@ -118,8 +119,8 @@ class FrontPool(wiring.Component):
             first.entry.eq(entry),
             first.at.eq(at),
             first.address.eq(entry.place.x * channels + entry.place.channel),
-            *(later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)),
         ]
+        chain(m, stages)
         kept, best = Signal(signed(c.value_width)), Signal(signed(c.value_width))
         value = end.entry.value
         m.d.sync += kept.eq(rows.o.as_signed())

@@ -8,10 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.fifo import StreamFifo
 from bnnhw.hw.front.pool import pooled_place
-from bnnhw.hw.memory.activation import bit_write
+from bnnhw.hw.memory.writes import writes
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import SLACK, FrontConfig, FrontImages, MapTarget
-from bnnhw.spec.program import Widths
 
 
 class FrontWriter(wiring.Component):
@@ -21,8 +20,8 @@ class FrontWriter(wiring.Component):
     -------
     i_valid, i_place, i_value, i_last: pooled values, channels of a pixel in order, and the row's last.
     o_room: all vectors of another row have room.
-    i_go: this cycle's write, if there is one, is done. o_value_valid, o_value_address, o_value: to the value memory;
-    o_bits_valid, o_bits: to the activation memory. o_done: pulse, the last vector of an image was written.
+    i_go: this cycle's writes, if there are any, are done. o_writes: to the value and the activation memory.
+    o_done: pulse, the last vector of an image was written.
     """
 
     def __init__(self, config: EngineConfig, images: FrontImages) -> None:
@@ -37,11 +36,7 @@ class FrontWriter(wiring.Component):
                 "i_last": In(1),
                 "o_room": Out(1),
                 "i_go": In(1),
-                "o_value_valid": Out(1),
-                "o_value_address": Out(Widths.of(config).value_addr),
-                "o_value": Out(config.lanes * config.post.value_width),
-                "o_bits_valid": Out(1),
-                "o_bits": Out(bit_write(config)),
+                "o_writes": Out(writes(config)),
                 "o_done": Out(1),
             }
         )
@@ -78,16 +73,16 @@ class FrontWriter(wiring.Component):
         if c.value is not None:
             base = self._row_base(m, c.value, c.pool_height, end, last_row, "value")
             m.d.comb += [
-                self.o_value_valid.eq(fifo.o.valid & (group < c.value.groups)),
-                self.o_value_address.eq(base + Array(n * c.value.cell for n in range(c.pool_width))[x] + group),
+                self.o_writes.value_valid.eq(fifo.o.valid & (group < c.value.groups)),
+                self.o_writes.value_address.eq(base + Array(n * c.value.cell for n in range(c.pool_width))[x] + group),
             ]
             for n in range(lanes):
-                wide = self.o_value.word_select(n, self.engine.post.value_width)
+                wide = self.o_writes.value_word.word_select(n, self.engine.post.value_width)
                 m.d.comb += wide.eq(out.values[n])
         if c.bits is not None:
             bit_base = self._row_base(m, c.bits, c.pool_height, end, last_row, "bit")
             self._bits(m, c.bits, x, group, fifo.o.valid, bit_base)
-            m.d.comb += self.o_bits.bits.eq(out.bits)
+            m.d.comb += self.o_writes.bits.bits.eq(out.bits)
         return m
 
     def _collect(self, m: Module, vector: data.StructLayout, out: stream.Interface) -> None:
@@ -128,13 +123,13 @@ class FrontWriter(wiring.Component):
 
     def _bits(self, m: Module, target: MapTarget, x: Signal, group: Signal, valid: Signal, base: Signal) -> None:
         """Bank, column, address and slots of a vector's bits."""
-        c, slots, write = self.config, self.engine.slots, self.o_bits
+        c, slots, write = self.config, self.engine.slots, self.o_writes.bits
         banks = [divmod(n, target.strip) for n in range(c.pool_width)]
         cell = Array((target.halo_low + column) * target.cell for _, column in banks)[x]
         inside = Array(n // slots for n in range(c.outs // self.engine.lanes))[group] if target.spread else group
         chosen = Array(1 << n % slots for n in range(c.outs // self.engine.lanes))[group]
         m.d.comb += [
-            self.o_bits_valid.eq(valid & (group < target.groups)),
+            self.o_writes.bits_valid.eq(valid & (group < target.groups)),
             write.bank.eq(Array(bank for bank, _ in banks)[x]),
             write.column.eq(Array(column for _, column in banks)[x]),
             write.address.eq(base + cell + inside),

@@ -107,13 +107,13 @@ class Memories:
         self.dut, self.values, self.bits, self.done = dut, {}, {}, 0
 
     def take(self, ctx: Any) -> None:
-        dut = self.dut
-        if ctx.get(dut.o_value_valid):
-            self.values[ctx.get(dut.o_value_address)] = ctx.get(dut.o_value)
-        if ctx.get(dut.o_bits_valid):
-            write = plain(ctx.get(dut.o_bits))
+        writes = self.dut.o_writes
+        if ctx.get(writes.value_valid):
+            self.values[ctx.get(writes.value_address)] = ctx.get(writes.value_word)
+        if ctx.get(writes.bits_valid):
+            write = plain(ctx.get(writes.bits))
             self.bits[write["bank"], write["slots"], write["address"]] = write
-        self.done += ctx.get(dut.o_done)
+        self.done += ctx.get(self.dut.o_done)
 
     def check(self, config: FrontConfig, numbers: dict[str, IntArray], wanted: IntArray) -> None:
         value, bits = config.value, config.bits
