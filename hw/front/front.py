@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from amaranth import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.delay import chain
+from bnnhw.hw.delay import chain, delay
 from bnnhw.hw.front.affine import FrontAffine
-from bnnhw.hw.front.column import FrontColumn, latency
+from bnnhw.hw.front.column import EARLY, FrontColumn, addition, latency
 from bnnhw.hw.front.lines import LineBuffer
 from bnnhw.hw.front.pool import FrontPool
 from bnnhw.hw.front.walk import FrontWalker, step
@@ -93,7 +93,7 @@ class Front(wiring.Component):
         c = self.config
         steps = [Signal(step(c), name=f"step_{n}") for n in range(4 + latency(c))]
         chain(m, [walk.o_step, *steps])
-        asked, with_taps, adding = steps[1], steps[3], steps[-1]
+        asked, with_taps, adding = steps[1], steps[3], steps[-1 - EARLY]
 
         words = self.images.weights
         m.submodules.weights = weights = ColumnMemory(c.window.kernel * c.weight_bits, len(words), init=words)
@@ -106,13 +106,13 @@ class Front(wiring.Component):
             with m.If(at == len(words) - 1):
                 m.d.sync += at.eq(0)
 
-        add = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "pixel": range(c.columns)}))
+        add = Signal(addition(c))
         m.d.comb += [
             add.valid.eq(adding.control.valid),
             add.first.eq(adding.control.first),
             add.last.eq(adding.control.last),
             add.pixel.eq(adding.pixel),
-            affine.i_finished.eq(add.valid & add.last & (add.pixel == 0)),
+            affine.i_finished.eq(delay(m, add.valid & add.last & (add.pixel == 0), EARLY - 1, "finished")),
         ]
         below = None
         for n in reversed(range(c.columns)):
@@ -123,8 +123,7 @@ class Front(wiring.Component):
                 column.i_load.eq(with_taps.control.load & (with_taps.pixel == n)),
                 column.i_swap.eq(with_taps.control.swap),
                 column.i_add.eq(add),
-                column.i_capture.eq(affine.o_capture),
-                column.i_pixel.eq(affine.o_pixel),
+                column.i_handover.eq(affine.o_handover),
             ]
             if below is not None:
                 m.d.comb += column.i_below.eq(below.o)
