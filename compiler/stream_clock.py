@@ -25,7 +25,7 @@ class Chip:
 
     def __init__(self, setup: SdramSetup) -> None:
         self.timing, part = setup.timing, setup.part
-        self.column_bursts, self.banks = 1 << (part.column_bits - 3), 1 << part.bank_bits
+        self.column_bursts, self.banks = (1 << part.column_bits) // BURST, 1 << part.bank_bits
         self.rows: dict[int, int] = {}
         self.opened = [LONG_AGO] * self.banks
         self.closed = [LONG_AGO] * self.banks
@@ -206,10 +206,10 @@ class StreamClock:
         if weights:
             self.weights.request(at, iter(weights))
         while not (self.weights.done and self.params.done):
-            self._burst(at)
+            self._burst()
         return self.weights.previous, self.params.previous
 
-    def _burst(self, now: int) -> None:
+    def _burst(self) -> None:
         """The next grant, and what follows from it."""
         streams = (self.weights, self.params)
         offers = [stream.offer() for stream in streams]

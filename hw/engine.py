@@ -14,6 +14,7 @@ from bnnhw.hw.input.windows import InputWindows
 from bnnhw.hw.memory.activation import ActivationMemory
 from bnnhw.hw.memory.rom_stream import RomStream
 from bnnhw.hw.memory.value import ValueMemory
+from bnnhw.hw.memory.writes import writes
 from bnnhw.hw.pool.reader import PoolReader
 from bnnhw.hw.post.processor import PostProcessor
 from bnnhw.hw.scores import Scores
@@ -172,24 +173,19 @@ class Engine(wiring.Component):
         values: ValueMemory,
     ) -> None:
         """Writes of the post-processor; the front unit's in cycles without any."""
+        own, store = post.o_writes, Signal(writes(self.config))
+        m.d.comb += store.eq(own)
+        if front is not None:
+            m.d.comb += front.i_go.eq(~own.value_valid & ~own.bits_valid)
+            with m.If(front.i_go):
+                m.d.comb += store.eq(front.o_writes)
         m.d.comb += [
-            values.i_write_valid.eq(post.o_value_valid),
-            values.i_write_address.eq(post.o_value_address),
-            values.i_write_word.eq(post.o_value_word),
-            activations.i_write_valid.eq(post.o_bits_valid),
-            activations.i_write.eq(post.o_bits),
+            values.i_write_valid.eq(store.value_valid),
+            values.i_write_address.eq(store.value_address),
+            values.i_write_word.eq(store.value_word),
+            activations.i_write_valid.eq(store.bits_valid),
+            activations.i_write.eq(store.bits),
         ]
-        if front is None:
-            return
-        m.d.comb += front.i_go.eq(~post.o_value_valid & ~post.o_bits_valid)
-        with m.If(front.i_go):
-            m.d.comb += [
-                values.i_write_valid.eq(front.o_value_valid),
-                values.i_write_address.eq(front.o_value_address),
-                values.i_write_word.eq(front.o_value),
-                activations.i_write_valid.eq(front.o_bits_valid),
-                activations.i_write.eq(front.o_bits),
-            ]
 
     def _weights(self, m: Module, issue: Issue, fetch: Fetch, post: PostProcessor) -> None:
         """Weights and parameters: streams in the order of use."""

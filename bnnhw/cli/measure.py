@@ -56,7 +56,7 @@ def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
                 precision=_precision(prepared, layer),
                 macs=own.macs,
                 ace=own.ace,
-                weight_bits=_stored_bits(layer),
+                weight_bits=network.weight_bits(layer),
                 bytes_moved=moves,
                 cycles=own.cycles,
                 ideal=float(own.ideal),
@@ -162,14 +162,6 @@ def _precision(prepared: Prepared, layer: Layer) -> str:
     assert isinstance(source, Bits | Codes)
     weight = str(layer.weight_bits) if layer.codebook is None else f"{layer.codebook.tau}/9"
     return f"{weight}×{source.planes}"
-
-
-def _stored_bits(layer: Layer) -> int:
-    if not isinstance(layer, Conv):
-        return 0
-    if layer.codebook is not None:
-        return int(layer.codebook.index.size * layer.codebook.tau + layer.codebook.words.size)
-    return int(layer.weight.size * layer.weight_bits)
 
 
 def _weight_bytes(prepared: Prepared) -> list[int]:

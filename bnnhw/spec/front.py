@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bnnhw.spec.network import BorderAxis, Window
 from bnnhw.spec.numbers import unsigned_width
 
-LATENCY = 31
+LATENCY = 35
 """Cycles from a start to the last write that are spent in registers, beside those of the adder tree."""
 SLACK = 32
 """Vectors that may be in the FIFO when a row begins, beyond that row's."""
@@ -112,7 +112,7 @@ class FrontConfig:
         strip, pixel = divmod(last_x, self.columns)
         last_group = (strip + 1) * self.groups - 1
         steps = (last_group * self.sums + self.taps - 1) * self.columns
-        return steps + pixel * self.columns + (self.outs - 1) % self.columns + LATENCY + _levels(self.window.kernel)
+        return steps + pixel * self.columns + (self.outs - 1) % self.columns + LATENCY + self.sum_levels
 
     @property
     def cycles(self) -> int:
@@ -133,6 +133,11 @@ class FrontConfig:
     @property
     def line_bytes(self) -> int:
         return self.width * self.channels
+
+    @property
+    def sum_levels(self) -> int:
+        """Levels of a column's adder tree, each with a register."""
+        return (self.window.kernel - 1).bit_length()
 
     @property
     def multipliers(self) -> int:
@@ -179,11 +184,6 @@ class FrontImages:
     scales: tuple[int, ...]
     offsets: tuple[int, ...]
     thresholds: tuple[int, ...]
-
-
-def _levels(terms: int) -> int:
-    """Levels of an adder tree, each with a register."""
-    return (terms - 1).bit_length()
 
 
 def row_width(config: FrontConfig) -> int:

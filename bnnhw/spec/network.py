@@ -63,13 +63,24 @@ class BorderAxis:
     def count(self) -> int:
         return self.low + self.high + (1 if self.size > self.low + self.high else 0)
 
+    def bounds(self) -> tuple[int, int, int]:
+        """(low, high, inner), by which position p has class p below ``low``, p - high + inner from ``high`` on, and
+        ``low`` between. All below the number of classes where they stand for one."""
+        inner = self.count - self.low - self.high
+        if self.high:
+            return self.low, self.size - self.high, self.low + inner
+        return (self.low if inner else self.low - 1), self.size, 0
+
     def index(self, position: int) -> int:
-        """Class of an output position: 0..low-1, low (inner), then one for each of the last ``high``."""
-        if position < self.low:
+        """Class of an output position."""
+        low, high, inner = self.bounds()
+        if position < low:
             return position
-        back = position - (self.size - self.high)
-        inner = 1 if self.size > self.low + self.high else 0
-        return self.low if back < 0 else self.low + inner + back
+        return position - high + inner if position >= high else low
+
+    def indices(self) -> IntArray:
+        """Class of every output position."""
+        return np.array([self.index(position) for position in range(self.size)])
 
     def example(self, index: int) -> int:
         """An output position of class ``index``."""
@@ -82,6 +93,11 @@ def border_axis(size_in: int, size_out: int, window: Window) -> BorderAxis:
     inside = (size_in + window.pad - window.kernel) // window.stride + 1  # outputs that do not leave at the high end
     high = max(0, size_out - max(inside, low))
     return BorderAxis(size_out, low, high)
+
+
+def border_map(y: BorderAxis, x: BorderAxis) -> IntArray:
+    """Border class of every output pixel, (height, width)."""
+    return np.asarray(y.indices()[:, None] * x.count + x.indices())
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +225,14 @@ class Network:
         assert name is not None
         return self.tensors[name]
 
+    def weight_bits(self, layer: Layer) -> int:
+        """Bits of all weights of a layer as they are stored: of a codebook layer its words and indices (0 for
+        pooling)."""
+        if not isinstance(layer, Conv):
+            return 0
+        book = layer.codebook
+        return layer.weight.size * layer.weight_bits if book is None else book.words.size + book.index.size * book.tau
+
     def macs(self, layer: Layer) -> int:
         """Multiply-accumulates of a layer, padding taps included (0 for pooling)."""
         if not isinstance(layer, Conv):
@@ -243,4 +267,5 @@ __all__ = [
     "TwoSlope",
     "Window",
     "border_axis",
+    "border_map",
 ]

@@ -97,7 +97,7 @@ class SdramPart:
 
     @property
     def burst_bits(self) -> int:
-        """Bits of the number of a burst: a word address without its lowest three bits."""
+        """Bits of the number of a burst: a word address without its lowest bits, those of the word in its burst."""
         return (self.words // BURST - 1).bit_length()
 
 

@@ -16,7 +16,7 @@ from bnnhw.compiler.ir import lowered, ops
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.ops import Op
 from bnnhw.errors import BnnhwError
-from bnnhw.spec.network import Window
+from bnnhw.spec.network import Window, border_map
 
 FloatArray = NDArray[np.float32]
 BATCH = 64
@@ -197,7 +197,7 @@ def _mac(op: lowered.Mac, x: FloatArray) -> Any:
 def _border_offset(op: Any, kernel: int, offset: NDArray[np.float64], x: FloatArray, y: FloatArray) -> FloatArray:
     shapes = [(a.shape[3], a.shape[1], a.shape[2]) for a in (x, y)]
     axes = lowered.border_axes(shapes[0], shapes[1], Window(kernel, op.stride, op.pad))
-    return offset.T[lowered.border_map(axes)].astype(np.float32)
+    return offset.T[border_map(*axes)].astype(np.float32)
 
 
 def _taps(x: FloatArray, kernel: int, stride: int, pad: int, fill: float) -> FloatArray:

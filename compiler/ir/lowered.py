@@ -24,12 +24,6 @@ def border_axes(shape_in: Shape, shape_out: Shape, window: Window) -> tuple[Bord
     return border_axis(shape_in[1], shape_out[1], window), border_axis(shape_in[2], shape_out[2], window)
 
 
-def border_map(axes: tuple[BorderAxis, BorderAxis]) -> IntArray:
-    """Border class of every output pixel, (height, width)."""
-    rows, columns = (np.array([axis.index(p) for p in range(axis.size)]) for axis in axes)
-    return np.asarray(rows[:, None] * axes[1].count + columns[None, :])
-
-
 def border_masks(shape_in: Shape, axes: tuple[BorderAxis, BorderAxis], window: Window) -> NDArray[np.float64]:
     """1.0 where a tap is in bounds, (classes, kernel, kernel); class = class_y * classes_x + class_x."""
     sides = []

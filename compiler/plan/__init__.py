@@ -9,7 +9,7 @@ from bnnhw.compiler.plan.schedule import default_spread
 from bnnhw.compiler.plan.shape import Limits, Popcount, Shape
 from bnnhw.errors import BnnhwError
 from bnnhw.spec.memory import BLOCK_BITS
-from bnnhw.spec.network import Conv, Network
+from bnnhw.spec.network import Network
 from bnnhw.spec.sdram import SdramSetup
 
 
@@ -47,13 +47,7 @@ def plan(
 
 def large(network: Network, limits: Limits) -> bool:
     """Whether a network's weights take more than half of the block RAM."""
-    bits = 0
-    for layer in network.layers:
-        if isinstance(layer, Conv) and layer.codebook is not None:
-            bits += layer.codebook.index.size * layer.codebook.tau
-        elif isinstance(layer, Conv):
-            bits += layer.weight.size * layer.weight_bits
-    return 2 * bits > limits.bram18k * BLOCK_BITS
+    return 2 * sum(map(network.weight_bits, network.layers)) > limits.bram18k * BLOCK_BITS
 
 
 def resources(planned: Plan) -> Resources:

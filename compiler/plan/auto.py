@@ -14,6 +14,7 @@ from bnnhw.compiler.plan.front import front_layers
 from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
+from bnnhw.compiler.plan.uses import INPUT_BITS
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import WORD
@@ -37,7 +38,6 @@ FINAL_TRIES = 6
 ALIKE = 0.01
 """Shapes whose crowding differs by less are alike: the one with the narrowest weight beats is taken."""
 BEAT_WIRES = 1 << 20
-INPUT_BITS = 8
 WINDOW_SHARE = 0.5
 """Share of the block RAM that the image's windows may take; beyond it a front unit computes its convolution."""
 FRONT_SHARE = 0.75

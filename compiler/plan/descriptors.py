@@ -92,10 +92,8 @@ def _border(network: Network, s: LayerSchedule, channels: Channels) -> Fields:
 
 
 def _axis(name: str, axis: BorderAxis) -> Fields:
-    """Class of a position p: p below ``low``; p - ``high`` + ``inner`` from ``high`` on; ``low`` between."""
-    inner = axis.count - axis.low - axis.high
-    low = axis.low if inner or axis.high else axis.low - 1  # no class beyond the last: the last low one stands in
-    return {f"{name}_low": low, f"{name}_high": axis.size - axis.high, f"{name}_inner": low + inner if axis.high else 0}
+    """Bounds of the border classes."""
+    return {f"{name}_{bound}": value for bound, value in zip(("low", "high", "inner"), axis.bounds(), strict=True)}
 
 
 def _numbers(config: EngineConfig, s: LayerSchedule, limits: LayerRange) -> Fields:

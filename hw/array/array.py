@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from bnnhw.hw.array.block import CONTROL, Block
 from bnnhw.hw.array.pe import pe_latency, pe_skews
 from bnnhw.hw.copy import Copy
+from bnnhw.hw.delay import chain
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.timing import array_latency
 
@@ -126,7 +127,7 @@ class Array(wiring.Component):
             stages[0].keep.eq(~self.i_shift),
             stages[0].last.eq(self.i_valid & self.i_last),
         ]
-        m.d.sync += [later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)]
+        chain(m, stages)
         lasts = Signal(self.latency)
         m.d.sync += lasts.eq(Cat(self.i_valid & self.i_last, lasts[:-1]))
         m.d.comb += self.o_capture.eq(lasts[-1])

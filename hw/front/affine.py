@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.arithmetic import times
+from bnnhw.hw.border import border_class
+from bnnhw.hw.delay import delay
+from bnnhw.hw.front.column import handover
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.post.multiplier import Multiplier
 from bnnhw.spec.front import FrontConfig, FrontImages
-from bnnhw.spec.network import BorderAxis
 
 LOOKUP = 3
 """Cycles from an index to the parameter: address, memory, register."""
+INDEX = 3
+"""Cycles from a place to the index of its offset."""
 
 
 def place(config: FrontConfig) -> data.StructLayout:
@@ -33,8 +38,8 @@ class FrontAffine(wiring.Component):
 
     Members
     -------
-    i_finished: the sums of a group's first pixel are stored. o_capture, o_pixel: hand-over of the columns; i_sum: what
-    they hand over.
+    i_finished: a cycle later the sums of a group's first pixel are stored. o_handover: of the columns; i_sum: what they
+    hand over, two cycles after it.
     o_valid, o_place, o_value: a value of the row; pixels beyond the row are left out. o_last: it is the row's last.
     """
 
@@ -43,8 +48,7 @@ class FrontAffine(wiring.Component):
         super().__init__(
             {
                 "i_finished": In(1),
-                "o_capture": Out(1),
-                "o_pixel": Out(range(config.columns)),
+                "o_handover": Out(handover(config)),
                 "i_sum": In(signed(config.acc_width)),
                 "o_valid": Out(1),
                 "o_place": Out(place(config)),
@@ -56,35 +60,49 @@ class FrontAffine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         c = self.config
-        valid, where, last, border = self._walk(m)
+        found = self._walk(m)
         m.submodules.scale = product = Multiplier(c.acc_width, c.scale_width)
-        depth = c.groups * c.columns
-        scale = self._lookup(m, "scales", self.images.scales, c.scale_width, where.channel)
-        flags = Cat(valid, where, last)
-        late = self._delay(m, Cat(flags, border), Multiplier.latency, "late")
-        late_border = late[len(flags) :]
-        channel = data.View(where.shape(), late[1 : 1 + len(where.as_value())]).channel
-        index = Signal(range(depth * c.classes))
-        m.d.comb += index.eq(channel * c.classes + late_border if c.classes > 1 else channel)
+        scale = self._lookup(m, "scales", self.images.scales, c.scale_width, found.place.channel)
+        flags = Cat(found.valid, found.place, found.last)
+        index = delay(m, self._offset_index(m, found), Multiplier.latency - INDEX, "index")
         offset = self._lookup(m, "offsets", self.images.offsets, c.offset_width, index)
         m.d.comb += [
-            product.a.eq(self._delay(m, self.i_sum, LOOKUP, "sum").as_signed()),
+            product.a.eq(delay(m, self.i_sum, LOOKUP, "sum").as_signed()),
             product.b.eq(scale),
         ]
         total = Signal(signed(max(c.acc_width + c.scale_width, c.offset_width) + 1))
         shifted = Signal(signed(len(total) - c.shift))
-        m.d.sync += total.eq(product.o + offset)
+        below, above, inside = Signal(), Signal(), Signal(signed(c.value_width))
         m.d.comb += shifted.eq(total >> c.shift)
-        m.d.sync += self.o_value.eq(Mux(shifted < c.low, c.low, Mux(shifted > c.high, c.high, shifted)))
-        m.d.comb += Cat(self.o_valid, self.o_place, self.o_last).eq(
-            self._delay(m, flags, LOOKUP + Multiplier.latency + 2, "flags")
-        )
+        m.d.sync += [
+            total.eq(product.o + offset),
+            below.eq(shifted < c.low),
+            above.eq(shifted > c.high),
+            inside.eq(shifted),
+            self.o_value.eq(Mux(below, c.low, Mux(above, c.high, inside))),
+        ]
+        flags_out = delay(m, flags, LOOKUP + Multiplier.latency + 3, "flags")
+        m.d.comb += Cat(self.o_valid, self.o_place, self.o_last).eq(flags_out)
         return m
 
-    def _walk(self, m: Module) -> tuple[Signal, data.View, Signal, Signal]:
-        """(valid, place, last of the row, border class) of the sum that the columns hand over."""
+    def _offset_index(self, m: Module, found: data.View) -> Signal:
+        """Index of the offset for a channel and border class, INDEX cycles later."""
         c = self.config
-        starting, active, valid = Signal(), Signal(), Signal()
+        border_y, border_x = (Signal(range(max(axis.count, 2))) for axis in (c.border_y, c.border_x))
+        border = Signal(range(max(c.classes, 2)))
+        index = Signal(range(c.groups * c.columns * c.classes))
+        m.d.sync += [
+            border_y.eq(border_class(found.row, *c.border_y.bounds())),
+            border_x.eq(border_class(found.place.x, *c.border_x.bounds())),
+            border.eq(times(border_y, c.border_x.count) + border_x),
+            index.eq(times(delay(m, found.place.channel, 2, "channel"), c.classes) + border),
+        ]
+        return index
+
+    def _walk(self, m: Module) -> data.View:
+        """Of the sum that the columns hand over: whether it is of the row, its place, whether it is the row's last."""
+        c = self.config
+        starting, active = Signal(), Signal()
         pixel, out = Signal(range(max(c.columns, 2))), Signal(range(max(c.columns, 2)))
         last_pixel, last_out = pixel == c.columns - 1, out == c.columns - 1
         group, strip, row = (Signal(range(max(n, 2))) for n in (c.groups, c.strips, c.rows))
@@ -93,11 +111,17 @@ class FrontAffine(wiring.Component):
         ends = active & last_pixel & last_out
         m.d.sync += starting.eq(self.i_finished)
         m.d.comb += [
-            self.o_capture.eq(starting | (active & last_out & ~last_pixel)),
-            self.o_pixel.eq(Mux(starting, 0, pixel + 1)),
+            self.o_handover.capture.eq(starting | (active & last_out & ~last_pixel)),
+            self.o_handover.pixel.eq(Mux(starting, 0, pixel + 1)),
             where.x.eq(first_x + pixel),
             where.channel.eq(first_channel + out),
-            valid.eq(active & (where.x < c.out_width) & (where.channel < c.outs)),
+        ]
+        found = Signal(data.StructLayout({"valid": 1, "place": place(c), "last": 1, "row": row.shape()}))
+        m.d.sync += [
+            found.valid.eq(active & (where.x < c.out_width) & (where.channel < c.outs)),
+            found.place.eq(where),
+            found.last.eq((where.x == c.out_width - 1) & (where.channel == c.outs - 1)),
+            found.row.eq(row),
         ]
         with m.If(active):
             m.d.sync += out.eq(Mux(last_out, 0, out + 1))
@@ -120,11 +144,7 @@ class FrontAffine(wiring.Component):
                 ]
                 with m.If(last_strip):
                     m.d.sync += row.eq(Mux(last_row, 0, row + 1))
-        last = Signal()
-        m.d.comb += last.eq((where.x == c.out_width - 1) & (where.channel == c.outs - 1))
-        border = Signal(range(max(c.classes, 2)))
-        m.d.comb += border.eq(_class(row, c.border_y) * c.border_x.count + _class(where.x, c.border_x))
-        return valid, where, last, border
+        return found
 
     def _lookup(self, m: Module, name: str, words: tuple[int, ...], width: int, index: Signal) -> Signal:
         """words[index], LOOKUP cycles later."""
@@ -134,22 +154,3 @@ class FrontAffine(wiring.Component):
         m.d.sync += [rom.i_address.eq(index), found.eq(rom.o.as_signed())]
         m.d.comb += rom.i_enable.eq(1)
         return found
-
-    @staticmethod
-    def _delay(m: Module, value: Signal, cycles: int, name: str) -> Signal:
-        """The value some cycles later."""
-        stages = [Signal(unsigned(len(value)), name=f"{name}_{n}") for n in range(cycles)]
-        m.d.sync += [later.eq(earlier) for earlier, later in zip([value, *stages], stages, strict=False)]
-        return stages[-1]
-
-
-def _class(position: Signal, axis: BorderAxis) -> Signal:
-    """Border class of an output position."""
-    inner = axis.count - axis.low - axis.high
-    if not inner:
-        return position
-    index: Signal = Mux(position < axis.low, position, axis.low)
-    if axis.high:
-        first = axis.size - axis.high
-        index = Mux(position >= first, position - first + axis.low + inner, index)
-    return index

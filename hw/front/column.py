@@ -7,16 +7,29 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.vendor import LatticeECP5Platform
 
+from bnnhw.hw.copy import Copy
 from bnnhw.hw.dsp import block
 from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.multiplier import BLOCK
 
+EARLY = 2
+"""Cycles by which control comes before the sums that it is for."""
 LUT_RAM = {"ram_style": "distributed"}
 
 
 def latency(config: FrontConfig) -> int:
     """Cycles from i_taps to the sum that is added to a pixel's."""
-    return 2 + (config.window.kernel - 1).bit_length()
+    return 2 + config.sum_levels
+
+
+def addition(config: FrontConfig) -> data.StructLayout:
+    """What becomes of a sum: whether there is one, it begins or ends that of its pixel, and the pixel."""
+    return data.StructLayout({"valid": 1, "first": 1, "last": 1, "pixel": range(config.columns)})
+
+
+def handover(config: FrontConfig) -> data.StructLayout:
+    """Whether the column hands its finished sum of a pixel on, or else the one of the column below."""
+    return data.StructLayout({"capture": 1, "pixel": range(config.columns)})
 
 
 class FrontColumn(wiring.Component):
@@ -28,8 +41,8 @@ class FrontColumn(wiring.Component):
     -------
     i_taps; i_word: weight codes (w + 2**weight_bits - 1) / 2, a row each, kept by i_load and taken into use by i_swap
     (in the cycle of the first taps that they multiply; i_load may be set in the same cycle, for the next ones).
-    i_add: ``latency`` cycles behind its taps; o_done: a finished sum was stored. i_capture: o becomes the sum of pixel
-    i_pixel; else it takes i_below.
+    i_add: ``EARLY`` cycles before the sum of its taps, which comes ``latency`` cycles behind them.
+    i_handover: a cycle later o takes the finished sum of a pixel, else i_below.
     """
 
     def __init__(self, config: FrontConfig) -> None:
@@ -41,9 +54,8 @@ class FrontColumn(wiring.Component):
                 "i_word": In(c.window.kernel * c.weight_bits),
                 "i_load": In(1),
                 "i_swap": In(1),
-                "i_add": In(data.StructLayout({"valid": 1, "first": 1, "last": 1, "pixel": range(c.columns)})),
-                "i_capture": In(1),
-                "i_pixel": In(range(c.columns)),
+                "i_add": In(addition(c)),
+                "i_handover": In(handover(c)),
                 "i_below": In(signed(c.acc_width)),
                 "o": Out(signed(c.acc_width)),
             }
@@ -63,24 +75,35 @@ class FrontColumn(wiring.Component):
             products.append(self._product(m, platform, dy, Cat(self.i_taps[dy], Const(0, 1)).as_signed(), weight))
         total = self._sum(m, products)
 
+        # Control goes to all columns, so each has registers of its own for it.
+        ahead = self._near(m, self.i_add, "ahead")
+        add, hand = self._near(m, ahead, "add"), self._near(m, self.i_handover, "hand")
+        before = Signal(signed(c.acc_width))
         sums = memory.Memory(shape=signed(c.acc_width), depth=c.columns, init=[], attrs=LUT_RAM)
         done = memory.Memory(shape=signed(c.acc_width), depth=c.columns, init=[], attrs=LUT_RAM)
         m.submodules.sums, m.submodules.done = sums, done
         read, write = sums.read_port(domain="comb"), sums.write_port()
         finished, out = done.write_port(), done.read_port(domain="comb")
-        add = self.i_add
+        m.d.sync += before.eq(Mux(ahead.first, 0, read.data))
         m.d.comb += [
-            read.addr.eq(add.pixel),
+            read.addr.eq(ahead.pixel),
             write.addr.eq(add.pixel),
             write.en.eq(add.valid),
-            write.data.eq(Mux(add.first, 0, read.data) + total),
+            write.data.eq(before + total),
             finished.addr.eq(add.pixel),
             finished.en.eq(add.valid & add.last),
             finished.data.eq(write.data),
-            out.addr.eq(self.i_pixel),
+            out.addr.eq(hand.pixel),
         ]
-        m.d.sync += self.o.eq(Mux(self.i_capture, out.data, self.i_below))
+        m.d.sync += self.o.eq(Mux(hand.capture, out.data, self.i_below))
         return m
+
+    @staticmethod
+    def _near(m: Module, control: data.View, name: str) -> data.View:
+        """Control a cycle later, in registers of this column's own."""
+        m.submodules[name] = copy = Copy(len(control.as_value()))
+        m.d.comb += copy.i.eq(control)
+        return data.View(control.shape(), copy.o)
 
     def _product(self, m: Module, platform: object, dy: int, tap: Value, weight: Signal) -> Signal:
         """tap * weight after two cycles; the weight is held from i_swap to i_swap."""

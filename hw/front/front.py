@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from amaranth import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.delay import chain, delay
 from bnnhw.hw.front.affine import FrontAffine
-from bnnhw.hw.front.column import FrontColumn, latency
+from bnnhw.hw.front.column import EARLY, FrontColumn, addition, latency
 from bnnhw.hw.front.lines import LineBuffer
 from bnnhw.hw.front.pool import FrontPool
 from bnnhw.hw.front.walk import FrontWalker, step
 from bnnhw.hw.front.writer import FrontWriter
-from bnnhw.hw.memory.activation import bit_write
 from bnnhw.hw.memory.columns import ColumnMemory
+from bnnhw.hw.memory.writes import writes
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import FrontImages, row_width
-from bnnhw.spec.program import Widths
 
 
 class Front(wiring.Component):
@@ -29,7 +29,7 @@ class Front(wiring.Component):
     i_image: bytes in (y, x, channel) order.
     i_start: the map of the image before was taken into use: the next image may begin. i_limit: rows of the map that may
     be stored. o_done: pulse, the last vector of a map is written. o_waits: for pixels, or for i_start.
-    i_go, o_value_*, o_bits*: writes, see `FrontWriter`.
+    i_go, o_writes: writes, see `FrontWriter`.
     """
 
     def __init__(self, config: EngineConfig, images: FrontImages) -> None:
@@ -43,11 +43,7 @@ class Front(wiring.Component):
                 "o_done": Out(1),
                 "o_waits": Out(1),
                 "i_go": In(1),
-                "o_value_valid": Out(1),
-                "o_value_address": Out(Widths.of(config).value_addr),
-                "o_value": Out(config.lanes * config.post.value_width),
-                "o_bits_valid": Out(1),
-                "o_bits": Out(bit_write(config)),
+                "o_writes": Out(writes(config)),
             }
         )
 
@@ -87,11 +83,7 @@ class Front(wiring.Component):
             writer.i_value.eq(pool.o_value),
             writer.i_last.eq(pool.o_last),
             writer.i_go.eq(self.i_go),
-            self.o_value_valid.eq(writer.o_value_valid),
-            self.o_value_address.eq(writer.o_value_address),
-            self.o_value.eq(writer.o_value),
-            self.o_bits_valid.eq(writer.o_bits_valid),
-            self.o_bits.eq(writer.o_bits),
+            self.o_writes.eq(writer.o_writes),
             self.o_done.eq(writer.o_done),
         ]
         return m
@@ -100,8 +92,8 @@ class Front(wiring.Component):
         """The columns, a step's control beside its taps, the weights in the order of use."""
         c = self.config
         steps = [Signal(step(c), name=f"step_{n}") for n in range(4 + latency(c))]
-        m.d.sync += [later.eq(earlier) for earlier, later in zip([walk.o_step, *steps], steps, strict=False)]
-        asked, with_taps, adding = steps[1], steps[3], steps[-1]
+        chain(m, [walk.o_step, *steps])
+        asked, with_taps, adding = steps[1], steps[3], steps[-1 - EARLY]
 
         words = self.images.weights
         m.submodules.weights = weights = ColumnMemory(c.window.kernel * c.weight_bits, len(words), init=words)
@@ -114,13 +106,13 @@ class Front(wiring.Component):
             with m.If(at == len(words) - 1):
                 m.d.sync += at.eq(0)
 
-        add = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "pixel": range(c.columns)}))
+        add = Signal(addition(c))
         m.d.comb += [
             add.valid.eq(adding.control.valid),
             add.first.eq(adding.control.first),
             add.last.eq(adding.control.last),
             add.pixel.eq(adding.pixel),
-            affine.i_finished.eq(add.valid & add.last & (add.pixel == 0)),
+            affine.i_finished.eq(delay(m, add.valid & add.last & (add.pixel == 0), EARLY - 1, "finished")),
         ]
         below = None
         for n in reversed(range(c.columns)):
@@ -131,8 +123,7 @@ class Front(wiring.Component):
                 column.i_load.eq(with_taps.control.load & (with_taps.pixel == n)),
                 column.i_swap.eq(with_taps.control.swap),
                 column.i_add.eq(add),
-                column.i_capture.eq(affine.o_capture),
-                column.i_pixel.eq(affine.o_pixel),
+                column.i_handover.eq(affine.o_handover),
             ]
             if below is not None:
                 m.d.comb += column.i_below.eq(below.o)

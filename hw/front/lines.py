@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -46,7 +46,7 @@ class LineBuffer(wiring.Component):
         select = (c.banks - 1).bit_length()
         slot, rows_inside, used = self._window(m)
         low, high = slot[:select], slot[select:]
-        write, write_slot, write_byte, byte = self._receive(m, used)
+        writes, write_address, byte = self._receive(m, used)
 
         # Stage 1: addresses.
         inside = Signal()
@@ -62,24 +62,23 @@ class LineBuffer(wiring.Component):
                 row.eq(high + (low > b)),
                 bank.i_enable.eq(1),
                 bank.i_address.eq(address),
-                bank.i_write_valid.eq(write & (write_slot[:select] == b)),
-                bank.i_write_address.eq(times(write_slot[select:], c.line_bytes) + write_byte),
+                bank.i_write_valid.eq(writes[b]),
+                bank.i_write_address.eq(write_address),
                 bank.i_write.eq(byte),
             ]
             found.append(taken)
 
         # Stages 2 and 3: the memory and its register. Stage 4: each row takes its bank. The next window may be set
         # meanwhile, so what belongs to this one goes with its bytes.
-        going: Value = Cat(inside, low, rows_inside)
-        for stage in (2, 3):
-            later = Signal(len(going), name=f"going_{stage}")
-            m.d.sync += later.eq(going)
-            going = later
-        allowed, turn, rows = going[0], going[1 : 1 + select], going[1 + select :]
+        before = Signal(data.StructLayout({"inside": 1, "low": select, "rows": c.window.kernel}))
+        m.d.sync += [before.inside.eq(inside), before.low.eq(low), before.rows.eq(rows_inside)]
         for dy in range(c.window.kernel):
-            bank_of = Signal(select, name=f"bank_of_{dy}")
-            m.d.comb += bank_of.eq(turn + dy)
-            m.d.sync += self.o_taps[dy].eq(Mux(allowed & rows[dy], Array(found)[bank_of], 0))
+            bank_of, shown = Signal(select, name=f"bank_of_{dy}"), Signal(name=f"shown_{dy}")
+            m.d.sync += [
+                bank_of.eq(before.low + dy),
+                shown.eq(before.inside & before.rows[dy]),
+                self.o_taps[dy].eq(Mux(shown, Array(found)[bank_of], 0)),
+            ]
         return m
 
     def _window(self, m: Module) -> tuple[Signal, Signal, Signal]:
@@ -92,8 +91,8 @@ class LineBuffer(wiring.Component):
         self._rows = Signal(row)  # complete ones
         top, used = Signal(row, init=-pad), Signal(row, init=-pad)  # first row of the next window, of the one in use
         origin, slot, inside = Signal(ring), Signal(ring), Signal(kernel)
-        need = Signal(row)
-        m.d.comb += need.eq(Mux(top + kernel > c.height, c.height, top + kernel))
+        need = Signal(row, init=min(kernel - pad, c.height))  # settled long before the row after i_row's ends
+        m.d.sync += need.eq(Mux(top > c.height - kernel, c.height, top + kernel))
         m.d.sync += self.o_ready.eq(self._rows >= need)
         with m.If(self.i_row):
             m.d.sync += [slot.eq(origin + top), used.eq(top), top.eq(top + stride)]
@@ -102,21 +101,29 @@ class LineBuffer(wiring.Component):
                 m.d.sync += [origin.eq(origin + c.height), used.eq(top - c.height), top.eq(-pad)]
         return slot, inside, used
 
-    def _receive(self, m: Module, used: Signal) -> tuple[Signal, Signal, Signal, Signal]:
-        """Takes bytes while their row's slot is free; (write, slot, byte of the row, value) a cycle later."""
+    def _receive(self, m: Module, used: Signal) -> tuple[Signal, Signal, Signal]:
+        """Takes bytes while their row's slot is free; (banks that are written, address, value) a cycle later."""
         c = self.config
+        select = (c.banks - 1).bit_length()
         slot, at = Signal(range(c.lines)), Signal(range(c.line_bytes))
-        write, write_slot, write_at, value = Signal(), Signal.like(slot), Signal.like(at), Signal(8)
-        taken, end = Signal(), Signal()
+        base, last = Signal(range(c.lines // c.banks * c.line_bytes)), Signal(init=c.line_bytes == 1)
+        banks, address, value = Signal(c.banks), Signal.like(base), Signal(8)
+        taken, end, ready = Signal(), Signal(), Signal(init=1)
+        limit = used + c.lines
         m.d.comb += [
-            self.i_image.ready.eq(self._rows < used + c.lines),
-            taken.eq(self.i_image.valid & self.i_image.ready),
-            end.eq(taken & (at == c.line_bytes - 1)),
+            self.i_image.ready.eq(ready),
+            taken.eq(self.i_image.valid & ready),
+            end.eq(taken & last),
         ]
-        m.d.sync += [write.eq(taken), write_slot.eq(slot), write_at.eq(at), value.eq(self.i_image.payload)]
+        m.d.sync += ready.eq(Mux(end, self._rows + 1 < limit, self._rows < limit))
+        m.d.sync += [
+            banks.eq(Mux(taken, 1 << slot[:select], 0)),
+            address.eq(base + at),
+            value.eq(self.i_image.payload),
+        ]
         with m.If(taken):
-            m.d.sync += at.eq(Mux(end, 0, at + 1))
+            m.d.sync += [at.eq(Mux(last, 0, at + 1)), last.eq(Mux(last, c.line_bytes == 1, at == c.line_bytes - 2))]
         with m.If(end):
-            m.d.sync += slot.eq(slot + 1)
+            m.d.sync += [slot.eq(slot + 1), base.eq(times((slot + 1)[select : len(slot)], c.line_bytes))]
         m.d.sync += self._rows.eq(self._rows + end - Mux(self.i_row & self.i_last, c.height, 0))
-        return write, write_slot, write_at, value
+        return banks, address, value

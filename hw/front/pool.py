@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal, signed, unsigned
+from amaranth import Array, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.delay import chain
 from bnnhw.hw.front.affine import place
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.spec.front import FrontConfig
@@ -21,7 +22,7 @@ class FrontPool(wiring.Component):
     """Maximum over windows whose kernel is the stride or one more: a pixel is in two windows of an axis at most.
 
     Along the row the running maximum of each channel is kept, down the columns that of each pooled pixel and channel.
-    Rate: a value a cycle. Latency: 6 cycles.
+    Rate: a value a cycle. Latency: 8 cycles.
 
     Members
     -------
@@ -83,13 +84,12 @@ class FrontPool(wiring.Component):
         held = memory.Memory(shape=signed(c.value_width), depth=channels, init=[], attrs={"ram_style": "distributed"})
         m.submodules.held = held
         read, write = held.read_port(domain="comb"), held.write_port()
-        best = Signal(signed(c.value_width))
+        larger = less(kept, now.value)
         m.d.comb += [
             read.addr.eq(asked.channel),
-            best.eq(Mux(now.at.first | (now.value > kept), now.value, kept)),
             write.addr.eq(now.channel),
             write.en.eq(now.valid),
-            write.data.eq(Mux(now.at.opens, now.value, best)),
+            write.data.eq(Mux(now.at.opens | now.at.first | larger, now.value, kept)),
         ]
         m.d.sync += [
             kept.eq(read.data),
@@ -97,11 +97,11 @@ class FrontPool(wiring.Component):
             out.last.eq(now.last),
             out.place.x.eq(now.at.window),
             out.place.channel.eq(now.channel),
-            out.value.eq(best),
+            out.value.eq(Mux(now.at.first | larger, now.value, kept)),
         ]
 
     def _down(self, m: Module, entry: data.View) -> None:
-        """Maximum down the columns; three cycles."""
+        """Maximum down the columns; five cycles, fewer than any row takes."""
         c = self.config
         row, at = Signal(range(max(c.rows, 2))), Signal(position_layout(c.rows))
         with m.If(entry.last):
@@ -112,29 +112,41 @@ class FrontPool(wiring.Component):
         m.submodules.rows = rows = ColumnMemory(c.value_width, c.pool_width * channels, writable=True)
         address = rows.i_address.shape()
         shape = data.StructLayout({"entry": entry.shape(), "at": at.shape(), "address": address})
-        stages = [Signal(shape, name=f"stage_{n}") for n in range(3)]
-        first, end = stages[0], stages[-1]
+        stages = [Signal(shape, name=f"stage_{n}") for n in range(5)]
+        first, found, compared, end = stages[0], *stages[2:]
         m.d.sync += [
             first.entry.eq(entry),
             first.at.eq(at),
             first.address.eq(entry.place.x * channels + entry.place.channel),
-            *(later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)),
         ]
-        kept, best = Signal(signed(c.value_width)), Signal(signed(c.value_width))
-        value = end.entry.value
-        m.d.sync += kept.eq(rows.o.as_signed())
+        chain(m, stages)
+        kept, old, best, word = (Signal(signed(c.value_width), name=n) for n in ("kept", "old", "best", "word"))
+        replaces = Signal()
+        value, at = compared.entry.value, compared.at
+        m.d.sync += [
+            kept.eq(rows.o.as_signed()),
+            old.eq(kept),
+            replaces.eq(found.at.first | less(kept, found.entry.value)),
+            best.eq(Mux(replaces, value, old)),
+            word.eq(Mux(replaces | at.opens, value, old)),
+        ]
         m.d.comb += [
             rows.i_enable.eq(1),
             rows.i_address.eq(first.address),
-            best.eq(Mux(end.at.first | (value > kept), value, kept)),
             rows.i_write_valid.eq(end.entry.valid),
             rows.i_write_address.eq(end.address),
-            rows.i_write.eq(Mux(end.at.opens, value, best)),
+            rows.i_write.eq(word),
             self.o_valid.eq(end.entry.valid & end.at.closes),
             self.o_place.eq(end.entry.place),
             self.o_value.eq(best),
             self.o_last.eq((end.entry.place.x == c.pool_width - 1) & (end.entry.place.channel == c.outs - 1)),
         ]
+
+
+def less(a: Value, b: Value) -> Value:
+    """a < b, signed: the sign of the difference, which a carry chain gives sooner than its carry."""
+    difference = a - b
+    return difference[-1]
 
 
 def position_layout(size: int) -> data.StructLayout:

@@ -6,12 +6,11 @@ from amaranth import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.fifo import StreamFifo
+from bnnhw.hw.fifo import StreamFifo, StreamRegister
 from bnnhw.hw.front.pool import pooled_place
-from bnnhw.hw.memory.activation import bit_write
+from bnnhw.hw.memory.writes import writes
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import SLACK, FrontConfig, FrontImages, MapTarget
-from bnnhw.spec.program import Widths
 
 
 class FrontWriter(wiring.Component):
@@ -21,8 +20,8 @@ class FrontWriter(wiring.Component):
     -------
     i_valid, i_place, i_value, i_last: pooled values, channels of a pixel in order, and the row's last.
     o_room: all vectors of another row have room.
-    i_go: this cycle's write, if there is one, is done. o_value_valid, o_value_address, o_value: to the value memory;
-    o_bits_valid, o_bits: to the activation memory. o_done: pulse, the last vector of an image was written.
+    i_go: this cycle's writes, if there are any, are done. o_writes: to the value and the activation memory.
+    o_done: pulse, the last vector of an image was written.
     """
 
     def __init__(self, config: EngineConfig, images: FrontImages) -> None:
@@ -37,11 +36,7 @@ class FrontWriter(wiring.Component):
                 "i_last": In(1),
                 "o_room": Out(1),
                 "i_go": In(1),
-                "o_value_valid": Out(1),
-                "o_value_address": Out(Widths.of(config).value_addr),
-                "o_value": Out(config.lanes * config.post.value_width),
-                "o_bits_valid": Out(1),
-                "o_bits": Out(bit_write(config)),
+                "o_writes": Out(writes(config)),
                 "o_done": Out(1),
             }
         )
@@ -61,33 +56,40 @@ class FrontWriter(wiring.Component):
         )
         depth = c.fifo_words
         m.submodules.fifo = fifo = StreamFifo(shape=vector, depth=depth)
+        m.submodules.placed = placed = StreamRegister(
+            shape=data.StructLayout({"writes": writes(self.engine), "last": 1})
+        )
         self._collect(m, vector, fifo.i)
-        # What is on its way from the multipliers counts as there: it is of rows that began before.
+        self._place(m, fifo.o, placed.i)
         waiting = Signal(range(depth + 2 * c.row_vectors))
-        out = fifo.o.payload
         taken, more = Signal(), Signal()
-        m.d.comb += [more.eq(fifo.i.valid & fifo.i.ready), taken.eq(fifo.o.valid & fifo.o.ready)]
+        m.d.comb += [more.eq(fifo.i.valid & fifo.i.ready), taken.eq(placed.o.valid & placed.o.ready)]
         m.d.sync += [waiting.eq(waiting + more - taken), self.o_room.eq(waiting <= SLACK)]
 
         row = Signal(range(max(c.pool_height, 2)))
-        last_row, end = row == c.pool_height - 1, taken & out.last
-        m.d.comb += [fifo.o.ready.eq(self.i_go), self.o_done.eq(end & last_row)]
+        last_row, end = row == c.pool_height - 1, taken & placed.o.payload.last
+        m.d.comb += [placed.o.ready.eq(self.i_go), self.o_done.eq(end & last_row)]
         with m.If(end):
             m.d.sync += row.eq(Mux(last_row, 0, row + 1))
-        x, group = out.x, out.group
+        found, out = placed.o.payload.writes, self.o_writes
         if c.value is not None:
             base = self._row_base(m, c.value, c.pool_height, end, last_row, "value")
             m.d.comb += [
-                self.o_value_valid.eq(fifo.o.valid & (group < c.value.groups)),
-                self.o_value_address.eq(base + Array(n * c.value.cell for n in range(c.pool_width))[x] + group),
+                out.value_valid.eq(placed.o.valid & found.value_valid),
+                out.value_address.eq(base + found.value_address),
+                out.value_word.eq(found.value_word),
             ]
-            for n in range(lanes):
-                wide = self.o_value.word_select(n, self.engine.post.value_width)
-                m.d.comb += wide.eq(out.values[n])
         if c.bits is not None:
-            bit_base = self._row_base(m, c.bits, c.pool_height, end, last_row, "bit")
-            self._bits(m, c.bits, x, group, fifo.o.valid, bit_base)
-            m.d.comb += self.o_bits.bits.eq(out.bits)
+            base = self._row_base(m, c.bits, c.pool_height, end, last_row, "bit")
+            m.d.comb += [
+                out.bits.eq(found.bits),
+                out.bits_valid.eq(placed.o.valid & found.bits_valid),
+                out.bits.address.eq(base + found.bits.address),
+                out.bits.strip.eq(c.bits.strip),
+                out.bits.d_strip.eq(c.bits.strip * c.bits.cell),
+                out.bits.halo_low.eq(c.bits.halo_low),
+                out.bits.halo_high.eq(c.bits.halo_high),
+            ]
         return m
 
     def _collect(self, m: Module, vector: data.StructLayout, out: stream.Interface) -> None:
@@ -126,21 +128,32 @@ class FrontWriter(wiring.Component):
             m.d.sync += base.eq(Mux(last_row, target.base, base + target.row))
         return base
 
-    def _bits(self, m: Module, target: MapTarget, x: Signal, group: Signal, valid: Signal, base: Signal) -> None:
-        """Bank, column, address and slots of a vector's bits."""
-        c, slots, write = self.config, self.engine.slots, self.o_bits
-        banks = [divmod(n, target.strip) for n in range(c.pool_width)]
-        cell = Array((target.halo_low + column) * target.cell for _, column in banks)[x]
-        inside = Array(n // slots for n in range(c.outs // self.engine.lanes))[group] if target.spread else group
-        chosen = Array(1 << n % slots for n in range(c.outs // self.engine.lanes))[group]
+    def _place(self, m: Module, vector: stream.Interface, out: stream.Interface) -> None:
+        """Vectors to the writes that they are, with addresses from the row's first pixel on."""
+        c, slots, put = self.config, self.engine.slots, out.payload.writes
+        x, group = vector.payload.x, vector.payload.group
         m.d.comb += [
-            self.o_bits_valid.eq(valid & (group < target.groups)),
-            write.bank.eq(Array(bank for bank, _ in banks)[x]),
-            write.column.eq(Array(column for _, column in banks)[x]),
-            write.address.eq(base + cell + inside),
-            write.strip.eq(target.strip),
-            write.d_strip.eq(target.strip * target.cell),
-            write.halo_low.eq(target.halo_low),
-            write.halo_high.eq(target.halo_high),
-            write.slots.eq(chosen if target.spread else (1 << slots) - 1),
+            vector.ready.eq(out.ready),
+            out.valid.eq(vector.valid),
+            out.payload.last.eq(vector.payload.last),
         ]
+        if c.value is not None:
+            cell = Array(n * c.value.cell for n in range(c.pool_width))[x]
+            m.d.comb += [put.value_valid.eq(group < c.value.groups), put.value_address.eq(cell + group)]
+            for n in range(self.engine.lanes):
+                wide = put.value_word.word_select(n, self.engine.post.value_width)
+                m.d.comb += wide.eq(vector.payload.values[n])
+        if c.bits is not None:
+            target, groups = c.bits, range(c.outs // self.engine.lanes)
+            banks, columns = zip(*(divmod(n, target.strip) for n in range(c.pool_width)), strict=True)
+            cell = Array((target.halo_low + column) * target.cell for column in columns)[x]
+            inside = Array(n // slots for n in groups)[group] if target.spread else group
+            chosen = Array(1 << n % slots for n in groups)[group]
+            m.d.comb += [
+                put.bits_valid.eq(group < target.groups),
+                put.bits.bits.eq(vector.payload.bits),
+                put.bits.bank.eq(Array(banks)[x]),
+                put.bits.column.eq(Array(columns)[x]),
+                put.bits.address.eq(cell + inside),
+                put.bits.slots.eq(chosen if target.spread else (1 << slots) - 1),
+            ]

@@ -9,6 +9,7 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.copy import Copy
+from bnnhw.hw.delay import chain
 from bnnhw.hw.input.receiver import Receiver
 from bnnhw.hw.input.taps import TAP, TapWalker
 from bnnhw.hw.memory.style import style
@@ -137,7 +138,7 @@ class InputWindows(wiring.Component):
         writing, last = left != 0, left == 1
         with m.If(writing):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
-            m.d.sync += [a.eq(b) for a, b in zip(out, out[1:], strict=False)]
+            chain(m, reversed(out))
             with m.If(last):
                 with m.If(flags.end):
                     m.d.sync += [bank.eq(0), row.eq(0), address.eq(0)]

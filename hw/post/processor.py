@@ -8,7 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import product
 from bnnhw.hw.copy import Copy
-from bnnhw.hw.memory.activation import ActivationMemory, bit_write
+from bnnhw.hw.delay import chain, delay
+from bnnhw.hw.memory.activation import ActivationMemory
+from bnnhw.hw.memory.writes import writes
 from bnnhw.hw.post.lane import Lane, Stages
 from bnnhw.hw.post.params import ParamStore, param_load
 from bnnhw.hw.post.walk import VectorWalker, vector
@@ -28,7 +30,7 @@ class PostProcessor(wiring.Component):
     i_array, i_counts, i_sum, o_next: the array's capture, its row of counts, activation sum, drain chain.
     i_pool, i_values: the pool reader's capture and values.
     o_residual_address, i_residual: read of the value memory, answered four cycles later.
-    o_value_valid/address/word: write of the value memory. o_bits_valid, o_bits: write of the activation memory.
+    o_writes: writes of the value and the activation memory.
     o_score_valid, o_scores: a vector of scores. i_load, i_beat, o_loaded: see ``ParamStore``.
     """
 
@@ -47,11 +49,7 @@ class PostProcessor(wiring.Component):
                 "i_values": In(data.ArrayLayout(signed(max(c.pool_width, 1)), c.lanes)),
                 "o_residual_address": Out(w.value_addr),
                 "i_residual": In(word),
-                "o_value_valid": Out(1),
-                "o_value_address": Out(w.value_addr),
-                "o_value_word": Out(word),
-                "o_bits_valid": Out(1),
-                "o_bits": Out(bit_write(c)),
+                "o_writes": Out(writes(c)),
                 "o_score_valid": Out(1),
                 "o_scores": Out(data.ArrayLayout(signed(c.post.value_width), c.lanes)),
                 "i_load": In(stream.Signature(param_load(c))),
@@ -76,7 +74,7 @@ class PostProcessor(wiring.Component):
         m.d.comb += self.o_loaded.eq(params.o_done)
 
         vectors = [walker.o_vector] + [Signal(vector(c), name=f"vector_{n}") for n in range(1, s.bit + 1)]
-        m.d.sync += [later.eq(earlier) for earlier, later in zip(vectors, vectors[1:], strict=False)]
+        chain(m, vectors)
         borders = vectors[1].border
         m.d.sync += vectors[2].class_.eq(product(borders.columns, borders.row) + borders.column)
         sources, totals = self._sources(m, vectors[EARLY])
@@ -134,22 +132,17 @@ class PostProcessor(wiring.Component):
     def _store(self, m: Module, vectors: list[data.View], lanes: list[Lane]) -> None:
         """Writes to the memories and scores, and the pulse that says when the last of a pass can be read."""
         s = Stages(self.config)
-        result, end = vectors[s.result], vectors[s.bit]
+        result, end, out = vectors[s.result], vectors[s.bit], self.o_writes
         values = [lane.o_y for lane in lanes]
         first = result.valid & result.inside & (result.plane == 0)
         m.d.comb += [
-            self.o_value_valid.eq(first & result.fields.value),
-            self.o_value_address.eq(result.value_address),
-            self.o_value_word.eq(Cat(values)),
+            out.value_valid.eq(first & result.fields.value),
+            out.value_address.eq(result.value_address),
+            out.value_word.eq(Cat(values)),
             self.o_score_valid.eq(first & result.fields.score),
             self.o_scores.eq(Cat(values)),
-            self.o_bits_valid.eq(end.valid & end.inside & end.fields.bits),
-            self.o_bits.eq(end.write),
-            self.o_bits.bits.eq(Cat(lane.o_bit for lane in lanes)),
+            out.bits_valid.eq(end.valid & end.inside & end.fields.bits),
+            out.bits.eq(end.write),
+            out.bits.bits.eq(Cat(lane.o_bit for lane in lanes)),
         ]
-        retiring = [end.valid & end.pass_end]
-        for n in range(ActivationMemory.write_latency):
-            retired = Signal(name=f"retiring_{n}")
-            m.d.sync += retired.eq(retiring[-1])
-            retiring.append(retired)
-        m.d.comb += self.o_retired.eq(retiring[-1])
+        m.d.comb += self.o_retired.eq(delay(m, end.valid & end.pass_end, ActivationMemory.write_latency, "retiring"))

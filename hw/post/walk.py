@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import times
+from bnnhw.hw.border import border_class
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.memory.activation import bit_write
 from bnnhw.hw.sequencer.descriptors import Descriptors
@@ -173,21 +174,9 @@ class VectorWalker(wiring.Component):
         m.submodules.x = x = NestedWalk(unsigned(w.position + 1))
         m.d.comb += [x.i_move.eq(walk.o_move), x.i_base.eq(0), x.i_d_y.eq(0), x.i_d_lx.eq(1), x.i_d_r.eq(p.strip)]
 
-        def border(position: Value, low: Value, high: Value, inner: Value, name: str) -> Signal:
-            index = Signal(w.classes, name=f"class_{name}")
-            with m.If(position < low):
-                m.d.comb += index.eq(position)
-            with m.Elif(position >= high):
-                m.d.comb += index.eq(position - high + inner)
-            with m.Else():
-                m.d.comb += index.eq(low)
-            return index
-
-        row = border(walk.o_y, p.y_low, p.y_high, p.y_inner, "y")
-        column = border(x.o_address, p.x_low, p.x_high, p.x_inner, "x")
         m.d.comb += [
-            self.o_vector.border.row.eq(row),
-            self.o_vector.border.column.eq(column),
+            self.o_vector.border.row.eq(border_class(walk.o_y, p.y_low, p.y_high, p.y_inner)),
+            self.o_vector.border.column.eq(border_class(x.o_address, p.x_low, p.x_high, p.x_inner)),
             self.o_vector.border.columns.eq(p.x_count),
             self.o_vector.inside.eq(x.o_address < p.out_width),
         ]

@@ -7,6 +7,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import times
+from bnnhw.hw.delay import chain
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.memory.style import style
 from bnnhw.hw.sequencer.issue import PASS_FIELDS, issued_step
@@ -144,7 +145,7 @@ class Fetch(wiring.Component):
             stages[0].last.eq(at.last),
             stages[0].shift.eq(word.shift),
         ]
-        m.d.sync += [later.eq(earlier) for earlier, later in zip(stages, stages[1:], strict=False)]
+        chain(m, stages)
         m.d.sync += self.o_pool_valid.eq(valid[POOL_FETCH - 2] & (stages[POOL_FETCH - 5].kind == POOL))
         now, pool = stages[self.latency - 3], stages[POOL_FETCH - 4]
         m.d.comb += [

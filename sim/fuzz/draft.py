@@ -23,6 +23,7 @@ from bnnhw.spec.network import (
     TwoSlope,
     Window,
     border_axis,
+    border_map,
 )
 from bnnhw.spec.numbers import Bits, Codes, Fixed, Format, IntArray, round_shift, signed_width
 
@@ -187,9 +188,7 @@ class Maker:
         """Random post-processing of X (and A) that gives v the wanted spread; and y."""
         rng, channels = self.rng, x.shape[3]
         rows, columns = (border_axis(a, b, window) for a, b in zip(source.map.shape[1:3], x.shape[1:3], strict=True))
-        border = np.array(
-            [[rows.index(i) * columns.count + columns.index(j) for j in range(x.shape[2])] for i in range(x.shape[1])]
-        )
+        border = border_map(rows, columns)
         goal = float(1 << options.spread)
         shift = int(rng.integers(0, 11))
         scale = self._factors(x, goal, shift, channels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnnhw.spec.network import Affine, Layer, Network, Publish, Residual, Tensor, TwoSlope, border_axis
+from bnnhw.spec.network import Affine, Layer, Network, Publish, Residual, Tensor, TwoSlope, border_axis, border_map
 from bnnhw.spec.numbers import Codes, IntArray, round_shift
 
 
@@ -23,9 +23,7 @@ def post_process(
         border_axis(source.height, out.height, layer.window),
         border_axis(source.width, out.width, layer.window),
     )
-    rows, columns = (np.array([axis.index(p) for p in range(axis.size)]) for axis in axes)
-    border = rows[:, None] * axes[1].count + columns[None, :]
-    v = apply_affine(post.affine, value, total, border)
+    v = apply_affine(post.affine, value, total, border_map(*axes))
     if post.residual is not None:
         assert residual is not None
         v = v + select_residual(post.residual, residual, out)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bnnhw.sim.machine.sources import check_width
 from bnnhw.sim.machine.state import State
 from bnnhw.spec.front import FrontConfig, FrontImages, MapTarget
-from bnnhw.spec.network import BorderAxis
+from bnnhw.spec.network import border_map
 from bnnhw.spec.numbers import IntArray
 
 
@@ -48,15 +48,9 @@ def _convolve(config: FrontConfig, images: FrontImages, pictures: NDArray[np.uin
 
 def _affine(config: FrontConfig, images: FrontImages, sums: IntArray) -> IntArray:
     c = config
-    rows, columns = (_classes(axis) for axis in (c.border_y, c.border_x))
-    border = rows[:, None] * c.border_x.count + columns
     offsets = np.array(images.offsets).reshape(-1, c.classes)[: c.outs]
-    v = (np.array(images.scales)[: c.outs] * sums + offsets.T[border]) >> c.shift
+    v = (np.array(images.scales)[: c.outs] * sums + offsets.T[border_map(c.border_y, c.border_x)]) >> c.shift
     return np.clip(v, c.low, c.high)
-
-
-def _classes(axis: BorderAxis) -> IntArray:
-    return np.array([axis.index(p) for p in range(axis.size)])
 
 
 def _pool(config: FrontConfig, values: IntArray) -> IntArray:

@@ -17,7 +17,7 @@ from bnnhw.sim.kit import Bench, plain
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import FrontConfig, FrontImages, MapTarget
 from bnnhw.spec.multiplier import blocks
-from bnnhw.spec.network import Window, border_axis
+from bnnhw.spec.network import Window, border_axis, border_map
 from bnnhw.spec.numbers import IntArray
 
 LANES = 2
@@ -94,8 +94,7 @@ def make(case: Case, rng: np.random.Generator) -> tuple[FrontConfig, FrontImages
 def expected(config: FrontConfig, numbers: dict[str, IntArray], image: IntArray) -> IntArray:
     """The pooled map (height, width, outs)."""
     x = convolve(image[None], numbers["weight"], config.window, (config.out_height, config.out_width), 255)
-    rows, columns = (np.array([axis.index(p) for p in range(axis.size)]) for axis in (config.border_y, config.border_x))
-    border = rows[:, None] * config.border_x.count + columns
+    border = border_map(config.border_y, config.border_x)
     y = (numbers["scale"] * x + numbers["offset"].T[border]) >> config.shift
     size = (config.pool_height, config.pool_width)
     return window_max(np.clip(y, config.low, config.high), config.pool, size)[0]
@@ -108,13 +107,13 @@ class Memories:
         self.dut, self.values, self.bits, self.done = dut, {}, {}, 0
 
     def take(self, ctx: Any) -> None:
-        dut = self.dut
-        if ctx.get(dut.o_value_valid):
-            self.values[ctx.get(dut.o_value_address)] = ctx.get(dut.o_value)
-        if ctx.get(dut.o_bits_valid):
-            write = plain(ctx.get(dut.o_bits))
+        writes = self.dut.o_writes
+        if ctx.get(writes.value_valid):
+            self.values[ctx.get(writes.value_address)] = ctx.get(writes.value_word)
+        if ctx.get(writes.bits_valid):
+            write = plain(ctx.get(writes.bits))
             self.bits[write["bank"], write["slots"], write["address"]] = write
-        self.done += ctx.get(dut.o_done)
+        self.done += ctx.get(self.dut.o_done)
 
     def check(self, config: FrontConfig, numbers: dict[str, IntArray], wanted: IntArray) -> None:
         value, bits = config.value, config.bits

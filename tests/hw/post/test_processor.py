@@ -116,10 +116,11 @@ class Surroundings:
         self.loaded += ctx.get(dut.o_loaded)
         if ctx.get(dut.o_retired):
             self.retired.append(now)
-        if ctx.get(dut.o_value_valid):
-            self.values.append((now, (ctx.get(dut.o_value_address), ctx.get(dut.o_value_word))))
-        if ctx.get(dut.o_bits_valid):
-            self.bits.append((now, plain(ctx.get(dut.o_bits))))
+        writes = dut.o_writes
+        if ctx.get(writes.value_valid):
+            self.values.append((now, (ctx.get(writes.value_address), ctx.get(writes.value_word))))
+        if ctx.get(writes.bits_valid):
+            self.bits.append((now, plain(ctx.get(writes.bits))))
         if ctx.get(dut.o_score_valid):
             self.scores.append((now, plain(ctx.get(dut.o_scores))))
         self.answers.append(self.work.values[ctx.get(dut.o_residual_address)])

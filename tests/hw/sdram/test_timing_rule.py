@@ -20,7 +20,7 @@ CONFIGS = (PortConfig("maps", writes=True, read_words=512, write_words=512),)
 
 def split(part: SdramPart, burst: int) -> tuple[int, int]:
     """Bank and row of a burst."""
-    rest = burst >> (part.column_bits - 3)
+    rest = burst // ((1 << part.column_bits) // BURST)
     return rest & 3, rest >> 2
 
 
