@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -106,7 +106,7 @@ class PostProcessor(wiring.Component):
         self._store(m, vectors, lanes)
         return m
 
-    def _sources(self, m: Module, vector: data.View) -> tuple[data.View, list[Signal]]:
+    def _sources(self, m: Module, vector: data.View) -> tuple[data.View, list[Value]]:
         """Up to ``source`` and ``scale``: the lanes' inputs, from the array's current row or the pool reader."""
         c, s = self.config, Stages(self.config)
         chosen = Signal(data.ArrayLayout(signed(c.x_width), c.lanes))
@@ -117,17 +117,9 @@ class PostProcessor(wiring.Component):
             m.d.sync += chosen[n].eq(Mux(vector.pool, self.i_values[n], count) if c.pool_modes else count)
             m.submodules[f"total_{n}"] = total = Copy(c.sum_width)
             m.d.comb += total.i.eq(self.i_sum)
-            sum_ = total.o
-            for _ in range(1 + EARLY, s.scale):
-                held = Signal.like(sum_)
-                m.d.sync += held.eq(sum_)
-                sum_ = held
-            totals.append(sum_)
-        for _ in range(1 + EARLY, s.source):
-            later = Signal.like(chosen)
-            m.d.sync += later.eq(chosen)
-            chosen = later
-        return chosen, totals
+            totals.append(delay(m, total.o, s.scale - (1 + EARLY), f"total_{n}"))
+        later = delay(m, chosen.as_value(), s.source - (1 + EARLY), "source")
+        return data.View(chosen.shape(), later), totals
 
     def _store(self, m: Module, vectors: list[data.View], lanes: list[Lane]) -> None:
         """Writes to the memories and scores, and the pulse that says when the last of a pass can be read."""

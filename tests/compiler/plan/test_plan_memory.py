@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnnhw.compiler.plan import Shape
-from bnnhw.compiler.plan.build import analyse
 from bnnhw.compiler.plan.bands import JobOrder
+from bnnhw.compiler.plan.build import analyse
 from bnnhw.compiler.plan.memory import Part, Region, assign, bit_regions, value_regions
 from bnnhw.compiler.plan.places import make_places
 from bnnhw.compiler.plan.schedule import make_schedule
