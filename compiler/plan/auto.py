@@ -194,7 +194,7 @@ class _Reference:
     @classmethod
     def of(cls, plan: Plan) -> _Reference:
         layout, classes = load_layout(plan.engine), dict[int, int]()
-        for layer, load in zip(plan.layer_of_pass, plan.images.loads, strict=True):
+        for layer, load in zip(plan.layer_of_job, plan.images.loads, strict=True):
             classes[layer] = layout.unpack(load)["last_class"] + 1
         return cls(plan.engine, tuple(classes[layer] for layer in sorted(classes)))
 
@@ -215,7 +215,8 @@ def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[En
         value_words=max(schedule.value_words, 1),
         weight_words=max(s.weight_words for s in schedule.layers),
         steps=schedule.steps.count,
-        passes=sum(s.passes for s in schedule.layers),
+        jobs=len(schedule.layers),
+        passes=max(s.passes for s in schedule.layers),
         decodes=len(schedule.decodes),
         halo_reach=schedule.places.halo_reach,
         offsets_per_beat=per_beat,

@@ -9,10 +9,9 @@ import numpy as np
 
 from bnnhw.compiler.cost import Cost, predict
 from bnnhw.compiler.plan.config import engine_config, unit_slope
-from bnnhw.compiler.plan.descriptors import decode_words, load_words, pass_words, step_words
+from bnnhw.compiler.plan.descriptors import decode_words, job_word, load_word, step_words
 from bnnhw.compiler.plan.fold import Channels, Rest, fold_channels
 from bnnhw.compiler.plan.front import front_config
-from bnnhw.compiler.plan.memory import front_rows
 from bnnhw.compiler.plan.orders import Orders, channel_orders, stored_channels
 from bnnhw.compiler.plan.params import param_beats
 from bnnhw.compiler.plan.places import BitPlace, ValuePlace
@@ -30,7 +29,7 @@ from bnnhw.spec.sdram import SdramSetup
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """Where a tensor can be found after the passes of layer ``layer``: for traces, not needed to run."""
+    """Where a tensor can be found after the jobs of layer ``layer``: for traces, not needed to run."""
 
     name: str
     layer: int
@@ -41,7 +40,7 @@ class Symbol:
 class Plan:
     """An engine and the contents of its memories, which run ``network``.
 
-    layer_of_pass: index of the layer that each pass belongs to. cost: predicted cycles. symbols: all stored tensors,
+    layer_of_job: index of the layer that each job belongs to. cost: predicted cycles. symbols: all stored tensors,
     by layer.
     """
 
@@ -49,7 +48,7 @@ class Plan:
     shape: Shape
     engine: EngineConfig
     images: Images
-    layer_of_pass: tuple[int, ...]
+    layer_of_job: tuple[int, ...]
     symbols: tuple[Symbol, ...]
     cost: Cost
 
@@ -94,7 +93,7 @@ def make_plan(
         shape=shape,
         engine=config,
         images=images,
-        layer_of_pass=tuple(s.index for s in schedule.layers for _ in range(s.passes)),
+        layer_of_job=tuple(s.index for s in schedule.layers),
         symbols=_symbols(found, schedule),
         cost=predict(config, images),
     )
@@ -151,23 +150,18 @@ def _images(
     weights: Sequence[WeightImage | None],
     channels: Sequence[Channels],
 ) -> Images:
-    passes: list[int] = []
+    jobs: list[int] = []
     loads: list[int] = []
     beats: list[int] = []
     params: list[int] = []
     for s, own, image in zip(schedule.layers, channels, weights, strict=True):
-        rows = (
-            0
-            if schedule.front is None
-            else front_rows(found.network, found.uses, schedule.places, schedule.front.last, s.index)
-        )
-        passes += pass_words(found.network, config, schedule, s, found.ranges[s.index], own, rows)
-        loads += load_words(config, s, own)
+        jobs.append(job_word(found.network, config, schedule, s, found.ranges[s.index], own))
+        loads.append(load_word(config, s, own))
         params += param_beats(config, s, own)
         if s.kind != POOL:
             beats += _weight_beats(config, schedule.shape, image, s)
     return Images(
-        passes=tuple(passes),
+        jobs=tuple(jobs),
         steps=tuple(step_words(config, schedule)),
         loads=tuple(loads),
         decodes=tuple(decode_words(config, schedule)) if config.tau else (),

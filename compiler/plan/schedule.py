@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnnhw.compiler.plan.front import FrontLayers, front_layers
-from bnnhw.compiler.plan.memory import place_all
+from bnnhw.compiler.plan.memory import front_rows, place_all
 from bnnhw.compiler.plan.orders import Orders
 from bnnhw.compiler.plan.places import Places, make_places, replication_gain
 from bnnhw.compiler.plan.shape import Shape
@@ -44,6 +44,8 @@ class LayerSchedule:
     """Array rows in use."""
     out_planes: int
     """Bit planes of the codes it publishes, else 1."""
+    front_rows: int
+    """Rows of the next frame's first map that may be stored from this layer on; 0 without a front unit."""
 
     @property
     def vectors(self) -> int:
@@ -76,7 +78,7 @@ def make_schedule(network: Network, uses: Uses, orders: Orders, shape: Shape, sp
     config = input_config(network, uses, shape)
     table, decodes = StepTable(), DecodeTable()
     layers = [
-        _layer(network, uses, orders, index, shape, places, config, table, decodes)
+        _layer(network, uses, orders, index, shape, places, config, table, decodes, front)
         for index in range(len(network.layers))
         if index not in taken
     ]
@@ -141,6 +143,7 @@ def _layer(
     config: InputConfig,
     table: StepTable,
     decodes: DecodeTable,
+    front: FrontLayers | None,
 ) -> LayerSchedule:
     layer = network.layers[index]
     out, forms = network.out_tensor(layer), stored(network, uses, layer)
@@ -183,6 +186,7 @@ def _layer(
         strip=strip,
         strips=-(-out.width // strip),
         out_planes=form.bits if isinstance(form, Codes) else 1,
+        front_rows=0 if front is None else front_rows(network, uses, places, front.last, index),
     )
 
 
