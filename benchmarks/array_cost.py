@@ -32,7 +32,7 @@ def config_of(rows: int, cols: int, depth: int, acc: int, total: int, form: Popc
     return EngineConfig(
         rows=rows, cols=cols, depth=depth, lanes=1, fetch=1, popcount=form, tau=0, acc_width=acc, sum_width=total,
         input=image, post=post, pool_modes=(), pool_width=0, bit_words=1, value_words=1, weight_words=1, steps=1,
-        passes=1, halo_reach=0, classes=1, entries_per_beat=1, kernel=1, map_size=1,
+        jobs=1, passes=1, halo_reach=0, classes=1, entries_per_beat=1, kernel=1, map_size=1,
     )  # fmt: skip
 
 

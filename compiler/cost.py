@@ -1,4 +1,4 @@
-"""Cost model: exact cycles of a program, pass by pass, and what each cycle was spent on.
+"""Cost model: exact cycles of a program, job by job, and what each cycle was spent on.
 
 The engine's units meet at few points (a pass may start when its data are loaded, when earlier layers are stored, when
 the post-processor is free), so the time of every event follows from those before it without simulating cycles.
@@ -7,7 +7,7 @@ the post-processor is free), so the time of every event follows from those befor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from bnnhw.compiler.stream_clock import StreamClock
@@ -15,8 +15,9 @@ from bnnhw.spec import timing
 from bnnhw.spec.engine import COUNTERS, EngineConfig
 from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.front import FrontConfig
+from bnnhw.spec.jobs import job_layout
 from bnnhw.spec.network import Bits, Codes, Conv, Network
-from bnnhw.spec.program import POOL, Images, load_layout, pass_layout
+from bnnhw.spec.program import POOL, Images, load_layout
 
 CAUSES = COUNTERS[1:]
 LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_", "front")
@@ -25,27 +26,28 @@ unused bits of a step; pool: pooling steps; the others as in ``spec.engine.COUNT
 
 
 @dataclass(frozen=True)
-class PassCost:
-    """Cycles of one pass by cause, in the order of CAUSES; its steps for each tile."""
+class JobCost:
+    """Cycles of one job by cause, in the order of CAUSES; its passes, and its steps for each tile."""
 
     cycles: tuple[int, ...]
+    passes: int
     steps: int
 
     @property
     def total(self) -> int:
         return sum(self.cycles)
 
-    def after(self, front: int) -> PassCost:
+    def after(self, front: int) -> JobCost:
         """The same with cycles in which the frame waited for the front unit."""
-        return PassCost((*self.cycles[:-1], self.cycles[-1] + front), self.steps)
+        return replace(self, cycles=(*self.cycles[:-1], self.cycles[-1] + front))
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Predicted cycles of ``frames`` after reset, the last of which stands for all that follow; ``passes`` of that."""
+    """Predicted cycles of ``frames`` after reset, the last of which stands for all that follow; ``jobs`` of that."""
 
     frames: tuple[int, ...]
-    passes: tuple[PassCost, ...]
+    jobs: tuple[JobCost, ...]
 
     @property
     def first(self) -> int:
@@ -59,7 +61,7 @@ class Cost:
 
     def causes(self) -> dict[str, int]:
         """Cycles of a frame by cause."""
-        return {name: sum(p.cycles[n] for p in self.passes) for n, name in enumerate(CAUSES)}
+        return {name: sum(job.cycles[n] for job in self.jobs) for n, name in enumerate(CAUSES)}
 
 
 @dataclass(frozen=True)
@@ -96,19 +98,22 @@ class _Load:
 
 
 class _Program:
-    """Unpacked descriptors, and for each pass the times that do not depend on others."""
+    """Unpacked descriptors, and for each job's passes the times that do not depend on others."""
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
-        layout, loads = pass_layout(config), load_layout(config)
-        self.passes = [layout.unpack(word) for word in images.passes]
+        layout, loads = job_layout(config), load_layout(config)
+        self.jobs = [layout.unpack(word) for word in images.jobs]
         self.loads = [_Load.of(config, loads.unpack(word), images.decodes) for word in images.loads]
         self.streams = None
         if config.external is not None:
             self.streams = StreamClock(config.external, ExternalLayout.of(config, images))
         result = timing.post_latency(config)
-        self.front = None if config.front is None else FrontClock(config.front, [p["front_rows"] for p in self.passes])
+        self.front = None
+        if config.front is not None:
+            self.front = FrontClock(config.front, [job["front_rows"] for job in self.jobs])
         array = timing.array_latency(config.depth) - timing.EARLY
-        self.retire = [(timing.POOL_FETCH if p["kind"] == POOL else timing.FETCH + array) + result for p in self.passes]
+        fetch = [timing.POOL_FETCH if job["kind"] == POOL else timing.FETCH + array for job in self.jobs]
+        self.retire = [latency + result for latency in fetch]
 
 
 def predict(config: EngineConfig, images: Images) -> Cost:
@@ -117,7 +122,7 @@ def predict(config: EngineConfig, images: Images) -> Cost:
     # The times of the frames before this one: when the loader finished, and when the last two passes retired.
     loaded, retired = BEFORE, [BEFORE] * 2
     timer = BEFORE
-    frames: list[tuple[int, tuple[PassCost, ...]]] = []
+    frames: list[tuple[int, tuple[JobCost, ...]]] = []
     start, waited = 0, 0 if program.front is None else program.front.config.cycles
     for _ in range(4):
         costs, loaded, retired, timer, end, taken = _frame(program, start, loaded, retired, timer)
@@ -136,14 +141,14 @@ BEFORE = -(1 << 15)
 
 
 class FrontClock:
-    """When the front unit has the next frame's first map complete; ``rows``: of that map, allowed from each pass on."""
+    """When the front unit has the next frame's first map complete; ``rows``: of that map, allowed from each job on."""
 
     def __init__(self, config: FrontConfig, rows: Sequence[int]) -> None:
         self.config, self.allowed = config, rows
 
     def complete(self, start: int, taken: Sequence[int], end: int) -> int:
         """First cycle in which the next frame could start, of a frame that starts in cycle ``start`` and ends before
-        ``end``; ``taken``: cycles in which its passes were taken into use."""
+        ``end``; ``taken``: cycles in which its jobs' first passes were taken into use."""
         c = self.config
         row_start, number = start + 2, 0
         for row in range(c.rows):
@@ -156,82 +161,88 @@ class FrontClock:
 
 def _frame(
     program: _Program, start: int, loaded: int, retired: Sequence[int], timer: int
-) -> tuple[tuple[PassCost, ...], int, list[int], int, int, list[int]]:
-    """One frame from cycle ``start``: its passes' costs, the state that the next frame starts from, and the cycles in
-    which the passes were taken into use.
+) -> tuple[tuple[JobCost, ...], int, list[int], int, int, list[int]]:
+    """One frame from cycle ``start``: its jobs' costs, the state that the next frame starts from, and the cycles in
+    which the jobs' first passes were taken into use.
 
     loaded: cycle in which the loader finished its last request. timer: first cycle in which the post-processor takes
     another tile.
     """
     if program.streams is not None:
         program.streams.frame(start)
-    costs: list[PassCost] = []
+    costs: list[JobCost] = []
     taken: list[int] = []
     retired = list(retired)
     last_issue = start  # the cycle that sees the frame start counts to the first pass
-    for n, p in enumerate(program.passes):
-        request = max(loaded + 1, retired[-2] + 1)
-        load = program.loads[n]
-        if program.streams is None:
-            last_beat, last_param = load.unhindered(request)
-        else:
-            last_beat, last_param = program.streams.load(request, load.gaps, load.params)
-        weights = (last_beat + load.tail if load.gaps else request) + 1
-        loaded = max(weights, last_param + timing.PARAM_TAIL + 1)
-        run = last_issue + 2  # after the cycle that takes the descriptor into use
-        waited = {"pass_": 1 + (n == 0), "front": 0}
-        at = run
-        for cause, ready in (
-            ("weights", weights + timing.NOTICE),
-            ("params", loaded + 1 + timing.NOTICE),
-            ("layer", retired[-1] + 1 + timing.NOTICE if p["barrier"] else at),
-        ):
-            waited[cause] = max(0, ready - at)
-            at = max(at, ready)
-        taken.append(at)
-        steps = (p["step_last"] - p["step_first"]) + 1
-        tiles = (p["last_y"] + 1) * (p["last_lx"] + 1) * (p["last_r"] + 1 if p["kind"] == POOL else 1)
-        first_last = max(at + steps - 1, timer)
-        post = p["drain"] if program.front is None else p["pace"]
+    for n, (job, load) in enumerate(zip(program.jobs, program.loads, strict=True)):
+        spent = dict.fromkeys(CAUSES, 0)
+        spent["pass_"] = int(n == 0)
+        steps, tiles = (job["step_last"] - job["step_first"]) + 1, _tiles(job)
+        post = job["drain"] if program.front is None else job["pace"]
         pace = max(steps, post + 1)
-        last_issue = first_last + (tiles - 1) * pace
-        waited["post"] = first_last - (at + steps - 1) + (tiles - 1) * (pace - steps)
-        waited["issue"] = steps * tiles
-        timer = last_issue + post + timing.POST_SWITCH + 1
-        retired.append(last_issue + program.retire[n] + p["drain"])
-        if n == len(program.passes) - 1:
-            waited["layer"] += retired[-1] + 1 + timing.NOTICE - last_issue
-        costs.append(PassCost(tuple(waited[name] for name in CAUSES), steps))
+        for number in range(job["last_pass"] + 1):
+            request = max(loaded + 1, retired[-2] + 1)
+            if program.streams is None:
+                last_beat, last_param = load.unhindered(request)
+            else:
+                last_beat, last_param = program.streams.load(request, load.gaps, load.params)
+            weights = (last_beat + load.tail if load.gaps else request) + 1
+            loaded = max(weights, last_param + timing.PARAM_TAIL + 1)
+            at = last_issue + 2  # after the cycle that takes the pass's fields into use
+            spent["pass_"] += 1
+            for cause, ready in (
+                ("weights", weights + timing.NOTICE),
+                ("params", loaded + 1 + timing.NOTICE),
+                ("layer", at if number else retired[-1] + 1 + timing.NOTICE),
+            ):
+                spent[cause] += max(0, ready - at)
+                at = max(at, ready)
+            taken += [] if number else [at]
+            first_last = max(at + steps - 1, timer)
+            last_issue = first_last + (tiles - 1) * pace
+            spent["post"] += first_last - (at + steps - 1) + (tiles - 1) * (pace - steps)
+            spent["issue"] += steps * tiles
+            timer = last_issue + post + timing.POST_SWITCH + 1
+            retired.append(last_issue + program.retire[n] + job["drain"])
+        if n == len(program.jobs) - 1:
+            spent["layer"] += retired[-1] + 1 + timing.NOTICE - last_issue
+        costs.append(JobCost(tuple(spent.values()), job["last_pass"] + 1, steps))
     end = retired[-1] + 2 + timing.NOTICE
     return tuple(costs), loaded, retired[-2:], timer, end, taken
 
 
-def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_pass: Sequence[int]) -> list[LayerCost]:
+def _tiles(job: Mapping[str, int]) -> int:
+    """Tiles of a pass."""
+    positions = (job["last_y"] + 1) * (job["last_lx"] + 1)
+    return positions * (job["last_r"] + 1) if job["kind"] == POOL else positions
+
+
+def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_job: Sequence[int]) -> list[LayerCost]:
     """Each layer's cycles, split exactly into ideal and losses."""
     result = []
     for index, layer in enumerate(network.layers):
-        mine = [cost.passes[n] for n, owner in enumerate(layer_of_pass) if owner == index]
-        by_cause = {name: sum(p.cycles[n] for p in mine) for n, name in enumerate(CAUSES)}
+        mine = [job for job, owner in zip(cost.jobs, layer_of_job, strict=True) if owner == index]
+        by_cause = {name: sum(job.cycles[n] for job in mine) for n, name in enumerate(CAUSES)}
         losses = {name: Fraction(by_cause.get(name, 0)) for name in LOSSES}
         issue = Fraction(by_cause["issue"])
         ace = network.ace(layer)
         ideal = Fraction(ace, config.macs_per_cycle)
-        if not mine:  # the front unit's: what the frame waits for it is told by its first pass
+        if not mine:  # the front unit's: what the frame waits for it is told by its first job
             ideal = Fraction(0)
         elif isinstance(layer, Conv):
             source, out = network.tensors[layer.source], network.out_tensor(layer)
             assert isinstance(source.format, Bits | Codes)
             steps_used = Fraction(layer.weight[0].size * layer.weight_bits * source.format.planes, config.depth)
             pixels = Fraction(out.height * out.width, config.rows)
-            steps = mine[0].steps
-            positions = issue / len(mine) / steps
+            steps, passes = mine[0].steps, mine[0].passes
+            positions = issue / passes / steps
             groups = Fraction(out.channels, config.cols)
-            losses["depth"] = (steps - steps_used) * positions * len(mine)
-            losses["columns"] = steps_used * positions * (len(mine) - groups)
+            losses["depth"] = (steps - steps_used) * positions * passes
+            losses["columns"] = steps_used * positions * (passes - groups)
             losses["rows"] = steps_used * (positions - pixels) * groups
         else:
             losses["pool"] = issue
-        cycles = sum(p.total for p in mine)
+        cycles = sum(job.total for job in mine)
         assert ideal + sum(losses.values()) == cycles, f"losses of {layer.name} do not add up"
         result.append(LayerCost(layer.name, network.macs(layer), ace, cycles, ideal, losses))
     return result

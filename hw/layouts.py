@@ -8,15 +8,8 @@ from amaranth.lib import data
 from bnnhw.spec.layout import WordLayout
 
 
-def struct(layout: WordLayout, only: tuple[str, ...] | None = None) -> data.StructLayout:
-    """The packed word as a struct, first field in the least significant bits; absent (0 bit) fields are left out.
-
-    ``only`` keeps the named fields alone: then the struct is a register type, not the packed word.
-    """
+def struct(layout: WordLayout) -> data.StructLayout:
+    """The packed word as a struct, first field in the least significant bits; absent (0 bit) fields are left out."""
     return data.StructLayout(
-        {
-            f.name: signed(f.width) if f.signed else unsigned(f.width)
-            for f in layout.fields
-            if f.width and (only is None or f.name in only)
-        }
+        {f.name: signed(f.width) if f.signed else unsigned(f.width) for f in layout.fields if f.width}
     )

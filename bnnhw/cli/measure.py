@@ -43,7 +43,7 @@ def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
     from bnnhw.compiler import cost
 
     network, plan = prepared.network, prepared.plan
-    costs = cost.layer_costs(network, plan.engine, plan.cost, plan.layer_of_pass)
+    costs = cost.layer_costs(network, plan.engine, plan.cost, plan.layer_of_job)
     moved = _weight_bytes(prepared)
     found = []
     for layer, own, moves in zip(network.layers, costs, moved, strict=True):
@@ -172,13 +172,13 @@ def _weight_bytes(prepared: Prepared) -> list[int]:
     loads, groups = load_layout(engine), engine.cols // engine.fetch
     decodes = [decode_layout(engine).unpack(word)["load"] for word in plan.images.decodes]
     beats = [0] * len(prepared.network.layers)
-    for index, word in zip(plan.layer_of_pass, plan.images.loads, strict=True):
+    for index, word in zip(plan.layer_of_job, plan.images.loads, strict=True):
         load = loads.unpack(word)
-        words = load["last_word"] + 1
+        words, passes = load["last_word"] + 1, load["last_pass"] + 1
         if load["codebook"]:
             first = load["decode"]
-            beats[index] += 9 + groups * engine.tau * sum(decodes[first : first + words])
+            beats[index] += passes * (9 + groups * engine.tau * sum(decodes[first : first + words]))
         elif load["weights"]:
-            beats[index] += groups * words
+            beats[index] += passes * groups * words
     assert sum(beats) == len(plan.images.weights), "the loader reads each weight beat once"
     return [-(-count * engine.beat_bits // 8) for count in beats]

@@ -16,7 +16,7 @@ from bnnhw.spec.link import Identity
 
 KIND = "bnnhw program"
 VERSION = 1
-MEMORIES = ("passes", "steps", "loads", "decodes", "params")
+MEMORIES = ("jobs", "steps", "loads", "decodes", "params")
 
 
 def weight_image(prepared: Prepared) -> bytes:
@@ -38,7 +38,7 @@ def program(prepared: Prepared) -> dict[str, Any]:
         "engine": _plain(asdict(plan.engine)),
         "cycles": plan.cost.frame,
         "layers": [layer.name for layer in prepared.network.layers],
-        "layer_of_pass": list(plan.layer_of_pass),
+        "layer_of_job": list(plan.layer_of_job),
         "memories": {name: [f"{word:x}" for word in getattr(plan.images, name)] for name in MEMORIES},
         "weights": {"file": "weights.bin", "beats": len(plan.images.weights), "bits": plan.engine.beat_bits},
     }

@@ -155,7 +155,9 @@ class EngineConfig:
     weight_words: int
     """Depth of one bank of the weight buffer, in words of cols * depth bits."""
     steps: int
+    jobs: int
     passes: int
+    """Most passes of a job."""
     halo_reach: int
     """How many neighbouring banks an output pixel may have to be copied to on either side."""
     classes: int

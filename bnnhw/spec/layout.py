@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 
@@ -26,6 +26,10 @@ class WordLayout:
     def width(self) -> int:
         """Bits of the word."""
         return sum(f.width for f in self.fields)
+
+    def only(self, names: Collection[str]) -> WordLayout:
+        """The word of these fields alone, without absent ones."""
+        return WordLayout(tuple(f for f in self.fields if f.name in names and f.width))
 
     def pack(self, values: Mapping[str, int]) -> int:
         """The word with these field values; absent fields are 0. A value out of its field's range is our own fault."""

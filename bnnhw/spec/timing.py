@@ -50,6 +50,12 @@ def post_latency(config: EngineConfig) -> int:
     return result + (2 if post.code_shifts else 1) + ACTIVATION_WRITE
 
 
+def job_cycles(config: EngineConfig) -> int:
+    """Cycles from the start of a job until the next one may start, at least: between them lie the end of what the job
+    before it stores, for which it waits, and its own first position. A frame's first job alone may be shorter."""
+    return POOL_FETCH + post_latency(config)
+
+
 PARAM_TAIL = 1
 """Cycles from a pass's last parameter beat to its done pulse."""
 

@@ -6,13 +6,13 @@ those of one plan that is built in full.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
 from bnnhw.compiler.plan.front import front_layers
 from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
-from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule, default_spread, make_schedule
+from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
 from bnnhw.compiler.plan.uses import INPUT_BITS
 from bnnhw.errors import DoesNotFitError
@@ -186,17 +186,17 @@ def _hopeless(reference: _Reference, shape: Shape, limits: Limits) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Reference:
-    """What a plan in full says about others: its engine, and each layer's border classes."""
+    """What a plan in full says about others: its engine, and the border classes of layers."""
 
     engine: EngineConfig
-    classes: tuple[int, ...]
+    classes: Mapping[int, int]
 
     @classmethod
     def of(cls, plan: Plan) -> _Reference:
-        layout, classes = load_layout(plan.engine), dict[int, int]()
-        for layer, load in zip(plan.layer_of_pass, plan.images.loads, strict=True):
+        layout, classes = load_layout(plan.engine), {}
+        for layer, load in zip(plan.layer_of_job, plan.images.loads, strict=True):
             classes[layer] = layout.unpack(load)["last_class"] + 1
-        return cls(plan.engine, tuple(classes[layer] for layer in sorted(classes)))
+        return cls(plan.engine, classes)
 
 
 def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[EngineConfig, Sizes]:
@@ -213,9 +213,10 @@ def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[En
         input=schedule.input,
         bit_words=max(schedule.bit_words, 1),
         value_words=max(schedule.value_words, 1),
-        weight_words=max(s.weight_words for s in schedule.layers),
+        weight_words=max(s.weight_words for s in schedule.jobs),
         steps=schedule.steps.count,
-        passes=sum(s.passes for s in schedule.layers),
+        jobs=len(schedule.jobs),
+        passes=max(s.passes for s in schedule.jobs),
         decodes=len(schedule.decodes),
         halo_reach=schedule.places.halo_reach,
         entries_per_beat=per_beat,
@@ -224,12 +225,12 @@ def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[En
         groups = -(-config.front.outs // shape.lanes)
         own = replace(config.front, columns=shape.front, lanes=shape.lanes, outs=groups * shape.lanes)
         config = replace(config, front=own)
-    weights = sum(s.passes * _beats(config, s) for s in schedule.layers)
-    params = sum(s.passes * _params(config, n) for s, n in zip(schedule.layers, reference.classes, strict=True))
+    weights = sum(s.passes * _beats(config, s) for s in schedule.jobs)
+    params = sum(s.passes * _params(config, reference.classes[s.index]) for s in schedule.jobs)
     return config, Sizes(weights, params)
 
 
-def _beats(config: EngineConfig, s: LayerSchedule) -> int:
+def _beats(config: EngineConfig, s: JobSchedule) -> int:
     """Weight beats of a pass."""
     groups = config.cols // config.fetch
     return 9 + groups * sum(d.load for d in s.decodes) * config.tau if s.decodes else groups * s.weight_words
@@ -240,14 +241,15 @@ def _params(config: EngineConfig, classes: int) -> int:
     return config.cols + classes * config.cols // config.entries_per_beat
 
 
-def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Sequence[int]) -> int:
-    """Estimated cycles of a frame: each pass computes while the next one is loaded."""
-    work, load = [], []
-    total = 0
-    for s, count in zip(schedule.layers, classes, strict=True):
-        out = schedule.places.values.get(s.forms.value or "") or schedule.places.bits.get(s.forms.bits or "")
-        height = out.tensor.height if out is not None else 1
-        tiles = height * s.strip * (s.strips if s.kind == POOL else 1)
+def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Mapping[int, int]) -> int:
+    """Estimated cycles of a frame: each pass computes while the next one is loaded; a front unit begins when its map
+    may be stored."""
+    work: list[int] = []
+    load: list[int] = []
+    blocked = total = 0
+    for s in schedule.jobs:
+        count = classes[s.index]
+        tiles = s.job.rows * s.strip * (s.strips if s.kind == POOL else 1)
         decoding = config.cols // shape.fetch * len(s.decodes)
         work += [tiles * max(s.steps, s.vectors * s.out_planes) + PASS_SWITCH] * s.passes
         needed = max(_beats(config, s) + decoding, _params(config, count))
@@ -256,8 +258,9 @@ def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Seq
             needed = max(needed, words // WORD)
         load += [needed] * s.passes
         total += LAYER_LATENCY
+        blocked = blocked if s.front_rows else len(work)
     total += load[0] + sum(max(a, b) for a, b in zip(work, [*load[1:], 0], strict=True))
-    return total if config.front is None else max(total, config.front.cycles + work[0])
+    return total if config.front is None else max(total, config.front.cycles + sum(work[:blocked]))
 
 
 __all__ = ["choose"]

@@ -7,11 +7,17 @@ what the pool has read is free from the top, where the planner puts the convolut
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from bnnhw.compiler.plan.uses import Uses
+from bnnhw.compiler.plan.uses import Uses, borders
 from bnnhw.spec.network import Conv, Layer, Network, Pool, Window
+
+Bands = Mapping[int, int]
+"""How many turns pools take with the convolutions behind them, by layer; one where nothing is said."""
+NONE: Bands = MappingProxyType({})
+MOST_BANDS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -33,25 +39,19 @@ class Job:
 class JobOrder:
     """All jobs of a frame, in order; a job's number is its time."""
 
-    def __init__(self, network: Network, uses: Uses, bands: int = 1, skipped: Collection[int] = ()) -> None:
-        """``bands``: turns that a pool and a 1x1 convolution take at most; ``skipped``: layers that have no jobs, whose
-        outputs are there before the first one."""
-        self.network, self.skipped = network, frozenset(skipped)
-        self.banded = frozenset(
-            index
-            for pool, conv in _pairs(network, uses)
-            if min(bands, network.out_tensor(network.layers[conv]).height) > 1
-            for index in (pool, conv)
-        )
+    def __init__(self, network: Network, bands: Bands = NONE, skipped: Collection[int] = ()) -> None:
+        """``skipped``: layers that have no jobs, whose outputs are there before the first one."""
+        self.network = network
+        self.banded = frozenset(index for pool, count in bands.items() if count > 1 for index in (pool, pool + 1))
         jobs: list[Job] = []
         for index, layer in enumerate(network.layers):
-            if index in self.skipped or (index in self.banded and isinstance(layer, Conv)):
+            if index in skipped or (index in self.banded and isinstance(layer, Conv)):
                 continue
             height = network.out_tensor(layer).height
             if index not in self.banded:
                 jobs.append(Job(index, 0, height))
                 continue
-            size = -(-height // bands)
+            size = -(-height // bands[index])
             for first in reversed(range(0, height, size)):
                 rows = min(size, height - first)
                 jobs += [Job(index, first, rows), Job(index + 1, first, rows)]
@@ -63,7 +63,7 @@ class JobOrder:
 
     def kept_rows(self, layer: int) -> int:
         """Rows of a layer's output that are kept at a time: those of a band, where the reader follows band by band."""
-        if layer in self.banded and layer + 1 in self.banded and isinstance(self.network.layers[layer], Pool):
+        if layer in self.banded and isinstance(self.network.layers[layer], Pool):
             return max(job.rows for _, job in self.of(layer))
         return self.network.out_tensor(self.network.layers[layer]).height
 
@@ -93,13 +93,14 @@ def _windows(layer: Layer, name: str) -> list[Window]:
     return windows + ([Window(1, residual.stride, 0)] if residual is not None and residual.tensor == name else [])
 
 
-def _pairs(network: Network, uses: Uses) -> list[tuple[int, int]]:
-    """Pools without padding that publish nothing but codes, and the 1x1 convolution behind each that alone reads them."""
-    pairs = []
+def bandable(network: Network, uses: Uses, skipped: Collection[int] = ()) -> list[int]:
+    """Pools with whole windows that publish nothing but codes, for the 1x1 convolution behind them alone."""
+    found = []
     for index, (pool, conv) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
         publish, window = pool.post.publish, conv.window
         if (
-            isinstance(pool, Pool)
+            index not in skipped
+            and isinstance(pool, Pool)
             and isinstance(conv, Conv)
             and publish.codes == conv.source
             and uses.bits(publish.codes) == [index + 1]
@@ -107,10 +108,27 @@ def _pairs(network: Network, uses: Uses) -> list[tuple[int, int]]:
             and not uses.bits(publish.bits)
             and publish.value != network.output
             and pool.window.pad == 0
+            and borders(network, pool)[0].count == 1
             and (window.kernel, window.stride, window.pad) == (1, 1, 0)
         ):
-            pairs.append((index, index + 1))
-    return pairs
+            found.append(index)
+    return found
 
 
-__all__ = ["Job", "JobOrder"]
+def fewest_bands(
+    network: Network, pools: Sequence[int], skipped: Collection[int], need: Callable[[JobOrder], float]
+) -> JobOrder:
+    """The order that needs least, with as few bands as do it: each costs the convolution's weights once more."""
+    bands = dict.fromkeys(pools, MOST_BANDS[-1])
+    best = JobOrder(network, bands, skipped)
+    least = need(best) if pools else 0.0
+    for pool in pools:
+        for count in MOST_BANDS[:-1]:
+            order = JobOrder(network, bands | {pool: count}, skipped)
+            if need(order) <= least:
+                bands[pool], best = count, order
+                break
+    return best
+
+
+__all__ = ["Bands", "Job", "JobOrder", "bandable", "fewest_bands"]

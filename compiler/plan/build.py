@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnnhw.compiler.cost import Cost, predict
+from bnnhw.compiler.plan.bands import Bands
 from bnnhw.compiler.plan.config import engine_config, unit_slope
-from bnnhw.compiler.plan.descriptors import decode_words, load_words, pass_words, step_words
+from bnnhw.compiler.plan.descriptors import decode_words, job_word, load_word, step_words
 from bnnhw.compiler.plan.fold import Channels, Rest, fold_channels
 from bnnhw.compiler.plan.front import front_config
-from bnnhw.compiler.plan.memory import front_rows
 from bnnhw.compiler.plan.orders import Orders, channel_orders, stored_channels
 from bnnhw.compiler.plan.params import param_beats
 from bnnhw.compiler.plan.places import BitPlace, ValuePlace
 from bnnhw.compiler.plan.ranges import LayerRange, layer_ranges
-from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule, default_spread, make_schedule
+from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.compiler.plan.uses import Uses, find_uses
 from bnnhw.compiler.plan.weights import WeightImage, codebook_beats, conv_weights, input_weights, raw_beats
@@ -30,18 +30,22 @@ from bnnhw.spec.sdram import SdramSetup
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """Where a tensor can be found after the passes of layer ``layer``: for traces, not needed to run."""
+    """Where rows ``first`` .. ``first`` + ``rows`` - 1 of a tensor (all, unless it is made in bands) can be found after
+    job ``job`` (-1: from the frame's start) of layer ``layer``: for traces, not needed to run."""
 
     name: str
     layer: int
+    job: int
     place: BitPlace | ValuePlace
+    first: int
+    rows: int
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """An engine and the contents of its memories, which run ``network``.
 
-    layer_of_pass: index of the layer that each pass belongs to. cost: predicted cycles. symbols: all stored tensors,
+    layer_of_job: index of the layer that each job belongs to. cost: predicted cycles. symbols: all stored tensors,
     by layer.
     """
 
@@ -49,7 +53,7 @@ class Plan:
     shape: Shape
     engine: EngineConfig
     images: Images
-    layer_of_pass: tuple[int, ...]
+    layer_of_job: tuple[int, ...]
     symbols: tuple[Symbol, ...]
     cost: Cost
 
@@ -75,15 +79,16 @@ def make_plan(
     shape: Shape,
     spread: frozenset[str] | None = None,
     external: SdramSetup | None = None,
+    bands: Bands | None = None,
 ) -> Plan:
     """The plan of a network on one shape. ``spread``: bits maps that keep each channel group in one slot only;
-    ``external``: where weights and parameters lie, if not in the engine."""
+    ``external``: where weights and parameters lie, if not in the engine; ``bands``: see `make_schedule`."""
     network = found.network
     if spread is None:
         spread = default_spread(network, found.uses, found.orders, shape)
-    schedule = make_schedule(network, found.uses, found.orders, shape, spread)
-    weights = [_weights(found, schedule, s) for s in schedule.layers]
-    channels = [_channels(found, schedule, s, own) for s, own in zip(schedule.layers, weights, strict=True)]
+    schedule = make_schedule(network, found.uses, found.orders, shape, spread, bands)
+    weights = [_weights(found, schedule, s) for s in schedule.jobs]
+    channels = [_channels(found, schedule, s, own) for s, own in zip(schedule.jobs, weights, strict=True)]
     front, front_images = None, None
     if schedule.front is not None:
         front, front_images = front_config(network, schedule.front, shape, schedule.places, found.orders, found.ranges)
@@ -94,17 +99,17 @@ def make_plan(
         shape=shape,
         engine=config,
         images=images,
-        layer_of_pass=tuple(s.index for s in schedule.layers for _ in range(s.passes)),
+        layer_of_job=tuple(s.index for s in schedule.jobs),
         symbols=_symbols(found, schedule),
         cost=predict(config, images),
     )
 
 
-def _out_order(found: Analysis, s: LayerSchedule) -> IntArray:
+def _out_order(found: Analysis, s: JobSchedule) -> IntArray:
     return found.orders[found.network.out_tensor(s.layer).name]
 
 
-def _weights(found: Analysis, schedule: Schedule, s: LayerSchedule) -> WeightImage | None:
+def _weights(found: Analysis, schedule: Schedule, s: JobSchedule) -> WeightImage | None:
     if not isinstance(s.layer, Conv):
         return None
     if s.kind == CONV_INPUT:
@@ -113,7 +118,7 @@ def _weights(found: Analysis, schedule: Schedule, s: LayerSchedule) -> WeightIma
     return conv_weights(s.layer, s.words, _out_order(found, s), place.order, place.groups, schedule.shape)
 
 
-def _channels(found: Analysis, schedule: Schedule, s: LayerSchedule, weights: WeightImage | None) -> Channels:
+def _channels(found: Analysis, schedule: Schedule, s: JobSchedule, weights: WeightImage | None) -> Channels:
     lanes = schedule.shape.lanes
     count, unit = s.passes * s.groups * lanes, unit_slope(found.network)
     order = _out_order(found, s)
@@ -122,7 +127,7 @@ def _channels(found: Analysis, schedule: Schedule, s: LayerSchedule, weights: We
     )
 
 
-def _rest(found: Analysis, schedule: Schedule, s: LayerSchedule) -> Rest:
+def _rest(found: Analysis, schedule: Schedule, s: JobSchedule) -> Rest:
     """What this layer reads from stored positions without a channel."""
     network, places, lanes = found.network, schedule.places, schedule.shape.lanes
     code = count = 0
@@ -151,23 +156,18 @@ def _images(
     weights: Sequence[WeightImage | None],
     channels: Sequence[Channels],
 ) -> Images:
-    passes: list[int] = []
+    jobs: list[int] = []
     loads: list[int] = []
     beats: list[int] = []
     params: list[int] = []
-    for s, own, image in zip(schedule.layers, channels, weights, strict=True):
-        rows = (
-            0
-            if schedule.front is None
-            else front_rows(found.network, found.uses, schedule.places, schedule.front.last, s.index)
-        )
-        passes += pass_words(found.network, config, schedule, s, found.ranges[s.index], own, rows)
-        loads += load_words(config, s, own)
+    for s, own, image in zip(schedule.jobs, channels, weights, strict=True):
+        jobs.append(job_word(found.network, config, schedule, s, found.ranges[s.index], own))
+        loads.append(load_word(config, s, own))
         params += param_beats(config, s, own)
         if s.kind != POOL:
             beats += _weight_beats(config, schedule.shape, image, s)
     return Images(
-        passes=tuple(passes),
+        jobs=tuple(jobs),
         steps=tuple(step_words(config, schedule)),
         loads=tuple(loads),
         decodes=tuple(decode_words(config, schedule)) if config.tau else (),
@@ -176,7 +176,7 @@ def _images(
     )
 
 
-def _weight_beats(config: EngineConfig, shape: Shape, image: WeightImage | None, s: LayerSchedule) -> list[int]:
+def _weight_beats(config: EngineConfig, shape: Shape, image: WeightImage | None, s: JobSchedule) -> list[int]:
     assert image is not None
     beats: list[int] = []
     for number in range(s.passes):
@@ -190,9 +190,16 @@ def _weight_beats(config: EngineConfig, shape: Shape, image: WeightImage | None,
 
 
 def _symbols(found: Analysis, schedule: Schedule) -> tuple[Symbol, ...]:
+    symbols: list[Symbol] = []
     places: list[tuple[str, BitPlace | ValuePlace]] = [*schedule.places.bits.items(), *schedule.places.values.items()]
-    symbols = [Symbol(name, found.uses.producer[name], place) for name, place in places]
-    return tuple(sorted(symbols, key=lambda s: s.layer))
+    for name, place in places:
+        layer, height = found.uses.producer[name], place.tensor.height
+        jobs = schedule.order.of(layer)
+        if isinstance(place, BitPlace) and place.rows < height:
+            symbols += [Symbol(name, layer, time, place, job.first, job.rows) for time, job in jobs]
+        else:
+            symbols.append(Symbol(name, layer, max((time for time, _ in jobs), default=-1), place, 0, height))
+    return tuple(sorted(symbols, key=lambda s: (s.job, s.layer)))
 
 
 __all__ = ["Analysis", "Plan", "Symbol", "analyse", "make_plan"]

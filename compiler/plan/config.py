@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bnnhw.compiler.plan.fold import Channels
 from bnnhw.compiler.plan.ranges import LayerRange
-from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule
+from bnnhw.compiler.plan.schedule import JobSchedule, Schedule
 from bnnhw.spec.engine import EngineConfig, PostConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.front import FrontConfig
@@ -37,7 +37,7 @@ def engine_config(
     external: SdramSetup | None,
 ) -> EngineConfig:
     """The smallest engine of this shape that runs this schedule with these parameters."""
-    shape, layers = schedule.shape, schedule.layers
+    shape, layers = schedule.shape, schedule.jobs
     pools = [s.layer for s in layers if isinstance(s.layer, Pool)]
     ranges = [ranges[s.index] for s in layers]
     post = _post_config(network, layers, ranges, channels)
@@ -66,7 +66,8 @@ def engine_config(
         value_words=max(schedule.value_words, 1),
         weight_words=max(s.weight_words for s in layers),
         steps=schedule.steps.count,
-        passes=sum(s.passes for s in layers),
+        jobs=len(layers),
+        passes=max(s.passes for s in layers),
         halo_reach=schedule.places.halo_reach,
         classes=max(c.offset.shape[1] for c in channels),
         entries_per_beat=1,
@@ -82,7 +83,7 @@ def engine_config(
 
 
 def _post_config(
-    network: Network, layers: Sequence[LayerSchedule], ranges: Sequence[LayerRange], channels: Sequence[Channels]
+    network: Network, layers: Sequence[JobSchedule], ranges: Sequence[LayerRange], channels: Sequence[Channels]
 ) -> PostConfig:
     codes = [s for s in layers if s.forms.codes]
     slopes = slope_shifts(network)
@@ -122,7 +123,7 @@ def _width(arrays: Iterable[IntArray]) -> int:
     return signed_width(min(low for low, _ in ends), max(high for _, high in ends))
 
 
-def _largest_count(network: Network, schedule: LayerSchedule, lanes: int, weights: bool) -> int:
+def _largest_count(network: Network, schedule: JobSchedule, lanes: int, weights: bool) -> int:
     """Largest accumulated mismatch count of a layer, or (``weights`` false) largest activation sum."""
     layer = schedule.layer
     if not isinstance(layer, Conv):
@@ -136,7 +137,7 @@ def _largest_count(network: Network, schedule: LayerSchedule, lanes: int, weight
     return count * ((1 << layer.weight_bits) - 1) if weights else count
 
 
-def _entries_per_beat(config: EngineConfig, layers: Sequence[LayerSchedule], channels: Sequence[Channels]) -> int:
+def _entries_per_beat(config: EngineConfig, layers: Sequence[JobSchedule], channels: Sequence[Channels]) -> int:
     """Entries in a parameter beat: as many as fit a lane's record; in an external memory as many as make the fewest
     words of all."""
     record, width = lane_layout(config).width, config.post.entry_width

@@ -1,57 +1,68 @@
-"""Pass, load, step and decode words: field values from the schedule, packed by the layouts of spec.program."""
+"""Job, load, step and decode words: field values from the schedule, packed by the layouts of spec.program."""
 
 from __future__ import annotations
 
 from bnnhw.compiler.plan.fold import Channels
 from bnnhw.compiler.plan.places import BitPlace
 from bnnhw.compiler.plan.ranges import LayerRange
-from bnnhw.compiler.plan.schedule import LayerSchedule, Schedule
+from bnnhw.compiler.plan.schedule import JobSchedule, Schedule
 from bnnhw.compiler.plan.uses import borders
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.jobs import job_layout
 from bnnhw.spec.layout import WordLayout
 from bnnhw.spec.network import BorderAxis, Network
-from bnnhw.spec.program import CONV_INPUT, POOL, Widths, decode_layout, load_layout, pass_layout, step_layout
+from bnnhw.spec.program import CONV_INPUT, POOL, Widths, decode_layout, load_layout, step_layout
 
 Fields = dict[str, int]
 
 
-def pass_words(
+def job_word(
     network: Network,
     config: EngineConfig,
     schedule: Schedule,
-    layer: LayerSchedule,
+    s: JobSchedule,
     limits: LayerRange,
     channels: Channels,
-    front_rows: int,
-) -> list[int]:
-    """Descriptors of all passes of a layer; ``front_rows``: of the next frame's first map, from this layer on."""
-    layout, widths = pass_layout(config), Widths.of(config)
-    fields = _walk(network, schedule, layer) | _border(network, layer, channels) | _numbers(config, layer, limits)
-    words = []
-    for number in range(layer.passes):
-        group = number * layer.groups
-        own = fields | _source(schedule, layer, group) | _outputs(schedule, layer, group)
-        own["drain"] = layer.vectors * (own.get("last_plane", 0) + 1) - 1
-        own["barrier"] = number == 0
-        own["final"] = layer is schedule.layers[-1] and number == layer.passes - 1
-        if config.front is not None:
-            own["front_rows"] = front_rows
-            own["pace"] = own["drain"] + config.front.gap(own["drain"] + 1)
-        words.append(layout.pack(_wrap(layout, own, widths)))
-    return words
+) -> int:
+    """Descriptor of a job."""
+    fields = _walk(network, schedule, s) | _border(network, s, channels) | _numbers(config, s, limits)
+    fields |= _source(schedule, s) | _outputs(schedule, s)
+    fields |= {
+        "final": s is schedule.jobs[-1],
+        "last_pass": s.passes - 1,
+        "last_filled": _filled(schedule, s) - 1,
+        "groups": s.groups,
+        "drain": s.vectors * s.out_planes - 1,
+    }
+    if config.front is not None:
+        fields["front_rows"] = s.front_rows
+        fields["pace"] = fields["drain"] + config.front.gap(fields["drain"] + 1)
+    layout = job_layout(config)
+    return layout.pack(_wrap(layout, fields))
 
 
-ADDRESSES = ("base", "d_", "res_", "val_", "bit_base", "bit_d")
+def _filled(schedule: Schedule, s: JobSchedule) -> int:
+    """Passes with channels. A pool pass may have none: its map may be stored with more groups than it fills."""
+    if s.kind != POOL:
+        return s.passes
+    bits = schedule.places.bits.get(s.forms.bits or "")
+    source = schedule.places.values[s.layer.source].stored_groups
+    filled = source if bits is None else bits.stored_groups
+    assert filled <= source
+    return min(s.passes, filled)
+
+
+ADDRESSES = ("base", "d_lx", "d_y", "d_r", "res_", "val_", "bit_base", "bit_d")
 """Fields that wrap at their width."""
 
 
-def _wrap(layout: WordLayout, fields: Fields, widths: Widths) -> Fields:
+def _wrap(layout: WordLayout, fields: Fields) -> Fields:
     """Addresses and address steps modulo their memory's address width; others unchanged."""
     sizes = {f.name: f.width for f in layout.fields}
     return {n: v & ((1 << sizes[n]) - 1) if n.startswith(ADDRESSES) else v for n, v in fields.items()}
 
 
-def _walk(network: Network, schedule: Schedule, s: LayerSchedule) -> Fields:
+def _walk(network: Network, schedule: Schedule, s: JobSchedule) -> Fields:
     """Positions, steps and geometry of the source."""
     source, out, window = network.tensors[s.layer.source], network.out_tensor(s.layer), s.layer.window
     fields = {
@@ -59,7 +70,7 @@ def _walk(network: Network, schedule: Schedule, s: LayerSchedule) -> Fields:
         "pool_max": s.kind == POOL and s.layer.mode == "max",  # type: ignore[union-attr]
         "step_first": s.step_first,
         "step_last": s.step_first + s.steps - 1,
-        "last_y": out.height - 1,
+        "last_y": s.job.rows - 1,
         "last_lx": s.strip - 1,
         "last_r": s.strips - 1,
         "out_width": out.width,
@@ -82,7 +93,7 @@ def _walk(network: Network, schedule: Schedule, s: LayerSchedule) -> Fields:
     }
 
 
-def _border(network: Network, s: LayerSchedule, channels: Channels) -> Fields:
+def _border(network: Network, s: JobSchedule, channels: Channels) -> Fields:
     """Border classes; one class where the offsets do not depend on the position."""
     if channels.offset.shape[1] == 1:
         whole = network.out_tensor(s.layer)
@@ -96,7 +107,7 @@ def _axis(name: str, axis: BorderAxis) -> Fields:
     return {f"{name}_{bound}": value for bound, value in zip(("low", "high", "inner"), axis.bounds(), strict=True)}
 
 
-def _numbers(config: EngineConfig, s: LayerSchedule, limits: LayerRange) -> Fields:
+def _numbers(config: EngineConfig, s: JobSchedule, limits: LayerRange) -> Fields:
     """Selections of shifts, and the clamp."""
     post, have = s.layer.post, config.post
     return {
@@ -108,27 +119,30 @@ def _numbers(config: EngineConfig, s: LayerSchedule, limits: LayerRange) -> Fiel
     }
 
 
-def _source(schedule: Schedule, s: LayerSchedule, group: int) -> Fields:
-    """Source word of position 0, tap (0, 0); of a pool pass that of its channel group."""
+def _source(schedule: Schedule, s: JobSchedule) -> Fields:
+    """Source word of position 0, tap (0, 0), in the first pass; a pool pass reads one channel group of its source."""
     if s.kind == CONV_INPUT:
         return {"base": 0}
     pad = s.layer.window.pad
     if s.kind == POOL:
         value = schedule.places.values[s.layer.source]
-        return {"base": value.base + min(group, value.stored_groups - 1) - pad * (value.row + value.cell)}
+        first = value.base + s.job.first * s.layer.window.stride * value.row
+        return {"base": first - pad * (value.row + value.cell), "d_pass": 1}
     bits = schedule.places.bits[s.layer.source]
-    return {"base": bits.base + bits.halo_low * bits.cell - pad * (bits.row + bits.cell)}
+    first = bits.base + bits.first_word(s.job.first * s.layer.window.stride)
+    return {"base": first + bits.halo_low * bits.cell - pad * (bits.row + bits.cell)}
 
 
-def _outputs(schedule: Schedule, s: LayerSchedule, group: int) -> Fields:
-    """Residual, value, score and activation addresses of the pass that starts at ``group``."""
+def _outputs(schedule: Schedule, s: JobSchedule) -> Fields:
+    """Residual, value, score and activation addresses of the first pass."""
     fields: Fields = {"score": s.forms.score}
     residual = s.layer.post.residual
-    if residual is not None and group < schedule.places.values[residual.tensor].stored_groups:
+    if residual is not None:
         value, stride = schedule.places.values[residual.tensor], residual.stride
         fields |= {
             "residual": 1,
-            "res_base": value.base + group,
+            "last_residual": min(s.passes, -(-value.stored_groups // s.groups)) - 1,
+            "res_base": value.base + s.job.first * stride * value.row,
             "res_dx": stride * value.cell,
             "res_dr": s.strip * stride * value.cell,
             "res_dy": stride * value.row,
@@ -137,26 +151,28 @@ def _outputs(schedule: Schedule, s: LayerSchedule, group: int) -> Fields:
         value = schedule.places.values[s.forms.value]
         fields |= {
             "value": 1,
-            "val_base": value.base + group,
+            "val_base": value.base + s.job.first * value.row,
             "val_dx": value.cell,
             "val_dr": s.strip * value.cell,
             "val_dy": value.row,
         }
-    if s.forms.bits is not None and group < schedule.places.bits[s.forms.bits].stored_groups:
-        fields |= _bit_outputs(schedule.places.bits[s.forms.bits], s, group)
+    if s.forms.bits is not None:
+        fields |= _bit_outputs(schedule.places.bits[s.forms.bits], s)
     return fields
 
 
-def _bit_outputs(place: BitPlace, s: LayerSchedule, group: int) -> Fields:
+def _bit_outputs(place: BitPlace, s: JobSchedule) -> Fields:
     quotient, rest = divmod(s.strip, place.strip) if s.strips > 1 else (0, 0)
+    words, slots = divmod(s.groups, place.slots) if place.spread else (s.groups, 0)
     return {
         "bits": 1,
         "codes": s.forms.codes,
         "last_plane": s.out_planes - 1,
-        "bit_base": place.base + place.halo_low * place.cell + place.group_offset(group),
+        "bit_base": place.base + place.first_word(s.job.first) + place.halo_low * place.cell,
         "bit_dx": place.cell,
         "bit_dy": place.row,
         "bit_dplane": place.q,
+        "bit_dpass": words,
         "bit_strip": place.strip,
         "bit_dstrip": place.strip * place.cell,
         "bit_q": quotient,
@@ -165,18 +181,18 @@ def _bit_outputs(place: BitPlace, s: LayerSchedule, group: int) -> Fields:
         "halo_low": place.halo_low,
         "halo_high": place.halo_high,
         "spread": place.spread,
-        "slot": group % place.slots if place.spread else 0,
+        "slot_dpass": slots,
     }
 
 
-def load_words(config: EngineConfig, s: LayerSchedule, channels: Channels) -> list[int]:
-    """Load words of all passes of a layer."""
-    fields = {"last_class": channels.offset.shape[1] - 1}
+def load_word(config: EngineConfig, s: JobSchedule, channels: Channels) -> int:
+    """Load word of a layer's job."""
+    fields = {"last_pass": s.passes - 1, "last_class": channels.offset.shape[1] - 1}
     if s.kind != POOL:
         fields |= {"weights": 1, "last_word": s.weight_words - 1}
     if s.decodes:
         fields |= {"codebook": 1, "decode": s.decode_first}
-    return [load_layout(config).pack(fields)] * s.passes
+    return load_layout(config).pack(fields)
 
 
 def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
@@ -203,4 +219,4 @@ def decode_words(config: EngineConfig, schedule: Schedule) -> list[int]:
     return words
 
 
-__all__ = ["decode_words", "load_words", "pass_words", "step_words"]
+__all__ = ["decode_words", "job_word", "load_word", "step_words"]

@@ -143,8 +143,9 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
     regions = []
     for head, names in chains.items():
         deaths = [order.deaths(uses.producer[name], uses.values(name), name) for name in names]
-        births = order.births(uses.producer[head])
-        regions.append(Region(tuple(names), _parts(places.values[head].row, births, [max(row) for row in zip(*deaths, strict=True)])))
+        last = [max(times) for times in zip(*deaths, strict=True)]
+        parts = _parts(places.values[head].row, order.births(uses.producer[head]), last)
+        regions.append(Region(tuple(names), parts))
     return regions
 
 
@@ -161,16 +162,16 @@ def place_all(
 
 def front_rows(network: Network, uses: Uses, places: Places, order: JobOrder, front: Layer) -> list[int]:
     """For every job, the rows of the map of ``front`` that the next frame's may take from then on."""
-    publish, times = front.post.publish, range(len(order.jobs))
-    rows = [network.out_tensor(front).height for _ in times]
-    stored: list[tuple[dict[str, BitPlace] | dict[str, ValuePlace], str | None, list[Region]]] = [
+    publish = front.post.publish
+    stored: list[tuple[Mapping[str, BitPlace | ValuePlace], str | None, list[Region]]] = [
         (places.values, publish.value, value_regions(network, uses, places, order)),
         (places.bits, publish.bits, bit_regions(network, uses, places, order)),
     ]
+    rows = [network.out_tensor(front).height] * len(order.jobs)
     for maps, name, regions in stored:
-        if name in maps:
+        if name is not None and name in maps:
             bases, own = {other: place.base for other, place in maps.items()}, maps[name]
-            rows = [min(n, free_words(regions, bases, t, own.words) // own.row) for t, n in zip(times, rows, strict=True)]
+            rows = [min(n, free_words(regions, bases, t, own.words) // own.row) for t, n in enumerate(rows)]
     return rows
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bnnhw.compiler.plan.fold import Channels
-from bnnhw.compiler.plan.schedule import LayerSchedule
+from bnnhw.compiler.plan.schedule import JobSchedule
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import lane_layout
 
 
-def param_beats(config: EngineConfig, s: LayerSchedule, channels: Channels) -> list[int]:
+def param_beats(config: EngineConfig, s: JobSchedule, channels: Channels) -> list[int]:
     """Beats of all passes of a layer."""
     beats: list[int] = []
     for number in range(s.passes):

@@ -52,6 +52,10 @@ class BitPlace:
         """Words in each bank."""
         return self.rows * self.row
 
+    def first_word(self, row: int) -> int:
+        """Where a band that begins with this row does."""
+        return 0 if self.rows < self.tensor.height else row * self.row
+
     def group_offset(self, group: int) -> int:
         """Word of a channel group inside a plane of a cell."""
         return group // self.slots if self.spread else group

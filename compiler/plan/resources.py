@@ -14,6 +14,8 @@ from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.front import FrontConfig
+from bnnhw.spec.jobs import ISSUE_FIELDS, VECTOR_FIELDS, job_layout, parts
+from bnnhw.spec.layout import WordLayout
 from bnnhw.spec.memory import REGISTERS, STREAM_FIFO, bank_words, block_rams, in_luts
 from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.program import (
@@ -23,7 +25,6 @@ from bnnhw.spec.program import (
     lane_layout,
     load_layout,
     param_bits,
-    pass_layout,
     step_layout,
 )
 from bnnhw.spec.sdram import READ_WORDS
@@ -171,13 +172,20 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
         _Memory(c.bit_words, c.lanes * c.bank_slots, c.rows * c.slots // c.bank_slots),
         *_values(c),
         _Memory(2 << w.weight, c.beat_bits, c.cols // c.fetch),
-        _Memory(c.passes, pass_layout(c).width, 1, rom=True),
-        _Memory(c.passes, load_layout(c).width, 1, rom=True),
+        _words(c.jobs, job_layout(c).only(ISSUE_FIELDS)),
+        _words(c.jobs, job_layout(c).only(VECTOR_FIELDS)),
+        _words(c.jobs, load_layout(c)),
         _Memory(c.steps, step_layout(c).width, 1, rom=True),
         _Memory(c.decodes, decode_layout(c).width, 1 if c.tau else 0, rom=True),
         _Memory(2 << (subs + w.classes), post.entry_width, c.lanes),
         _Memory(2 << subs, lane_layout(c).width, c.lanes),
     ]
+
+
+def _words(jobs: int, layout: WordLayout) -> _Memory:
+    """A memory that is read part by part."""
+    count, bits = parts(layout)
+    return _Memory(jobs * count, bits, 1, rom=True)
 
 
 def _values(c: EngineConfig) -> list[_Memory]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bnnhw.compiler.plan.bands import Bands, Job, JobOrder, bandable, fewest_bands
 from bnnhw.compiler.plan.front import FrontLayers, front_layers
-from bnnhw.compiler.plan.memory import place_all
+from bnnhw.compiler.plan.memory import front_rows, place_all
 from bnnhw.compiler.plan.orders import Orders
 from bnnhw.compiler.plan.places import Places, make_places, replication_gain
 from bnnhw.compiler.plan.shape import Shape
@@ -14,18 +15,18 @@ from bnnhw.compiler.plan.uses import Stored, Uses, stored
 from bnnhw.compiler.plan.weights import Decode, decodes_of, uses_codebook
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import InputConfig
+from bnnhw.spec.memory import BRAM_SHAPES, column_width
 from bnnhw.spec.network import Conv, Layer, Network
 from bnnhw.spec.numbers import Codes
 from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL
 
 
 @dataclass(frozen=True, eq=False)
-class LayerSchedule:
-    """One layer: ``passes`` passes of ``groups`` channel groups each, all playing the same steps."""
+class JobSchedule:
+    """One job, a layer or a band of its rows: ``passes`` passes of ``groups`` channel groups, of the same steps."""
 
     layer: Layer
-    index: int
-    """Of the layer in the network."""
+    job: Job
     kind: int
     forms: Stored
     step_first: int
@@ -44,6 +45,13 @@ class LayerSchedule:
     """Array rows in use."""
     out_planes: int
     """Bit planes of the codes it publishes, else 1."""
+    front_rows: int
+    """Rows of the next frame's first map that may be stored from this job on; 0 without a front unit."""
+
+    @property
+    def index(self) -> int:
+        """Of the layer in the network."""
+        return self.job.layer
 
     @property
     def vectors(self) -> int:
@@ -53,7 +61,7 @@ class LayerSchedule:
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """All layers, tables shared by them, and the maps at their addresses."""
+    """All jobs, tables shared by them, and the maps at their addresses."""
 
     shape: Shape
     places: Places
@@ -61,26 +69,45 @@ class Schedule:
     value_words: int
     input: InputConfig
     front: FrontLayers | None
-    layers: tuple[LayerSchedule, ...]
-    """Without those of the front unit."""
+    order: JobOrder
+    jobs: tuple[JobSchedule, ...]
     steps: StepTable
     decodes: tuple[Decode, ...]
 
 
-def make_schedule(network: Network, uses: Uses, orders: Orders, shape: Shape, spread: frozenset[str]) -> Schedule:
-    """The schedule of a network on a shape. Raises DoesNotFitError if a pixel of the input is deeper than the array."""
+def make_schedule(
+    network: Network, uses: Uses, orders: Orders, shape: Shape, spread: frozenset[str], bands: Bands | None = None
+) -> Schedule:
+    """The schedule of a network on a shape; ``bands``: unless given those that need the fewest block RAMs.
+
+    Raises DoesNotFitError if a pixel of the input is deeper than the array.
+    """
     front = front_layers(network, uses) if shape.front else None
-    taken = () if front is None else front.indices
-    places = make_places(network, uses, orders, shape, spread, frozenset(taken[:-1]))
-    places, bit_words, value_words = place_all(network, uses, places, None if front is None else front.last)
+    last, taken = (None, ()) if front is None else (front.last, front.indices)
+
+    def placed(order: JobOrder) -> tuple[Places, int, int]:
+        places = make_places(network, uses, orders, shape, spread, order, frozenset(taken[:-1]))
+        return place_all(network, uses, places, order, last)
+
+    def rams(order: JobOrder) -> float:
+        _, bit_words, value_words = placed(order)
+        return shape.rows * shape.depth / column_width(bit_words) + value_words * shape.lanes / BRAM_SHAPES[-1][1]
+
+    if bands is None:
+        order = fewest_bands(network, bandable(network, uses, taken), taken, rams)
+    else:
+        order = JobOrder(network, bands, taken)
+    places, bit_words, value_words = placed(order)
+    rows = [0] * len(order.jobs) if last is None else front_rows(network, uses, places, order, last)
     config = input_config(network, uses, shape)
     table, decodes = StepTable(), DecodeTable()
-    layers = [
-        _layer(network, uses, orders, index, shape, places, config, table, decodes)
-        for index in range(len(network.layers))
-        if index not in taken
+    jobs = [
+        _job(network, uses, orders, job, shape, places, config, table, decodes, free)
+        for job, free in zip(order.jobs, rows, strict=True)
     ]
-    return Schedule(shape, places, bit_words, value_words, config, front, tuple(layers), table, tuple(decodes.words))
+    return Schedule(
+        shape, places, bit_words, value_words, config, front, order, tuple(jobs), table, tuple(decodes.words)
+    )
 
 
 def default_spread(network: Network, uses: Uses, orders: Orders, shape: Shape) -> frozenset[str]:
@@ -131,18 +158,19 @@ class DecodeTable:
         return len(self.words) - len(decodes)
 
 
-def _layer(
+def _job(
     network: Network,
     uses: Uses,
     orders: Orders,
-    index: int,
+    job: Job,
     shape: Shape,
     places: Places,
     config: InputConfig,
     table: StepTable,
     decodes: DecodeTable,
-) -> LayerSchedule:
-    layer = network.layers[index]
+    front_rows: int,
+) -> JobSchedule:
+    layer = network.layers[job.layer]
     out, forms = network.out_tensor(layer), stored(network, uses, layer)
     words: tuple[Word, ...] = ()
     coded: tuple[Decode, ...] = ()
@@ -167,9 +195,9 @@ def _layer(
             weight_words = len(words) * layer.weight_bits
             coded = decodes_of(words, shape.slots) if uses_codebook(layer, shape) else ()
     form = network.tensors[forms.bits].format if forms.bits and forms.codes else None
-    return LayerSchedule(
+    return JobSchedule(
         layer=layer,
-        index=index,
+        job=job,
         kind=kind,
         forms=forms,
         step_first=first,
@@ -183,7 +211,8 @@ def _layer(
         strip=strip,
         strips=-(-out.width // strip),
         out_planes=form.bits if isinstance(form, Codes) else 1,
+        front_rows=front_rows,
     )
 
 
-__all__ = ["LayerSchedule", "Schedule", "default_spread", "input_config", "make_schedule"]
+__all__ = ["JobSchedule", "Schedule", "default_spread", "input_config", "make_schedule"]

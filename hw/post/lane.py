@@ -11,8 +11,8 @@ from amaranth.lib.wiring import In, Out
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.post.multiplier import Multiplier
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.layout import WordLayout
-from bnnhw.spec.program import lane_layout, pass_layout
+from bnnhw.spec.jobs import job_layout
+from bnnhw.spec.program import lane_layout
 from bnnhw.spec.timing import BORDER, EARLY
 
 
@@ -53,7 +53,7 @@ class Stages:
 def lane_fields(config: EngineConfig) -> data.StructLayout:
     """The pass fields that lanes use."""
     names = ("shift", "slope_shift", "code_shift", "low", "high", "residual", "codes", "last_plane")
-    return struct(WordLayout(tuple(f for f in pass_layout(config).fields if f.name in names)))
+    return struct(job_layout(config).only(names))
 
 
 def pick(values: tuple[int, ...], index: Value | int, of: Callable[[int], Value]) -> Value:

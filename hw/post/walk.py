@@ -10,41 +10,18 @@ from bnnhw.hw.arithmetic import times
 from bnnhw.hw.border import border_class
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.memory.activation import bit_write
-from bnnhw.hw.sequencer.descriptors import Descriptors
+from bnnhw.hw.sequencer.passes import PassWalk
 from bnnhw.hw.sequencer.positions import PositionWalk
 from bnnhw.hw.sequencer.walk import NestedWalk, StripWalk
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.layout import WordLayout
-from bnnhw.spec.program import POOL, Images, Widths, pass_layout
-
-CARRIED = (
-    "shift",
-    "slope_shift",
-    "code_shift",
-    "low",
-    "high",
-    "residual",
-    "value",
-    "score",
-    "bits",
-    "codes",
-    "last_plane",
-)
-"""Pass fields that travel with a vector: the walker may be two passes ahead of the end of the pipeline."""
-USED = (
-    *CARRIED,
-    *("kind", "last_y", "last_lx", "last_r", "drain"),
-    *("out_width", "strip", "y_low", "y_high", "y_inner", "x_low", "x_high", "x_inner", "x_count"),
-    *("res_base", "res_dx", "res_dr", "res_dy", "val_base", "val_dx", "val_dr", "val_dy"),
-    *("bit_base", "bit_dx", "bit_dy", "bit_dplane", "bit_strip", "bit_dstrip", "bit_q", "bit_rem", "bit_drem"),
-    *("halo_low", "halo_high", "spread", "slot"),
-)
+from bnnhw.spec.jobs import CARRIED_FIELDS, VECTOR_FIELDS, job_layout
+from bnnhw.spec.program import POOL, Images, Widths
+from bnnhw.spec.timing import job_cycles
 
 
 def vector(config: EngineConfig) -> data.StructLayout:
     """What travels with one vector of ``lanes`` channels through the post-processing pipeline."""
     w = Widths.of(config)
-    carried = struct(WordLayout(tuple(f for f in pass_layout(config).fields if f.name in CARRIED)))
     return data.StructLayout(
         {
             "valid": 1,
@@ -59,7 +36,7 @@ def vector(config: EngineConfig) -> data.StructLayout:
             "residual_address": unsigned(w.value_addr if config.post.residual else 0),
             "value_address": unsigned(w.value_addr),
             "write": bit_write(config),
-            "fields": carried,
+            "fields": struct(job_layout(config).only(CARRIED_FIELDS)),
         }
     )
 
@@ -68,7 +45,7 @@ class VectorWalker(wiring.Component):
     """Follows the same passes and positions as the issue unit, on its own, driven by captures.
 
     Rate: a vector a cycle from the capture on. A capture must not come before the previous tile's last vector, nor
-    earlier than ``spec.timing.POST_SWITCH`` cycles after it when a new pass begins.
+    earlier than ``spec.timing.POST_SWITCH`` cycles after it when a new pass begins, ``job_cycles`` when a new job does.
 
     Members
     -------
@@ -91,8 +68,10 @@ class VectorWalker(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         c = self.config
-        m.submodules.descriptors = descriptors = Descriptors(pass_layout(c), self.images.passes, USED)
-        fetched, p = descriptors.o, Signal(descriptors.o.shape())
+        m.submodules.passes = passes = PassWalk(
+            job_layout(c), self.images.jobs, VECTOR_FIELDS, slots=c.slots, gap=job_cycles(c)
+        )
+        fetched, p = passes.o, Signal(passes.o.shape())
 
         out = self.o_vector
         m.submodules.positions = walk = PositionWalk(c)
@@ -111,10 +90,10 @@ class VectorWalker(wiring.Component):
         last_plane = Signal()
         with m.FSM():
             with m.State("START"):
-                with m.If(descriptors.o_valid):
+                with m.If(passes.o_valid):
                     m.next = "SWITCH"
             with m.State("SWITCH"):
-                m.d.comb += [walk.i_load.eq(1), descriptors.i_next.eq(1)]
+                m.d.comb += [walk.i_load.eq(1), passes.i_next.eq(1)]
                 m.d.sync += [p.eq(fetched), bank.eq(~bank)]
                 m.next = "PLAY"
             with m.State("PLAY"):

@@ -10,9 +10,10 @@ from bnnhw.hw.arithmetic import times
 from bnnhw.hw.delay import chain
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.memory.style import style
-from bnnhw.hw.sequencer.issue import PASS_FIELDS, issued_step
+from bnnhw.hw.sequencer.issue import issued_step
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.program import CONV_INPUT, POOL, Images, Widths, pass_layout, step_layout
+from bnnhw.spec.jobs import FETCH_FIELDS, job_layout
+from bnnhw.spec.program import CONV_INPUT, POOL, Images, Widths, step_layout
 from bnnhw.spec.timing import FETCH, POOL_FETCH
 
 
@@ -45,7 +46,7 @@ class Fetch(wiring.Component):
             {
                 "i_valid": In(1),
                 "i_step": In(issued_step(config)),
-                "i_pass": In(struct(pass_layout(config), PASS_FIELDS)),
+                "i_pass": In(struct(job_layout(config).only(FETCH_FIELDS))),
                 "o_address": Out(data.ArrayLayout(unsigned(w.bit_addr), c.slots)),
                 "o_input_address": Out(w.input_addr),
                 "o_value_address": Out(w.value_addr),

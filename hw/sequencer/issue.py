@@ -7,21 +7,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
-from bnnhw.hw.sequencer.descriptors import Descriptors
+from bnnhw.hw.sequencer.passes import PassWalk
 from bnnhw.hw.sequencer.positions import PositionWalk
 from bnnhw.hw.sequencer.walk import NestedWalk
 from bnnhw.spec.engine import COUNTERS, EngineConfig
 from bnnhw.spec.front import row_width
-from bnnhw.spec.program import POOL, Images, Widths, pass_layout
-from bnnhw.spec.timing import POST_SWITCH
-
-PASS_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip")
-"""Fields of the current pass that the units behind need."""
-USED = (
-    *PASS_FIELDS,
-    *("barrier", "final", "step_first", "step_last", "last_y", "last_lx", "last_r", "base", "d_lx", "d_y", "d_r"),
-    *("stride", "pad", "drain", "pace", "front_rows"),
-)
+from bnnhw.spec.jobs import FETCH_FIELDS, ISSUE_FIELDS, job_layout
+from bnnhw.spec.program import POOL, Images, Widths
+from bnnhw.spec.timing import POST_SWITCH, job_cycles
 
 
 def issued_step(config: EngineConfig) -> data.StructLayout:
@@ -55,7 +48,7 @@ class Issue(wiring.Component):
     i_run: a frame may start (looked at while idle). i_front: it may not, the front unit still computes. o_start: it
     does, in this cycle. o_done: high in the frame's last cycle.
     i_weights, i_params: the next pass's weights and parameters are loaded; o_take: they were taken into use.
-    i_drained: every output of all issued passes is stored.
+    i_drained: every output of all issued passes is stored; not earlier than ``spec.timing.job_cycles`` after a step.
     o_front_rows: of the current pass; valid with o_take.
     o_valid, o_step: the step issued in this cycle. o_pass: static fields of the current pass, valid one cycle after
     the first step of the pass was issued until one cycle after its last (see ``Fetch``).
@@ -64,7 +57,6 @@ class Issue(wiring.Component):
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
         self.config, self.images = config, images
-        layout = pass_layout(config)
         super().__init__(
             {
                 "i_run": In(1),
@@ -78,7 +70,7 @@ class Issue(wiring.Component):
                 "o_done": Out(1),
                 "o_valid": Out(1),
                 "o_step": Out(issued_step(config)),
-                "o_pass": Out(struct(layout, PASS_FIELDS)),
+                "o_pass": Out(struct(job_layout(config).only(FETCH_FIELDS))),
                 "o_cause": Out(len(COUNTERS) - 1),
             }
         )
@@ -86,10 +78,13 @@ class Issue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         c = self.config
-        m.submodules.descriptors = descriptors = Descriptors(pass_layout(c), self.images.passes, USED)
-        fetched, p = descriptors.o, Signal(descriptors.o.shape())
-        m.d.sync += [self.o_pass[name].eq(p[name]) for name in PASS_FIELDS]
-        if self.config.front is not None:
+        m.submodules.passes = passes = PassWalk(
+            job_layout(c), self.images.jobs, ISSUE_FIELDS, slots=c.slots, gap=job_cycles(c)
+        )
+        fetched, p = passes.o, Signal(passes.o.shape())
+        barrier, final = Signal(), Signal()
+        m.d.sync += [self.o_pass[name].eq(p[name]) for name in FETCH_FIELDS]
+        if c.front is not None:
             m.d.comb += self.o_front_rows.eq(p.front_rows)
 
         m.submodules.walk = walk = PositionWalk(c)
@@ -112,23 +107,23 @@ class Issue(wiring.Component):
             ready.params.eq(self.i_params),
             ready.drained.eq(self.i_drained),
         ]
-        self._play(m, p, playing, walk, ready, cause)
+        self._play(m, p, playing, barrier, walk, ready, cause)
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += cause["front"].eq(self.i_front)
-                with m.If(self.i_run & descriptors.o_valid):
+                with m.If(self.i_run & passes.o_valid):
                     m.d.comb += [cause["pass_"].eq(1), self.o_start.eq(1)]
                     m.next = "SWITCH"
             with m.State("SWITCH"):
-                m.d.comb += [cause["pass_"].eq(1), walk.i_load.eq(1), descriptors.i_next.eq(1)]
-                m.d.sync += p.eq(fetched)
+                m.d.comb += [cause["pass_"].eq(1), walk.i_load.eq(1), passes.i_next.eq(1)]
+                m.d.sync += [p.eq(fetched), barrier.eq(passes.o_first), final.eq(fetched.final & passes.o_last)]
                 m.next = "PLAY"
             with m.State("PLAY"):
                 m.d.comb += playing.eq(1)
                 with m.If(walk.i_next & walk.o_end):
                     m.next = "SWITCH"
-                    with m.If(p.final):
+                    with m.If(final):
                         m.next = "LAST"
             with m.State("LAST"):  # until ``ready`` knows of the last pass
                 m.d.comb += cause["layer"].eq(1)
@@ -188,11 +183,12 @@ class Issue(wiring.Component):
         m: Module,
         p: data.View,
         playing: Signal,
+        barrier: Signal,
         walk: PositionWalk,
         ready: data.View,
         cause: dict[str, Signal],
     ) -> None:
-        """Issues a step, or says what the pass waits for."""
+        """Issues a step, or says what the pass waits for; with ``barrier`` for all outputs before it too."""
         cleared = Signal()  # the current pass had all it waits for
         pace = p.drain if self.config.front is None else p.pace
         timer = Signal(len(pace) + 1)  # cycles until the post-processor takes another tile
@@ -202,7 +198,7 @@ class Issue(wiring.Component):
                 m.d.comb += cause["weights"].eq(1)
             with m.Elif(~cleared & ~ready.params):
                 m.d.comb += cause["params"].eq(1)
-            with m.Elif(~cleared & p.barrier & ~ready.drained):
+            with m.Elif(~cleared & barrier & ~ready.drained):
                 m.d.comb += cause["layer"].eq(1)
             with m.Else():
                 m.d.comb += self.o_take.eq(~cleared)

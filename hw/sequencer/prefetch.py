@@ -7,14 +7,17 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.post.params import param_load
-from bnnhw.hw.sequencer.descriptors import Descriptors
+from bnnhw.hw.sequencer.passes import PassWalk
 from bnnhw.hw.weights.loader import load_request
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Images, load_layout
 
+SHORTEST = 3
+"""Cycles from a request to the next, at least."""
+
 
 class Prefetcher(wiring.Component):
-    """Walks the load descriptors for ever. Pass p is loaded once pass p - 2, whose bank it takes, is retired.
+    """Walks the passes of the load words for ever. Pass p is loaded once pass p - 2, whose bank it takes, is retired.
 
     Members
     -------
@@ -42,8 +45,9 @@ class Prefetcher(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layout = load_layout(self.config)
-        m.submodules.descriptors = descriptors = Descriptors(layout, self.images.loads, [f.name for f in layout.fields])
-        fetched = descriptors.o
+        names = [f.name for f in layout.fields]
+        m.submodules.passes = passes = PassWalk(layout, self.images.loads, names, slots=self.config.slots, gap=SHORTEST)
+        fetched = passes.o
 
         held = Signal(2)  # banks being loaded, loaded or in use
         ready = Signal(2)  # passes loaded and not yet taken
@@ -64,13 +68,13 @@ class Prefetcher(wiring.Component):
 
         with m.FSM():
             with m.State("START"):
-                with m.If(descriptors.o_valid):
+                with m.If(passes.o_valid):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(held != 2):
                     m.d.comb += [start.eq(1), self.o_params.valid.eq(1), self.o_weights.valid.eq(fetched.weights)]
                     m.d.sync += [weights_done.eq(~fetched.weights), params_done.eq(0)]
-                    m.d.comb += descriptors.i_next.eq(1)
+                    m.d.comb += passes.i_next.eq(1)
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += [

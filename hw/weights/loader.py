@@ -16,8 +16,9 @@ from bnnhw.spec.program import Widths, load_layout
 
 
 def load_request(config: EngineConfig) -> data.StructLayout:
-    """A load word (``spec.program.load_layout``) and the bank that its weights go to."""
-    return data.StructLayout({name: field.shape for name, field in struct(load_layout(config))} | {"bank": unsigned(1)})
+    """The fields of a load word (``spec.program.load_layout``) for one pass, and the bank that its weights go to."""
+    fields = {name: field.shape for name, field in struct(load_layout(config)) if name != "last_pass"}
+    return data.StructLayout(fields | {"bank": unsigned(1)})
 
 
 class WeightLoader(wiring.Component):

@@ -1,4 +1,4 @@
-"""Runs frames: every pass, line by line, on the memories; traces tensors and locates the first difference."""
+"""Runs frames: every pass of every job, line by line; traces tensors and locates the first difference."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Planned(Protocol):
     @property
     def symbols(self) -> tuple[Symbol, ...]: ...
     @property
-    def layer_of_pass(self) -> tuple[int, ...]: ...
+    def layer_of_job(self) -> tuple[int, ...]: ...
 
 
 class Machine:
@@ -43,7 +43,7 @@ class Machine:
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
         self.config, self.front = config, images.front
-        self.passes = [self._prepare(words) for words in read_program(config, images)]
+        self.jobs = [[self._prepare(words) for words in passes] for passes in read_program(config, images)]
 
     def _prepare(self, words: PassWords) -> tuple[PassWords, Array | PoolReader, Post]:
         pool = words.fields["kind"] == POOL
@@ -63,13 +63,13 @@ class Machine:
         return state
 
     def play(self, state: State, number: int) -> None:
-        """Plays pass ``number``."""
-        words, source, post = self.passes[number]
-        for y in range(words.fields["last_y"] + 1):
-            if isinstance(source, Array):
-                post.line(state, y, *source.line(state, y))
-            else:
-                post.line(state, y, source.line(state, y), None)
+        """Plays job ``number``."""
+        for words, source, post in self.jobs[number]:
+            for y in range(words.fields["last_y"] + 1):
+                if isinstance(source, Array):
+                    post.line(state, y, *source.line(state, y))
+                else:
+                    post.line(state, y, source.line(state, y), None)
 
     def scores(self, state: State) -> IntArray:
         """Scores (N, classes) of a finished frame."""
@@ -89,7 +89,7 @@ def run(plan: Planned, images: NDArray[np.uint8]) -> IntArray:
     parts = [np.zeros((0, plan.engine.scores), np.int64)]
     for first in range(0, len(images), machine.batch):
         state = machine.start(images[first : first + machine.batch])
-        for number in range(len(machine.passes)):
+        for number in range(len(machine.jobs)):
             machine.play(state, number)
         parts.append(machine.scores(state))
     return np.concatenate(parts)
@@ -99,20 +99,22 @@ def trace(plan: Planned, images: NDArray[np.uint8]) -> dict[str, IntArray]:
     """Every stored tensor (N, height, width, C) in channel order, as it is after its layer, and "scores"."""
     machine = Machine(plan.engine, plan.images)
     state = machine.start(images)
-    taken = set(plan.layer_of_pass)
-    found = {s.name: tensor_of(state, s) for s in plan.symbols if s.layer not in taken}
-    for number, layer in enumerate(plan.layer_of_pass):
-        machine.play(state, number)
-        if plan.layer_of_pass[number + 1 : number + 2] != (layer,):
-            found.update({s.name: tensor_of(state, s) for s in plan.symbols if s.layer == layer})
+    found: dict[str, IntArray] = {}
+    for job in range(-1, plan.engine.jobs):
+        if job >= 0:
+            machine.play(state, job)
+        for symbol in (s for s in plan.symbols if s.job == job):
+            rows = tensor_of(state, symbol)
+            shape = (len(rows), symbol.place.tensor.height, *rows.shape[2:])
+            whole = found.setdefault(symbol.name, np.zeros(shape, np.int64))
+            whole[:, symbol.first : symbol.first + symbol.rows] = rows
     return found | {"scores": machine.scores(state)}
 
 
 def tensor_of(state: State, symbol: Symbol) -> IntArray:
-    """A tensor (N, height, width, C) as it is in the memories now; bits as 0 and 1, codes as integers."""
+    """A symbol's tensor (N, rows, width, C) as it is in the memories now; bits as 0 and 1, codes as integers."""
     place, lanes = symbol.place, state.config.lanes
-    tensor = place.tensor
-    y, x, group = np.ix_(np.arange(tensor.height), np.arange(tensor.width), np.arange(place.groups))
+    y, x, group = np.ix_(np.arange(symbol.rows), np.arange(place.tensor.width), np.arange(place.groups))
     if isinstance(place, BitPlace):
         bank, column = np.divmod(x, place.strip)
         slot = group % place.slots if place.spread else group * 0

@@ -1,14 +1,15 @@
-"""Unpacks the memory images into arrays: what each pass descriptor, step, weight beat and parameter beat says."""
+"""Unpacks the memory images into arrays: what each job descriptor, step, weight beat and parameter beat says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.jobs import job_layout
 from bnnhw.spec.numbers import IntArray
 from bnnhw.spec.program import (
     POOL,
@@ -17,7 +18,6 @@ from bnnhw.spec.program import (
     lane_layout,
     load_layout,
     param_bits,
-    pass_layout,
     step_layout,
 )
 
@@ -79,24 +79,47 @@ class BeatReader:
         return self.beats[self.at - 1]
 
 
-def read_program(c: EngineConfig, images: Images) -> list[PassWords]:
-    """All passes of a frame, in order."""
-    assert (len(images.passes), len(images.steps)) == (c.passes, c.steps)
+def read_program(c: EngineConfig, images: Images) -> list[list[PassWords]]:
+    """The passes of every job of a frame, in order."""
+    assert (len(images.jobs), len(images.steps)) == (c.jobs, c.steps)
     weights, params = BeatReader(images.weights, c.beat_bits), BeatReader(images.params, param_bits(c))
     decodes = [decode_layout(c).unpack(word) for word in images.decodes]
     steps = [step_layout(c).unpack(word) for word in images.steps]
     program = []
-    for word, load_word in zip(images.passes, images.loads, strict=True):
-        fields, load = pass_layout(c).unpack(word), load_layout(c).unpack(load_word)
-        bits = None
-        if load["weights"]:
-            bits = _coded(c, weights, decodes, load) if load["codebook"] else _raw(c, weights, load["last_word"] + 1)
-        assert (bits is None) == (fields["kind"] == POOL)
-        lanes, entries = _params(c, params, load["last_class"] + 1)
-        own = _steps(c, steps[fields["step_first"] : fields["step_last"] + 1])
-        program.append(PassWords(fields, own, bits, lanes, entries))
+    for number, (word, load_word) in enumerate(zip(images.jobs, images.loads, strict=True)):
+        job, load = job_layout(c).unpack(word), load_layout(c).unpack(load_word)
+        assert job["final"] == (number == c.jobs - 1)
+        assert load["last_pass"] == job["last_pass"] < c.passes
+        own = _steps(c, steps[job["step_first"] : job["step_last"] + 1])
+        passes = []
+        for n in range(job["last_pass"] + 1):
+            bits = None
+            if load["weights"]:
+                words = load["last_word"] + 1
+                bits = _coded(c, weights, decodes, load) if load["codebook"] else _raw(c, weights, words)
+            assert (bits is None) == (job["kind"] == POOL)
+            lanes, entries = _params(c, params, load["last_class"] + 1)
+            passes.append(PassWords(pass_fields(c, job, n), own, bits, lanes, entries))
+        program.append(passes)
     assert (weights.at, params.at) == (len(images.weights), len(images.params)), "beats are left over"
     return program
+
+
+def pass_fields(c: EngineConfig, job: Mapping[str, int], n: int) -> dict[str, int]:
+    """The fields of pass ``n`` of a job (see ``spec.jobs``)."""
+    carry, slot = divmod(job["slot"] + n * job["slot_dpass"], c.slots)
+    addresses = {
+        "base": job["base"] + min(n, job["last_filled"]) * job["d_pass"],
+        "res_base": job["res_base"] + n * job["groups"],
+        "val_base": job["val_base"] + n * job["groups"],
+        "bit_base": job["bit_base"] + n * job["bit_dpass"] + carry,
+    }
+    widths = {f.name: f.width for f in job_layout(c).fields}
+    flags = {
+        "residual": int(job["residual"] and n <= job["last_residual"]),
+        "bits": int(job["bits"] and n <= job["last_filled"]),
+    }
+    return {**job, "slot": slot, **flags, **{name: at % (1 << widths[name]) for name, at in addresses.items()}}
 
 
 def _steps(c: EngineConfig, words: Sequence[dict[str, int]]) -> Steps:
@@ -148,4 +171,4 @@ def _params(c: EngineConfig, beats: BeatReader, classes: int) -> tuple[dict[str,
     return lanes, entries.reshape(classes, c.subs, c.lanes)
 
 
-__all__ = ["PassWords", "Steps", "read_program"]
+__all__ = ["PassWords", "Steps", "pass_fields", "read_program"]

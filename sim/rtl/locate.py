@@ -37,14 +37,15 @@ def locate(plan: Plan, images: NDArray[np.uint8], *, effort: Effort = Effort.COM
         return f"input windows of image {number}"
     expected = golden.trace(plan.network, image)
     for symbol in plan.symbols:
-        wrong = tensor_of(state, symbol) != expected[symbol.name]
+        wanted = expected[symbol.name][:, symbol.first : symbol.first + symbol.rows]
+        wrong = tensor_of(state, symbol) != wanted
         counts = wrong.sum(axis=(1, 2, 3))
         if counts.min():
             best = int(np.flatnonzero(counts == counts.min())[-1])
             y, x, channel = (int(i) for i in np.argwhere(wrong[best])[0])
-            right = int(expected[symbol.name][0, y, x, channel])
+            right = int(wanted[0, y, x, channel])
             found = int(tensor_of(state, symbol)[best, y, x, channel])
-            return Mismatch(symbol.name, symbol.layer, number, y, x, channel, right, found)
+            return Mismatch(symbol.name, symbol.layer, number, symbol.first + y, x, channel, right, found)
     scores = expected[plan.network.output][0, 0, 0]
     return None if (result.scores[-1] == scores).all() else f"scores of image {number}, all stored tensors are right"
 

@@ -130,7 +130,7 @@ class Simulation:
         from bnnhw.sim.rtl.memory import EngineWithMemory
 
         c = plan.engine
-        limit = 10_000 + 4 * (c.input.words + c.passes * c.map_size**2 * (c.steps + c.subs * 8))
+        limit = 10_000 + 4 * (c.input.words + c.jobs * c.passes * c.map_size**2 * (c.steps + c.subs * 8))
         circuit = Engine(c, plan.images) if c.external is None else EngineWithMemory(c, plan.images)
         return cls(circuit, c.scores, idle=reset_cycles(c, plan.images), limit=limit, **options)
 

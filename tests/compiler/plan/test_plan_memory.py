@@ -109,7 +109,7 @@ def test_identity_residuals_share_one_place_and_others_do_not():
     for index in range(60):
         network = random_network(5, index)
         found = analyse(network)
-        order = JobOrder(network, found.uses)
+        order = JobOrder(network)
         places = make_places(network, found.uses, found.orders, Shape(2, 8, 16, 4, 2), frozenset(), order)
         for region in value_regions(network, found.uses, places, order):
             kept += len(region.names) > 1

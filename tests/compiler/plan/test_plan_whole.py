@@ -144,7 +144,7 @@ from bnnhw.sim.fuzz.network import random_network
 text = ""
 for index in range(6):
     p = plan(random_network(3, index), shape=Shape(3, 8, 16, 4, 2))
-    text += repr(p.engine) + repr(p.images) + repr(p.layer_of_pass)
+    text += repr(p.engine) + repr(p.images) + repr(p.layer_of_job)
 print(hashlib.sha256(text.encode()).hexdigest())
 """
 

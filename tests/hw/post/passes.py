@@ -1,12 +1,14 @@
-"""Random pass descriptors for the post-processor, and the vectors that the layout's definitions make of them."""
+"""Random jobs for the post-processor, and the vectors that the layout's definitions make of their passes."""
 
 from __future__ import annotations
 
-from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL, Widths
+from bnnhw.sim.machine.program import pass_fields
+from bnnhw.spec.jobs import job_layout
+from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL, Images, Widths
 
 
-def random_pass(rng, config, *, final, kinds=(CONV_BITS, CONV_INPUT, POOL)):
-    """Fields of a pass whose outputs lie in the engine's banks."""
+def random_job(rng, config, *, final, kinds=(CONV_BITS, CONV_INPUT, POOL)):
+    """Fields of a job whose outputs lie in the engine's banks."""
     w, c = Widths.of(config), config
     value = lambda: int(rng.integers(1 << w.value_addr))  # noqa: E731
     bit = lambda: int(rng.integers(1 << w.bit_addr))  # noqa: E731
@@ -29,6 +31,8 @@ def random_pass(rng, config, *, final, kinds=(CONV_BITS, CONV_INPUT, POOL)):
     fields = {
         "kind": kind,
         "final": int(final),
+        "last_pass": (last_pass := int(rng.integers(c.passes))),
+        "last_filled": int(rng.integers(last_pass + 1)),
         "last_y": height - 1,
         "last_lx": strip - 1,
         "last_r": strips - 1,
@@ -48,6 +52,7 @@ def random_pass(rng, config, *, final, kinds=(CONV_BITS, CONV_INPUT, POOL)):
         "low": low,
         "high": high,
         "residual": int(rng.integers(2)) if c.post.residual and not pool else 0,
+        "groups": int(rng.integers(c.subs + 1)),
         "value": int(rng.integers(2)),
         "val_base": value(),
         "val_dx": value(),
@@ -61,6 +66,7 @@ def random_pass(rng, config, *, final, kinds=(CONV_BITS, CONV_INPUT, POOL)):
         "bit_dx": d_x,
         "bit_dy": bit(),
         "bit_dplane": bit(),
+        "bit_dpass": int(rng.integers(c.subs + 1)),
         "bit_strip": bit_strip,
         "bit_dstrip": bit_strip * d_x % (1 << w.bit_addr),
         "bit_q": quotient,
@@ -70,10 +76,21 @@ def random_pass(rng, config, *, final, kinds=(CONV_BITS, CONV_INPUT, POOL)):
         "halo_high": int(rng.integers(c.kernel)),
         "spread": spread,
         "slot": int(rng.integers(c.slots)) if spread else 0,
+        "slot_dpass": int(rng.integers(c.slots)) if spread else 0,
     }
     if c.post.residual:
         fields |= {name: value() for name in ("res_base", "res_dx", "res_dr", "res_dy")}
+        fields["last_residual"] = int(rng.integers(last_pass + 1))
     return fields
+
+
+def random_jobs(rng, config, count):
+    """A program of ``count`` jobs: its images, and the fields of every pass, with ``first``: it is its job's first."""
+    jobs = [random_job(rng, config, final=n == count - 1) for n in range(count)]
+    words = tuple(job_layout(config).pack(job) for job in jobs)
+    unpacked = [job_layout(config).unpack(word) for word in words]
+    passes = [pass_fields(config, job, n) | {"first": n == 0} for job in unpacked for n in range(job["last_pass"] + 1)]
+    return Images(words, (), (), (), (), ()), passes
 
 
 def classes_of(p):

@@ -9,22 +9,22 @@ import pytest
 
 from bnnhw.hw.post.processor import PostProcessor
 from bnnhw.sim.kit import Bench, plain
-from bnnhw.spec.program import POOL, Images, Widths, lane_layout, param_bits, pass_layout
-from bnnhw.spec.timing import ACTIVATION_WRITE, EARLY, POST_SWITCH, post_latency
+from bnnhw.spec.program import POOL, Widths, lane_layout, param_bits
+from bnnhw.spec.timing import ACTIVATION_WRITE, EARLY, POST_SWITCH, job_cycles, post_latency
 from tests.hw import play as kit
 from tests.hw.post.formula import output, published
-from tests.hw.post.passes import classes_of, random_pass, vectors_of
+from tests.hw.post.passes import classes_of, random_jobs, vectors_of
 
 ACC, SUM, POOLED = 5, 4, 7
-PASSES = 6
+JOBS = 4
 
 
 class Work:
-    """Random passes with parameters, tiles and a value memory, and everything that they must store."""
+    """Random jobs with parameters, tiles and a value memory, and everything that they must store."""
 
     def __init__(self, rng, config):
         self.config = config
-        self.passes = [random_pass(rng, config, final=n == PASSES - 1) for n in range(PASSES)]
+        self.images, self.passes = random_jobs(rng, config, JOBS)
         self.values = rng.integers(
             -(1 << config.post.value_width - 1), 1 << config.post.value_width - 1,
             (1 << Widths.of(config).value_addr, config.lanes),
@@ -110,7 +110,7 @@ class Surroundings:
         request = free and self.requested - len(self.retired) < 2
         ctx.set(dut.i_load.valid, request)
         if request:
-            last = self.last_classes[self.requested % PASSES]
+            last = self.last_classes[self.requested % len(self.last_classes)]
             ctx.set(dut.i_load.payload, {"last_class": last, "bank": self.requested % 2})
             self.requested += 1
         self.loaded += ctx.get(dut.o_loaded)
@@ -130,11 +130,11 @@ class Surroundings:
     async def play(self, ctx):
         """Two frames; gives the cycle of every pass's last vector."""
         self.ends = []
-        for number in range(2 * PASSES):
-            n = number % PASSES
+        for number in range(2 * len(self.work.passes)):
+            n = number % len(self.work.passes)
             while self.loaded <= number:
                 await self.cycle(ctx)
-            for _ in range(POST_SWITCH):
+            for _ in range(job_cycles(self.work.config) if self.work.passes[n]["first"] else POST_SWITCH):
                 await self.cycle(ctx)
             pool = self.work.passes[n]["kind"] == POOL
             for tile in self.work.tiles[n]:
@@ -176,11 +176,10 @@ def test_stores(engine_config, post_config, options, gaps, shape):
     config = engine_config(
         rows=rows, cols=cols, depth=depth, lanes=lanes, post=post, acc_width=ACC, pool_width=POOLED, bit_words=90,
         sum_width=SUM if post.sum_scale_width else 0, pool_modes=("sum",), value_words=70, kernel=3, map_size=20,
-        classes=25, passes=PASSES,
+        classes=25, passes=3,
     )  # fmt: skip
     work = Work(rng, config)
-    images = Images(tuple(pass_layout(config).pack(p) for p in work.passes), (), (), (), (), ())
-    dut = PostProcessor(config, images)
+    dut = PostProcessor(config, work.images)
     bench = Bench(dut, watchdog=100_000)
     assert all(beat >> param_bits(config) == 0 for beat in work.beats()[0])
     bench.drive(dut.i_beat, work.beats()[0] * 2, stall=gaps / 2)
@@ -188,7 +187,7 @@ def test_stores(engine_config, post_config, options, gaps, shape):
     bench.testbench(around.play)
     bench.run()
     assert around.retired == [end + post_latency(config) for end in around.ends]
-    expected = [work.stores(n % PASSES) for n in range(2 * PASSES)]
+    expected = [work.stores(n) for n in range(len(work.passes))] * 2
     assert [word for _, word in around.values] == [w for values, _, _ in expected for w in values]
     assert [word for _, word in around.bits] == [w for _, bits, _ in expected for w in bits]
     assert [word for _, word in around.scores] == [w for _, _, scores in expected for w in scores]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bnnhw.hw.post.walk import CARRIED, VectorWalker
-from bnnhw.spec.program import POOL, Images, pass_layout
-from bnnhw.spec.timing import POST_SWITCH
+from bnnhw.hw.post.walk import VectorWalker
+from bnnhw.spec.jobs import CARRIED_FIELDS
+from bnnhw.spec.program import POOL
+from bnnhw.spec.timing import POST_SWITCH, job_cycles
 from tests.hw import play as kit
-from tests.hw.post.passes import random_pass, vectors_of
+from tests.hw.post.passes import random_jobs, vectors_of
 
 SHAPES = {
     "smallest": {"rows": 1, "cols": 1, "depth": 1, "lanes": 1},
@@ -31,12 +32,11 @@ def test_vectors(engine_config, post_config, name, gaps, codes):
         code_shifts=(1, 2, 3) if codes else (), code_planes=max(codes, 1),
     )  # fmt: skip
     config = engine_config(
-        **SHAPES[name], post=post, bit_words=90, value_words=70, kernel=3, map_size=20, classes=25, passes=5,
+        **SHAPES[name], post=post, bit_words=90, value_words=70, kernel=3, map_size=20, classes=25, passes=4,
         pool_modes=("sum",),
     )  # fmt: skip
-    passes = [random_pass(rng, config, final=n == 4) for n in range(5)]
-    images = Images(tuple(pass_layout(config).pack(p) for p in passes), (), (), (), (), ())
-    inputs, expected = [{}] * 5, [None] * 5  # until the first descriptor is in use
+    images, passes = random_jobs(rng, config, 3)
+    inputs, expected = [], []
 
     def wait(cycles):
         inputs.extend({"i_array": 0, "i_pool": 0} for _ in range(cycles))
@@ -44,6 +44,7 @@ def test_vectors(engine_config, post_config, name, gaps, codes):
 
     for turn in range(2):
         for n, p in enumerate(passes):
+            wait(job_cycles(config) if p["first"] else POST_SWITCH)
             tiles = list(vectors_of(config, p))
             for number, vectors in enumerate(tiles):
                 while rng.random() < gaps:
@@ -53,7 +54,7 @@ def test_vectors(engine_config, post_config, name, gaps, codes):
                 inputs.append(pulse)
                 inputs += [dict.fromkeys(pulse, 0)] * (len(vectors) - 1)
                 ends = [later["r"] != now["r"] for now, later in zip(vectors, vectors[1:], strict=False)] + [True]
-                fields = {name: p[name] for name in CARRIED}
+                fields = {name: p[name] for name in CARRIED_FIELDS}
                 for k, vector in enumerate(vectors):
                     last = number == len(tiles) - 1 and k == len(vectors) - 1
                     found = {
@@ -63,7 +64,6 @@ def test_vectors(engine_config, post_config, name, gaps, codes):
                         "fields": fields,
                     }
                     expected.append((vector | found, int(ends[k] and not pool)))
-            wait(POST_SWITCH)
     seen = kit.play(VectorWalker(config, images), inputs, ["o_vector", "o_next"])
     for cycle, (now, wanted) in enumerate(zip(seen, expected, strict=True)):
         assert now["o_vector"]["valid"] == (wanted is not None), f"cycle {cycle}"

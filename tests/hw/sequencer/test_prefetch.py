@@ -62,26 +62,29 @@ def run(config, images, durations, uses):
     return requests, takes, retires, seen
 
 
-@pytest.mark.parametrize("passes", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("jobs", [1, 2, 3, 5])
 @pytest.mark.parametrize("tau", [0, 4])
 @pytest.mark.parametrize("seed", range(2))
-def test_requests_and_times(engine_config, passes, tau, seed):
-    rng = np.random.default_rng([seed, passes, tau])
-    config = engine_config(passes=passes, tau=tau, weight_words=12, classes=9, decodes=6 if tau else 0)
-    loads = []
-    for _ in range(passes):
+def test_requests_and_times(engine_config, jobs, tau, seed):
+    rng = np.random.default_rng([seed, jobs, tau])
+    config = engine_config(jobs=jobs, passes=3, tau=tau, weight_words=12, classes=9, decodes=6 if tau else 0)
+    loads, words = [], []
+    for _ in range(jobs):
         load = {"weights": int(rng.random() < 0.7), "last_class": int(rng.integers(9))}
         load |= {"last_word": int(rng.integers(12)) if load["weights"] else 0}
         load["codebook"] = int(rng.integers(2)) if tau else 0
-        loads.append(load | ({"decode": int(rng.integers(6))} if tau else {}))
-    images = Images((), (), tuple(load_layout(config).pack(load) for load in loads), (), (), ())
+        load |= {"decode": int(rng.integers(6))} if tau else {}
+        passes = int(rng.integers(1, 4))
+        words.append(load_layout(config).pack(load | {"last_pass": passes - 1}))
+        loads += [load] * passes
+    images = Images((), (), tuple(words), (), (), ())
     durations = [(int(rng.integers(2, 20)), int(rng.integers(2, 20))) for _ in range(23)]
     uses = [(int(rng.integers(0, 8)), int(rng.integers(1, 30))) for _ in range(23)]
     requests, takes, retires, seen = run(config, images, durations, uses)
 
     loaded, weights_at, params_at = 3, [], []  # the first descriptor is there 4 cycles after reset
     for n, (cycle, weights, params) in enumerate(requests):
-        load, bank = loads[n % passes], n % 2
+        load, bank = loads[n % len(loads)], n % 2
         assert params == {"last_class": load["last_class"], "bank": bank}
         assert weights == ({**load, "bank": bank} if load["weights"] else None)
         # as soon as the pass before is loaded and the pass whose bank it takes is retired

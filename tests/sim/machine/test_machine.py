@@ -12,7 +12,8 @@ from bnnhw.errors import BnnhwError
 from bnnhw.sim import golden, machine
 from bnnhw.sim.fuzz.network import random_images
 from bnnhw.sim.fuzz.network import random_network as fuzz_network
-from bnnhw.spec.program import lane_layout, pass_layout
+from bnnhw.spec.jobs import job_layout
+from bnnhw.spec.program import lane_layout
 from tests.sim.machine.plan_networks import SHAPES, random_network
 
 
@@ -90,7 +91,7 @@ def test_planted_faults_are_located(whole):
     network, planned, images = whole
     expected = golden.trace(network, images)
     config = planned.engine
-    lanes, passes = lane_layout(config), pass_layout(config)
+    lanes, jobs = lane_layout(config), job_layout(config)
 
     def flip(words):
         words[0] ^= (1 << config.beat_bits) - 1
@@ -98,9 +99,9 @@ def test_planted_faults_are_located(whole):
     faults = [
         ("weights", flip),
         ("params", lambda words: set_field(lanes, words, 0, "scale", lambda x: x + 1 if x < 1 else x - 1)),
-        ("passes", lambda words: set_field(passes, words, 0, "low", lambda x: 0)),
-        ("passes", lambda words: set_field(passes, words, 0, "y_low", lambda x: x ^ 1)),
-        ("passes", lambda words: set_field(passes, words, 0, "bits", lambda x: 1 - x)),
+        ("jobs", lambda words: set_field(jobs, words, 0, "low", lambda x: 0)),
+        ("jobs", lambda words: set_field(jobs, words, 0, "y_low", lambda x: x ^ 1)),
+        ("jobs", lambda words: set_field(jobs, words, 0, "bits", lambda x: 1 - x)),
     ]
     for name, change in faults:
         found = machine.trace(faulty(planned, name, change), images)

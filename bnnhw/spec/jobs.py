@@ -1,0 +1,155 @@
+"""Layout of job descriptors: what the engine does one after the other, and how the passes of a job differ.
+
+A frame is a list of *jobs*, in the order of their words. A job is ``last_pass`` + 1 passes that play the same steps at
+the same positions, each for the channel groups that follow those of the one before. A job's first step waits until
+every output of earlier jobs is stored. In pass n of a job these fields of its word become (wrapping at their widths):
+
+  base            base + min(n, last_filled) * d_pass
+  residual        0 if n > last_residual
+  res_base        res_base + n * groups
+  val_base        val_base + n * groups
+  bits            0 if n > last_filled
+  slot, bit_base  s % slots and bit_base + n * bit_dpass + s // slots, where s = slot + n * slot_dpass
+"""
+
+from __future__ import annotations
+
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.front import row_width
+from bnnhw.spec.layout import BitField, WordLayout
+from bnnhw.spec.program import Widths
+
+WALK_FIELDS = ("last_y", "last_lx", "last_r", "drain", "kind", "last_pass", "last_filled")
+"""Fields that both units which follow a job's passes and positions need."""
+FETCH_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip")
+"""Fields that decide where operands come from."""
+ISSUE_FIELDS = (
+    *WALK_FIELDS,
+    *FETCH_FIELDS,
+    *("final", "step_first", "step_last", "base", "d_lx", "d_y", "d_r", "d_pass", "stride", "pad", "pace"),
+    "front_rows",
+)
+"""Fields of the unit that issues steps."""
+CARRIED_FIELDS = (
+    *("shift", "slope_shift", "code_shift", "low", "high", "residual", "value", "score", "bits", "codes", "last_plane"),
+)
+"""Fields that travel with a vector through the post-processor."""
+VECTOR_FIELDS = (
+    *WALK_FIELDS,
+    *CARRIED_FIELDS,
+    *("out_width", "strip", "y_low", "y_high", "y_inner", "x_low", "x_high", "x_inner", "x_count"),
+    *("last_residual", "res_base", "res_dx", "res_dr", "res_dy", "groups", "val_base", "val_dx", "val_dr", "val_dy"),
+    *("bit_base", "bit_dx", "bit_dy", "bit_dplane", "bit_strip", "bit_dstrip", "bit_q", "bit_rem", "bit_drem"),
+    *("halo_low", "halo_high", "spread", "slot", "bit_dpass", "slot_dpass"),
+)
+"""Fields of the unit that makes vectors of captured tiles."""
+
+PART_BITS = 36
+"""A unit's fields lie in a narrow memory and are read part by part: a part has at most so many bits."""
+
+
+def parts(layout: WordLayout) -> tuple[int, int]:
+    """How many parts a word is read in, the lowest bits first, and the bits of each."""
+    count = max(1, -(-layout.width // PART_BITS))
+    return count, max(1, -(-layout.width // count))
+
+
+def job_layout(c: EngineConfig) -> WordLayout:
+    """One job descriptor."""
+    w, post = Widths.of(c), c.post
+
+    def index(n: int) -> int:
+        return (max(n, 1) - 1).bit_length()
+
+    f = BitField
+    return WordLayout(
+        (
+            f("kind", 2, doc="CONV_BITS, CONV_INPUT or POOL"),
+            f("final", 1, doc="last job of the frame"),
+            f("last_pass", w.passes, doc="passes - 1"),
+            f("last_filled", w.passes, doc="last pass with channels: those behind read its source and store no bits"),
+            f("pool_max", 1, doc="pool by maximum instead of sum"),
+            f("front_rows", row_width(c.front) if c.front else 0, doc="rows of the next first map that may be stored"),
+            # steps and positions
+            f("step_first", w.step),
+            f("step_last", w.step),
+            f("last_y", w.position, doc="output height - 1"),
+            f("last_lx", w.position, doc="strip - 1"),
+            f("last_r", w.row, doc="strips in use - 1"),
+            f("base", w.source, doc="source word of position 0, tap offset 0"),
+            f("d_lx", w.source, doc="source words from lx to lx + 1"),
+            f("d_y", w.source, doc="source words from y to y + 1"),
+            f("d_r", w.source, doc="source words from r to r + 1 (pool passes)"),
+            f("d_pass", 1, doc="source words from pass to pass"),
+            f("stride", w.tap + 1, doc="input rows and columns from one output to the next"),
+            f("pad", w.tap + 1, doc="padding before the first row and column"),
+            f("in_height", w.position),
+            f("in_width", w.position),
+            f("in_strip", w.position, doc="input columns from array row r to r + 1: strip * stride"),
+            # output geometry
+            f("out_width", w.position, doc="vectors at x >= out_width store nothing"),
+            f("strip", w.position),
+            f("y_low", w.classes, doc="border class of y: y < y_low: y"),
+            f("y_high", w.position, doc="y >= y_high: y - y_high + y_inner; else y_low"),
+            f("y_inner", w.classes, doc="y_low + 1, or y_low when there are no inner positions"),
+            f("x_low", w.classes),
+            f("x_high", w.position),
+            f("x_inner", w.classes),
+            f("x_count", w.classes + 1, doc="class = class_y * x_count + class_x"),
+            f("drain", w.drain, doc="vectors of a tile - 1: strips in use * subs * planes (conv), planes (pool)"),
+            f(
+                "pace",
+                w.drain + 1 if c.front else 0,
+                doc="cycles until the next tile may end - 1: drain and the front's",
+            ),
+            # post-processing
+            f("shift", index(len(post.shifts)), doc="index into PostConfig.shifts"),
+            f("slope_shift", index(len(post.slope_shifts))),
+            f("code_shift", index(len(post.code_shifts))),
+            f("low", post.value_width, signed=True),
+            f("high", post.value_width, signed=True),
+            f("groups", w.groups, doc="channel groups of a pass: words of the value memory from pass to pass"),
+            f("residual", 1, doc="add the value at the residual address"),
+            f("last_residual", w.passes if post.residual else 0, doc="last pass with a residual"),
+            f("res_base", w.value_addr if post.residual else 0),
+            f("res_dx", w.value_addr if post.residual else 0, doc="words from lx to lx + 1"),
+            f("res_dr", w.value_addr if post.residual else 0, doc="words from r to r + 1"),
+            f("res_dy", w.value_addr if post.residual else 0),
+            f("value", 1, doc="store y in the value memory"),
+            f("val_base", w.value_addr),
+            f("val_dx", w.value_addr),
+            f("val_dr", w.value_addr),
+            f("val_dy", w.value_addr),
+            f("score", 1, doc="emit y as scores"),
+            # activation memory
+            f("bits", 1, doc="store y >= threshold, or codes, in the activation memory"),
+            f("codes", 1, doc="store the bit planes of codes instead of y >= threshold"),
+            f("last_plane", index(max(post.code_planes, 2)), doc="planes - 1; 0 when codes is 0"),
+            f("bit_base", w.bit_addr, doc="word of cell (0, x' = 0), plane 0, the pass's first group"),
+            f("bit_dx", w.bit_addr, doc="words from x' to x' + 1"),
+            f("bit_dy", w.bit_addr),
+            f("bit_dplane", w.bit_addr),
+            f("bit_dpass", w.groups, doc="words from pass to pass, but for what the slots carry over"),
+            f("bit_strip", w.position, doc="strip of the map that is written"),
+            f("bit_dstrip", w.bit_addr, doc="bit_strip * bit_dx"),
+            f("bit_q", w.row, doc="strip // bit_strip: banks from array row r to r + 1"),
+            f("bit_rem", w.position, doc="strip % bit_strip"),
+            f("bit_drem", w.bit_addr, doc="bit_rem * bit_dx"),
+            f("halo_low", w.tap + 1),
+            f("halo_high", w.tap + 1),
+            f("spread", 1, doc="group in one slot each; else in every slot"),
+            f("slot", index(c.slots), doc="slot of the pass's first group when spread"),
+            f("slot_dpass", index(c.slots), doc="slots from pass to pass"),
+        )
+    )
+
+
+__all__ = [
+    "CARRIED_FIELDS",
+    "FETCH_FIELDS",
+    "ISSUE_FIELDS",
+    "PART_BITS",
+    "VECTOR_FIELDS",
+    "job_layout",
+    "parts",
+]
