@@ -30,10 +30,12 @@ from bnnhw.spec.sdram import SdramSetup
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """Where a tensor can be found after the passes of layer ``layer``: for traces, not needed to run."""
+    """Where a tensor can be found from the passes of layer ``layer``, which makes it, to those of ``last``, the last to
+    read it: for traces and reports, not needed to run."""
 
     name: str
     layer: int
+    last: int
     place: BitPlace | ValuePlace
 
 
@@ -190,8 +192,9 @@ def _weight_beats(config: EngineConfig, shape: Shape, image: WeightImage | None,
 
 
 def _symbols(found: Analysis, schedule: Schedule) -> tuple[Symbol, ...]:
-    places: list[tuple[str, BitPlace | ValuePlace]] = [*schedule.places.bits.items(), *schedule.places.values.items()]
-    symbols = [Symbol(name, found.uses.producer[name], place) for name, place in places]
+    uses, places = found.uses, schedule.places
+    symbols = [Symbol(name, uses.producer[name], uses.bits(name)[-1], place) for name, place in places.bits.items()]
+    symbols += [Symbol(name, uses.producer[name], uses.values(name)[-1], at) for name, at in places.values.items()]
     return tuple(sorted(symbols, key=lambda s: s.layer))
 
 
