@@ -1,8 +1,9 @@
-"""Small products as sums: a synthesiser would give each of them one of the chip's slow, far-off multiplier blocks."""
+"""Arithmetic in the form that suits the chip: small products as sums, as a synthesiser would give each of them one of
+the slow, far-off multiplier blocks; comparisons by a sign, as a carry leaves its chain through another."""
 
 from __future__ import annotations
 
-from amaranth import Const, Mux, Value
+from amaranth import Const, Mux, Value, ValueLike
 
 
 def times(value: Value, factor: int) -> Value:
@@ -18,3 +19,9 @@ def product(a: Value, b: Value) -> Value:
     if b.shape().signed:
         terms[-1] = -terms[-1]
     return sum(terms[1:], terms[0])
+
+
+def less(a: Value, b: ValueLike) -> Value:
+    """a < b."""
+    difference = a - b
+    return difference[-1]

@@ -82,7 +82,7 @@ def explore(
                 reason = str(error)
                 continue
             need, cycles = resources(planned), planned.cost.frame
-            ideal = sum(map(network.ace, network.layers)) / planned.engine.macs_per_cycle
+            ideal = sum(map(network.ace, network.layers)) / planned.engine.ace_per_cycle
             found.append(
                 {name: getattr(shape, name) for name in ("rows", "cols", "depth", "lanes", "fetch")}
                 | {"cycles": cycles, "fps": round(clock * 1e6 / cycles, 1), "utilisation": round(ideal / cycles, 4)}

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from bnnhw import __version__
 from bnnhw.cli.compare import Comparison
 from bnnhw.cli.prepare import Prepared
-from bnnhw.report import Accuracy, Array, LayerCost, Memory, ReportInputs, Simulation
+from bnnhw.report import Accuracy, Array, LayerCost, MapMemory, Memory, PlacedMap, ReportInputs, Simulation
+from bnnhw.report.inputs import KINDS
 from bnnhw.spec.network import Bits, Codes, Conv, Layer
 
 if TYPE_CHECKING:
     from bnnhw.boards.flow import Bitstream
+    from bnnhw.compiler.plan import Plan
+    from bnnhw.spec.engine import EngineConfig
 
 LOSSES = {
     "rows": "array rows beyond the edge of the map",
@@ -44,9 +47,10 @@ def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
 
     network, plan = prepared.network, prepared.plan
     costs = cost.layer_costs(network, plan.engine, plan.cost, plan.layer_of_job)
-    moved = _weight_bytes(prepared)
+    moved = _bytes(prepared)
     found = []
-    for layer, own, moves in zip(network.layers, costs, moved, strict=True):
+    on_array = set(plan.layer_of_job)
+    for index, (layer, own, moves) in enumerate(zip(network.layers, costs, moved, strict=True)):
         out = network.out_tensor(layer)
         found.append(
             LayerCost(
@@ -57,10 +61,11 @@ def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
                 macs=own.macs,
                 ace=own.ace,
                 weight_bits=network.weight_bits(layer),
-                bytes_moved=moves,
+                bytes=moves,
                 cycles=own.cycles,
                 ideal=float(own.ideal),
                 losses={name: float(cycles) for name, cycles in own.losses.items()},
+                unit="array" if index in on_array else "front",
             )
         )
     return tuple(found)
@@ -102,7 +107,9 @@ def report_inputs(
         input=(shape.height, shape.width, shape.channels),
         classes=engine.scores,
         array=Array(engine.rows, engine.cols, engine.depth, engine.lanes),
-        memory=Memory("weight memory, on chip", engine.beat_bits / 8),
+        front_ace=engine.ace_per_cycle - engine.macs_per_cycle,
+        memory=_memory(engine),
+        **_memory_plan(plan),
         layers=layers,
         losses=LOSSES,
         clock_mhz=clock_mhz,
@@ -164,21 +171,51 @@ def _precision(prepared: Prepared, layer: Layer) -> str:
     return f"{weight}×{source.planes}"
 
 
-def _weight_bytes(prepared: Prepared) -> list[int]:
-    """Bytes that the weight loader reads for each layer in a frame, padding of the array's shape included."""
-    from bnnhw.spec.program import decode_layout, load_layout
+def _bytes(prepared: Prepared) -> list[dict[str, int]]:
+    """Bytes that are read for each layer in a frame, by kind, padding of beats to the array's shape and to the
+    external memory's words included."""
+    from bnnhw.spec.external import WORD, ExternalLayout
+    from bnnhw.spec.program import load_layout
+    from bnnhw.spec.timing import load_gaps, param_beats
 
     plan, engine = prepared.plan, prepared.plan.engine
-    loads, groups = load_layout(engine), engine.cols // engine.fetch
-    decodes = [decode_layout(engine).unpack(word)["load"] for word in plan.images.decodes]
-    beats = [0] * len(prepared.network.layers)
+    regions, layout = ExternalLayout.of(engine, plan.images), load_layout(engine)
+    beats = [dict.fromkeys(KINDS, 0) for _ in prepared.network.layers]
     for index, word in zip(plan.layer_of_job, plan.images.loads, strict=True):
-        load = loads.unpack(word)
-        words, passes = load["last_word"] + 1, load["last_pass"] + 1
-        if load["codebook"]:
-            first = load["decode"]
-            beats[index] += passes * (9 + groups * engine.tau * sum(decodes[first : first + words]))
-        elif load["weights"]:
-            beats[index] += passes * groups * words
-    assert sum(beats) == len(plan.images.weights), "the loader reads each weight beat once"
-    return [-(-count * engine.beat_bits // 8) for count in beats]
+        load = layout.unpack(word)
+        passes = load["last_pass"] + 1
+        if load["weights"]:
+            beats[index]["weights"] += passes * len(load_gaps(engine, load, plan.images.decodes)[0])
+        beats[index]["params"] += passes * param_beats(engine, load["last_class"])
+    for kind in KINDS:
+        region = getattr(regions, kind)
+        assert sum(layer[kind] for layer in beats) == region.beats, f"each beat of the {kind} is read once"
+        bits = region.beat_words * WORD if engine.external is not None else region.width
+        for layer in beats:
+            layer[kind] = -(-layer[kind] * bits // 8)
+    return beats
+
+
+def _memory(engine: EngineConfig) -> Memory:
+    """Where weights and parameters come from."""
+    from bnnhw.spec.external import WORD
+    from bnnhw.spec.program import param_bits
+
+    if engine.external is not None:
+        return Memory("SDRAM", WORD / 8)
+    return Memory("weight and parameter memories, on chip", (engine.beat_bits + param_bits(engine)) / 8)
+
+
+def _memory_plan(plan: Plan) -> dict[str, Any]:
+    """Memories of maps, and what lies where in them from when to when."""
+    from bnnhw.compiler.plan.places import BitPlace
+
+    engine = plan.engine
+    bits = MapMemory("activation memory", engine.rows * engine.slots, engine.bit_words, engine.lanes)
+    values = MapMemory("value memory", 1, engine.value_words, engine.lanes * engine.post.value_width)
+    maps = []
+    for symbol in {symbol.name: symbol for symbol in plan.symbols}.values():  # of a map in bands one stands for all
+        memory = bits if isinstance(symbol.place, BitPlace) else values
+        place = symbol.place
+        maps.append(PlacedMap(symbol.name, memory.name, place.base, place.words, symbol.layer, symbol.last))
+    return {"memories": (bits, values), "maps": tuple(maps)}

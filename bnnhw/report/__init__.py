@@ -2,13 +2,15 @@
 
 from bnnhw.report.build import build_report, check_report, read_report, write_report
 from bnnhw.report.html import render_html
-from bnnhw.report.inputs import Accuracy, Array, LayerCost, Memory, ReportInputs, Simulation
+from bnnhw.report.inputs import Accuracy, Array, LayerCost, MapMemory, Memory, PlacedMap, ReportInputs, Simulation
 
 __all__ = [
     "Accuracy",
     "Array",
     "LayerCost",
+    "MapMemory",
     "Memory",
+    "PlacedMap",
     "ReportInputs",
     "Simulation",
     "build_report",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ import fastjsonschema
 
 from bnnhw.errors import FileFormatError
 from bnnhw.report.chip import floorplan
-from bnnhw.report.inputs import LayerCost, ReportInputs
+from bnnhw.report.inputs import KINDS, LayerCost, ReportInputs
 
 KIND = "bnnhw report"
 VERSION = 1
@@ -47,7 +48,9 @@ def check_report(report: Any, source: str = "report") -> dict[str, Any]:
 def build_report(inputs: ReportInputs) -> dict[str, Any]:
     """The report of ``inputs`` as plain JSON values.
 
-    Derived here: roofline = max(ACE / array, bytes / memory) in cycles; utilisation = roofline / cycles; fps =
+    Derived here: roofline = max(ACE / (array + front unit), bytes / memory) in cycles, as if all the design's compute
+    could take part in every layer; a layer's is that of the unit that computes it. ideal = ACE of the array's layers /
+    array. utilisation = roofline / cycles; fps =
     clock / cycles; fps_link = link rate / bytes of a frame in the busier direction. Cycles are the simulated ones
     where there was a simulation, else the predicted ones.
     """
@@ -58,7 +61,8 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
     predicted = sum(layer.cycles for layer in inputs.layers) + round(sum(inputs.frame_losses.values()))
     simulation = inputs.simulation
     cycles = simulation.cycles if simulation else predicted
-    roofline = max(ace / inputs.array.macs_per_cycle, bytes_moved / inputs.memory.bytes_per_cycle)
+    compute = inputs.array.macs_per_cycle + inputs.front_ace
+    roofline = max(ace / compute, bytes_moved / inputs.memory.bytes_per_cycle)
     hertz = inputs.clock_mhz * 1e6
     report: dict[str, Any] = {
         "kind": KIND,
@@ -73,12 +77,13 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         "macs": sum(layer.macs for layer in inputs.layers),
         "ace": {"total": ace, "paper": inputs.ace_paper},
         "array": {name: getattr(inputs.array, name) for name in ("rows", "cols", "depth", "lanes")},
+        "ace_per_cycle": {"array": inputs.array.macs_per_cycle, "front": inputs.front_ace},
         "memory": {"name": inputs.memory.name, "bytes_per_cycle": inputs.memory.bytes_per_cycle},
         "cycles": {
             "predicted": predicted,
             "simulated": simulation.cycles if simulation else None,
             "roofline": _rounded(roofline),
-            "ideal": _rounded(ace / inputs.array.macs_per_cycle),
+            "ideal": _rounded(sum(layer.ideal for layer in inputs.layers)),
         },
         "losses": losses,
         "loss_meanings": dict(inputs.losses),
@@ -95,11 +100,16 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         else _rounded(inputs.lut4_array / inputs.array.macs_per_cycle),
         "weight_bits": sum(layer.weight_bits for layer in inputs.layers),
         "bytes_moved": bytes_moved,
+        "bytes": {kind: sum(layer.bytes[kind] for layer in inputs.layers) for kind in KINDS},
         "accuracy": _accuracy(inputs),
         "simulation": _simulation(inputs),
         "seconds": {stage: round(value, 3) for stage, value in inputs.seconds.items()},
         "tools": dict(inputs.tools),
         "layers": layers,
+        "memory_plan": {
+            "memories": [asdict(memory) for memory in inputs.memories],
+            "maps": [asdict(placed) for placed in inputs.maps],
+        },
         "floorplan": floorplan(inputs.placement, inputs.device_grid) if inputs.placement else None,
     }
     return check_report(report)
@@ -133,16 +143,19 @@ def _layer(layer: LayerCost, inputs: ReportInputs) -> dict[str, Any]:
     assert not unknown, f"layer {layer.name}: losses {unknown} have no meaning given"
     total = layer.ideal + sum(layer.losses.values())
     assert abs(total - layer.cycles) < 0.5, f"layer {layer.name}: ideal + losses is {total}, not {layer.cycles}"
-    roofline = max(layer.ideal, layer.bytes_moved / inputs.memory.bytes_per_cycle)
+    compute = inputs.front_ace if layer.unit == "front" else inputs.array.macs_per_cycle
+    roofline = max(layer.ace / compute, layer.bytes_moved / inputs.memory.bytes_per_cycle)
     return {
         "name": layer.name,
         "kind": layer.kind,
+        "unit": layer.unit,
         "output": list(layer.output),
         "precision": layer.precision,
         "macs": layer.macs,
         "ace": layer.ace,
         "weight_bits": layer.weight_bits,
         "bytes_moved": layer.bytes_moved,
+        "bytes": {kind: layer.bytes[kind] for kind in KINDS},
         "cycles": {"predicted": layer.cycles, "ideal": _rounded(layer.ideal), "roofline": _rounded(roofline)},
         "losses": {name: _rounded(layer.losses[name]) for name in inputs.losses if layer.losses.get(name)},
         "utilisation": _rounded(roofline / layer.cycles) if layer.cycles else 0.0,

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from bnnhw.report.bars import cycle_bars, legend, total_bar
 from bnnhw.report.build import check_report
 from bnnhw.report.floorplan import chip_legend, chip_picture
+from bnnhw.report.maps import map_pictures
 from bnnhw.report.roofline import roofline_plot
 from bnnhw.report.svg import grouped, percent, si
 
@@ -54,6 +55,8 @@ def render(report: Mapping[str, Any]) -> str:
         chip=Markup(chip_picture(plan)) if plan else "",
         chip_legend=chip_legend(plan) if plan else [],
         resources=_resources(report),
+        maps=[(caption, Markup(drawing)) for caption, drawing in map_pictures(report)],
+        names=[layer["name"] for layer in report["layers"]],
         losses=[name for name, cycles in report["losses"].items() if cycles],
     )
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+KINDS = ("weights", "params")
+"""What is read from the memory of weights: beats of weights (or indices), records of the post-processing."""
+
 
 @dataclass(frozen=True)
 class Array:
@@ -26,8 +29,9 @@ class LayerCost:
     """One layer: its work, and its predicted cycles as an ideal part plus named losses.
 
     kind: ``conv`` or ``pool``. output: (height, width, channels). precision: weight x activation bits, ``1x8``.
+    unit: ``array``, or ``front`` for what the front unit computes beside it, whose cycles are no part of the frame's.
     macs, ace: per frame, padding taps included. weight_bits: bits of all its weights as stored (indices and codebook
-    for sub-bit weights). bytes_moved: read and written in the memory of :class:`Memory`, per frame.
+    for sub-bit weights). bytes: read from the memory of :class:`Memory` in a frame, by kind (KINDS).
     ideal + sum(losses) == cycles; ideal = ACE / (rows * cols * depth) and need not be whole.
     """
 
@@ -38,18 +42,46 @@ class LayerCost:
     macs: int
     ace: int
     weight_bits: int
-    bytes_moved: int
+    bytes: Mapping[str, int]
     cycles: int
     ideal: float
     losses: Mapping[str, float]
+    unit: str = "array"
+
+    @property
+    def bytes_moved(self) -> int:
+        return sum(self.bytes.values())
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory that holds weights and maps, and what it moves at most."""
+    """The memory that weights and parameters are read from, and what it moves at most."""
 
     name: str
     bytes_per_cycle: float
+
+
+@dataclass(frozen=True)
+class MapMemory:
+    """A memory of maps: ``banks`` of ``words`` words of ``width`` bits, in which a map has the same addresses."""
+
+    name: str
+    banks: int
+    words: int
+    width: int
+
+
+@dataclass(frozen=True)
+class PlacedMap:
+    """A tensor in the memory called ``memory``: ``words`` words of every bank from ``address`` on, held from layer
+    ``first`` (which writes it) to layer ``last`` (the last that reads it)."""
+
+    tensor: str
+    memory: str
+    address: int
+    words: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -85,6 +117,7 @@ class Cell:
 class ReportInputs:
     """Everything a report tells.
 
+    front_ace: ACE a cycle of the front unit's multipliers, 0 without one. memories, maps: the memory plan.
     weights: what they were trained on, or ``untrained``. ace_paper: the figure of the paper, where it gives one.
     losses: names of losses with a sentence each, in the order in which they are drawn; layers may use only these.
     frame_losses: cycles a frame that belong to no layer (fetching, entering and leaving the frame).
@@ -109,6 +142,9 @@ class ReportInputs:
     image_bytes: int
     score_bytes: int
     link_bytes_per_s: float
+    front_ace: int = 0
+    memories: tuple[MapMemory, ...] = ()
+    maps: tuple[PlacedMap, ...] = ()
     paper: str | None = None
     ace_paper: float | None = None
     frame_losses: Mapping[str, float] = field(default_factory=dict)

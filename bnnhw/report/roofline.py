@@ -1,4 +1,4 @@
-"""The roofline plot: ACE a cycle against ACE a byte, one point a layer, under the array's and the memory's roof."""
+"""The roofline plot: ACE a cycle against ACE a byte, one point a layer, under the roofs of compute and memory."""
 
 from __future__ import annotations
 
@@ -55,13 +55,14 @@ def roofline_plot(report: Mapping[str, Any]) -> str:
         return ""
     cycles = report["cycles"]["simulated"] or report["cycles"]["predicted"]
     frame = ("whole frame", report["ace"]["total"], report["bytes_moved"], cycles)
-    peak = report["array"]["rows"] * report["array"]["cols"] * report["array"]["depth"]
+    peak = sum(report["ace_per_cycle"].values())
     slope = report["memory"]["bytes_per_cycle"]
     knee = peak / slope
     xs = [ace / moved for _, ace, moved, _ in points] + [knee]
     ys = [ace / used for _, ace, _, used in points]
     axes = _Axes(min(xs) / 2, max(xs) * 2, min(ys) / 2, peak * 1.5)
-    drawn = axes.drawn() + _roofs(axes, peak, slope, knee, report["memory"]["name"])
+    compute = "array and front unit" if report["ace_per_cycle"]["front"] else "array"
+    drawn = axes.drawn() + _roofs(axes, (compute, peak), (report["memory"]["name"], slope))
     for name, ace, moved, used in points:
         drawn.append(_point(axes, name, ace / moved, ace / used, peak, "layer"))
     name, ace, moved, used = frame
@@ -69,14 +70,20 @@ def roofline_plot(report: Mapping[str, Any]) -> str:
     return picture(WIDTH, HEIGHT, "roofline", drawn, "roofline")
 
 
-def _roofs(axes: _Axes, peak: float, slope: float, knee: float, memory: str) -> list[str]:
+def _roofs(axes: _Axes, flat_roof: tuple[str, float], slope_roof: tuple[str, float]) -> list[str]:
+    (compute, peak), (memory, slope) = flat_roof, slope_roof
+    knee = peak / slope
     low_x, high_x = (10.0**power for power in axes.decades_x)
     low_y = 10.0 ** axes.decades_y[0]
     start = max(low_x, low_y / slope)
     corners = [(start, start * slope), (knee, peak), (high_x, peak)]
     path = " ".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in corners)
     flat = text(
-        WIDTH - RIGHT - 6, axes.y(peak) - 8, f"array: {si(peak)} ACE a cycle", text_anchor="end", class_="roof-label"
+        WIDTH - RIGHT - 6,
+        axes.y(peak) - 8,
+        f"{compute}: {si(peak)} ACE a cycle",
+        text_anchor="end",
+        class_="roof-label",
     )
     middle = math.sqrt(start * knee)
     tilt = math.degrees(math.atan2(axes.y(peak) - axes.y(start * slope), axes.x(knee) - axes.x(start)))
@@ -89,5 +96,5 @@ def _roofs(axes: _Axes, peak: float, slope: float, knee: float, memory: str) -> 
 
 
 def _point(axes: _Axes, name: str, x: float, y: float, peak: float, css: str) -> str:
-    tip = title(f"{name}: {si(y)} ACE a cycle ({y / peak:.0%} of the array), {si(x)} ACE a byte")
+    tip = title(f"{name}: {si(y)} ACE a cycle ({y / peak:.0%} of the roof), {si(x)} ACE a byte")
     return tag("circle", tip, cx=axes.x(x), cy=axes.y(y), r=8 if css == "frame" else 5, class_=css)

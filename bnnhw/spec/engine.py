@@ -210,6 +210,11 @@ class EngineConfig:
         return max(count, self.pool_width)
 
     @property
+    def ace_per_cycle(self) -> int:
+        """ACE that array and front unit can do in a cycle, both of them at work."""
+        return self.macs_per_cycle + (0 if self.front is None else self.front.ace_per_cycle)
+
+    @property
     def beat_bits(self) -> int:
         """Bits of a weight beat."""
         return self.fetch * self.depth

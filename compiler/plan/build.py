@@ -30,11 +30,13 @@ from bnnhw.spec.sdram import SdramSetup
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """Where rows ``first`` .. ``first`` + ``rows`` - 1 of a tensor (all, unless it is made in bands) can be found after
-    job ``job`` (-1: from the frame's start) of layer ``layer``: for traces, not needed to run."""
+    """Where rows ``first`` .. ``first`` + ``rows`` - 1 of a tensor (all, unless it is made in bands) can be found from
+    job ``job`` (-1: the frame's start) of layer ``layer`` to layer ``last``, the last to read it: for traces and
+    reports, not needed to run."""
 
     name: str
     layer: int
+    last: int
     job: int
     place: BitPlace | ValuePlace
     first: int
@@ -190,15 +192,16 @@ def _weight_beats(config: EngineConfig, shape: Shape, image: WeightImage | None,
 
 
 def _symbols(found: Analysis, schedule: Schedule) -> tuple[Symbol, ...]:
-    symbols: list[Symbol] = []
+    uses, symbols = found.uses, list[Symbol]()
     places: list[tuple[str, BitPlace | ValuePlace]] = [*schedule.places.bits.items(), *schedule.places.values.items()]
     for name, place in places:
-        layer, height = found.uses.producer[name], place.tensor.height
+        layer, height = uses.producer[name], place.tensor.height
+        last = (uses.bits(name) if isinstance(place, BitPlace) else uses.values(name))[-1]
         jobs = schedule.order.of(layer)
         if isinstance(place, BitPlace) and place.rows < height:
-            symbols += [Symbol(name, layer, time, place, job.first, job.rows) for time, job in jobs]
+            symbols += [Symbol(name, layer, last, time, place, job.first, job.rows) for time, job in jobs]
         else:
-            symbols.append(Symbol(name, layer, max((time for time, _ in jobs), default=-1), place, 0, height))
+            symbols.append(Symbol(name, layer, last, max((time for time, _ in jobs), default=-1), place, 0, height))
     return tuple(sorted(symbols, key=lambda s: (s.job, s.layer)))
 
 

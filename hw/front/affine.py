@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.arithmetic import times
+from bnnhw.hw.arithmetic import less, times
 from bnnhw.hw.border import border_class
 from bnnhw.hw.delay import delay
 from bnnhw.hw.front.column import handover
@@ -76,8 +76,8 @@ class FrontAffine(wiring.Component):
         m.d.comb += shifted.eq(total >> c.shift)
         m.d.sync += [
             total.eq(product.o + offset),
-            below.eq(shifted < c.low),
-            above.eq(shifted > c.high),
+            below.eq(less(shifted, c.low)),
+            above.eq(~less(shifted, c.high + 1)),
             inside.eq(shifted),
             self.o_value.eq(Mux(below, c.low, Mux(above, c.high, inside))),
         ]

@@ -6,7 +6,7 @@ from amaranth import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.arithmetic import times
+from bnnhw.hw.arithmetic import less, times
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.spec.front import FrontConfig
 
@@ -44,9 +44,9 @@ class LineBuffer(wiring.Component):
         m = Module()
         c = self.config
         select = (c.banks - 1).bit_length()
-        slot, rows_inside, used = self._window(m)
+        slot, rows_inside, limit = self._window(m)
         low, high = slot[:select], slot[select:]
-        writes, write_address, byte = self._receive(m, used)
+        writes, write_address, byte = self._receive(m, limit)
 
         # Stage 1: addresses.
         inside = Signal()
@@ -82,26 +82,30 @@ class LineBuffer(wiring.Component):
         return m
 
     def _window(self, m: Module) -> tuple[Signal, Signal, Signal]:
-        """Of the window in use: slot of its first row, which rows are inside the image, and its first row."""
+        """Of the window in use: slot of its first row, which rows are inside the image, and the first row that there
+        is no room for."""
         c, kernel = self.config, self.config.window.kernel
         ring = (c.lines - 1).bit_length()
         row = signed((c.height + c.lines + kernel).bit_length() + 1)
         pad, stride = c.window.pad, c.window.stride
         # Rows are numbered from the first of the next window's image.
         self._rows = Signal(row)  # complete ones
-        top, used = Signal(row, init=-pad), Signal(row, init=-pad)  # first row of the next window, of the one in use
+        top, end = (
+            Signal(row, init=-pad),
+            Signal(row, init=kernel - pad),
+        )  # of the next window: first row, row behind it
+        limit = Signal(row, init=c.lines - pad)
         origin, slot, inside = Signal(ring), Signal(ring), Signal(kernel)
-        need = Signal(row, init=min(kernel - pad, c.height))  # settled long before the row after i_row's ends
-        m.d.sync += need.eq(Mux(top > c.height - kernel, c.height, top + kernel))
-        m.d.sync += self.o_ready.eq(self._rows >= need)
+        m.d.sync += self.o_ready.eq(~less(self._rows, end) | ~less(self._rows, c.height))
         with m.If(self.i_row):
-            m.d.sync += [slot.eq(origin + top), used.eq(top), top.eq(top + stride)]
-            m.d.sync += [inside[dy].eq((top + dy >= 0) & (top + dy < c.height)) for dy in range(kernel)]
+            m.d.sync += [slot.eq(origin + top), limit.eq(top + c.lines), top.eq(top + stride), end.eq(end + stride)]
+            m.d.sync += [inside[dy].eq(~less(top, -dy) & less(top, c.height - dy)) for dy in range(kernel)]
             with m.If(self.i_last):
-                m.d.sync += [origin.eq(origin + c.height), used.eq(top - c.height), top.eq(-pad)]
-        return slot, inside, used
+                m.d.sync += [origin.eq(origin + c.height), top.eq(-pad), end.eq(kernel - pad)]
+                m.d.sync += limit.eq(top - c.height + c.lines)
+        return slot, inside, limit
 
-    def _receive(self, m: Module, used: Signal) -> tuple[Signal, Signal, Signal]:
+    def _receive(self, m: Module, limit: Signal) -> tuple[Signal, Signal, Signal]:
         """Takes bytes while their row's slot is free; (banks that are written, address, value) a cycle later."""
         c = self.config
         select = (c.banks - 1).bit_length()
@@ -109,13 +113,13 @@ class LineBuffer(wiring.Component):
         base, last = Signal(range(c.lines // c.banks * c.line_bytes)), Signal(init=c.line_bytes == 1)
         banks, address, value = Signal(c.banks), Signal.like(base), Signal(8)
         taken, end, ready = Signal(), Signal(), Signal(init=1)
-        limit = used + c.lines
+        over = self._rows - limit
         m.d.comb += [
             self.i_image.ready.eq(ready),
             taken.eq(self.i_image.valid & ready),
             end.eq(taken & last),
         ]
-        m.d.sync += ready.eq(Mux(end, self._rows + 1 < limit, self._rows < limit))
+        m.d.sync += ready.eq(over[-1] & ~(end & over.all()))  # -1: room for one more row
         m.d.sync += [
             banks.eq(Mux(taken, 1 << slot[:select], 0)),
             address.eq(base + at),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.arithmetic import less
 from bnnhw.hw.delay import chain
 from bnnhw.hw.front.affine import place
 from bnnhw.hw.memory.columns import ColumnMemory
@@ -141,12 +142,6 @@ class FrontPool(wiring.Component):
             self.o_value.eq(best),
             self.o_last.eq((end.entry.place.x == c.pool_width - 1) & (end.entry.place.channel == c.outs - 1)),
         ]
-
-
-def less(a: Value, b: Value) -> Value:
-    """a < b, signed: the sign of the difference, which a carry chain gives sooner than its carry."""
-    difference = a - b
-    return difference[-1]
 
 
 def position_layout(size: int) -> data.StructLayout:

@@ -6,6 +6,7 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.arithmetic import less
 from bnnhw.spec.front import FrontConfig, row_width
 
 CONTROL = data.StructLayout({"valid": 1, "load": 1, "swap": 1, "first": 1, "last": 1})
@@ -139,4 +140,4 @@ class FrontWalker(wiring.Component):
                     with m.If(last[2]):
                         following = strip + c.columns * pace
                         m.d.sync += [x.eq(Mux(last[3], before, following)) for x in (at, first, strip)]
-        m.d.comb += [self.o_byte.eq(at), self.o_inside.eq((at >= 0) & (at < c.line_bytes))]
+        m.d.comb += [self.o_byte.eq(at), self.o_inside.eq(~at[-1] & less(at, c.line_bytes))]

@@ -6,6 +6,7 @@ from amaranth import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.arithmetic import less
 from bnnhw.hw.fifo import StreamFifo, StreamRegister
 from bnnhw.hw.front.pool import pooled_place
 from bnnhw.hw.memory.writes import writes
@@ -113,7 +114,7 @@ class FrontWriter(wiring.Component):
             m.d.sync += [
                 lane.eq(Mux(last_lane, 0, lane + 1)),
                 held.values.eq(Cat(*[held.values[n] for n in range(1, lanes)], value)),
-                held.bits.eq(Cat(held.bits[1:], value >= threshold)),
+                held.bits.eq(Cat(held.bits[1:], ~less(value, threshold))),
                 held.x.eq(place.x),
                 held.group.eq(Array(n // lanes for n in range(c.outs))[place.channel]),
             ]

@@ -59,6 +59,22 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     gc.collect()
 
 
+def check_memory_plan(report: dict[str, Any]) -> None:
+    """Maps lie in their memories, and two that lie in the same words are never alive in the same layer, but for a
+    residual and the sum that takes its place."""
+    sizes = {memory["name"]: memory["words"] for memory in report["memory_plan"]["memories"]}
+    maps = report["memory_plan"]["maps"]
+    assert maps
+    for n, a in enumerate(maps):
+        assert a["first"] < a["last"] < len(report["layers"])
+        assert a["address"] + a["words"] <= sizes[a["memory"]]
+        for b in maps[:n]:
+            apart = a["address"] >= b["address"] + b["words"] or b["address"] >= a["address"] + a["words"]
+            takes_over = b["last"] == a["first"] and a["memory"] == "value memory" and a["address"] == b["address"]
+            later = a["first"] > b["last"] or b["first"] > a["last"]
+            assert a["memory"] != b["memory"] or apart or later or takes_over, (a, b)
+
+
 def test_files_and_report(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*ARGUMENTS, "--json"]) == 0
     target = here / "build" / "snn_digits-ulx3s"
@@ -76,6 +92,7 @@ def test_files_and_report(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert report["weights"].startswith("trained on scikit-learn digits")
     assert report["command"] == "bnnhw build --model snn_digits --board ulx3s --shape 2x8x16x8x1"
     assert {"compile", "simulate", "evaluate", "place and route"} <= set(report["seconds"])
+    check_memory_plan(report)
     assert sum(layer["weight_bits"] for layer in report["layers"]) == report["weight_bits"]
 
 

@@ -46,16 +46,18 @@ class Streams(wiring.Component):
 
 def setups(kind: str) -> tuple[SdramSetup, ExternalLayout]:
     part = small()
-    setup = SdramSetup(part, at(part))
+    # Only at a slow clock can a burst be read so soon after it was taken that a region's wrap delays the next.
+    setup = SdramSetup(part, at(part, 8_000_000) if kind == "single" else at(part))
     weights, params = {
         "narrow": (Region(0, 90, 16), Region(12, 31, 40)),
         "wide": (Region(0, 40, 128), Region(41, 50, 48)),
+        "single": (Region(0, 1, 128), Region(1, 31, 40)),
         "conflict": (Region(0, 130, 64), Region(256, 61, 33)),  # the same banks, other rows
     }[kind]
     return setup, ExternalLayout(weights, params)
 
 
-@pytest.mark.parametrize("kind", ["narrow", "wide", "conflict"])
+@pytest.mark.parametrize("kind", ["narrow", "wide", "single", "conflict"])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_pass(kind: str, seed: int) -> None:
     setup, layout = setups(kind)

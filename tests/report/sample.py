@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from bnnhw.report import Accuracy, Array, LayerCost, Memory, ReportInputs, Simulation
+from bnnhw.report import Accuracy, Array, LayerCost, MapMemory, Memory, PlacedMap, ReportInputs, Simulation
 from bnnhw.report.inputs import Cell
 
 LOSSES = {
@@ -35,7 +35,7 @@ def layer(name: str, kind: str, output: tuple[int, int, int], taps: int, planes:
         macs=macs,
         ace=macs * planes,
         weight_bits=taps * output[2] if kind == "conv" else 0,
-        bytes_moved=taps * output[2] // 8 + math.prod(output) * 2,
+        bytes={"weights": taps * output[2] // 8, "params": output[2] * 9},
         cycles=cycles,
         ideal=ideal,
         losses=named,
@@ -88,6 +88,12 @@ def inputs(**changes: Any) -> ReportInputs:
         memory=Memory("block RAM", 240.0),
         layers=found,
         losses=LOSSES,
+        memories=(MapMemory("activation memory", 56, 900, 16), MapMemory("value memory", 1, 2048, 192)),
+        maps=(
+            PlacedMap("stem.bits", "activation memory", 0, 300, 0, 1),
+            PlacedMap("layer1.0.conv1.bits", "activation memory", 300, 310, 1, 2),
+            PlacedMap("stem.value", "value memory", 0, 1024, 0, 2),
+        ),
         clock_mhz=100.0,
         latency_cycles=cycles + 900,
         image_bytes=3084,

@@ -73,6 +73,24 @@ def test_slow_memory_is_the_roofline() -> None:
     assert report["cycles"]["roofline"] == pytest.approx(report["bytes_moved"] / 2.0, rel=1e-5)
 
 
+def test_front_unit_is_part_of_the_roofline() -> None:
+    stem, *others = inputs().layers
+    apart = replace(stem, unit="front", cycles=0, ideal=0.0, losses={})
+    report = build_report(inputs(layers=(apart, *others), front_ace=7168))
+    assert report["ace_per_cycle"] == {"array": 14 * 16 * 64, "front": 7168}
+    assert report["cycles"]["roofline"] == pytest.approx(report["ace"]["total"] / (14 * 16 * 64 + 7168), rel=1e-5)
+    assert report["cycles"]["ideal"] == pytest.approx(sum(layer.ace for layer in others) / (14 * 16 * 64), rel=1e-5)
+    assert report["layers"][0]["cycles"]["roofline"] == pytest.approx(stem.ace / 7168, rel=1e-5)
+    assert report["cycles"]["ideal"] + sum(report["losses"].values()) == pytest.approx(report["cycles"]["predicted"])
+
+
+def test_bytes_by_layer_and_kind(report: dict[str, Any]) -> None:
+    for kind in ("weights", "params"):
+        assert report["bytes"][kind] == sum(layer["bytes"][kind] for layer in report["layers"])
+    assert report["layers"][0]["bytes"] == {"weights": 27 * 16 // 8, "params": 16 * 9}
+    assert report["bytes_moved"] == sum(report["bytes"].values())
+
+
 def test_simulated_cycles_decide_over_predicted_ones() -> None:
     report = build_report(inputs(simulation=Simulation("rtl", 1, 0, 10_000)))
     assert report["fps"] == 10_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def test_tells_every_layer_and_loss(page: str) -> None:
         assert meaning in page
     assert found.command in page
     assert "112.4 MHz" in page
-    assert page.count('class="drawing') == 4
+    assert page.count('class="drawing') == 6
 
 
 def test_a_hostile_name_is_escaped() -> None:
@@ -128,3 +129,18 @@ def test_numbers_and_tags() -> None:
     assert grouped(1234567) == "1\u202f234\u202f567"
     assert percent(0.4261) == "42.6\u202f%"
     assert tag("g", class_='a"b', stroke_width=1.50) == '<g class="a&quot;b" stroke-width="1.5"/>'
+
+
+def test_tells_the_memory_plan(page: str) -> None:
+    assert "activation memory: 56 banks of 900 words of 16 bits" in page
+    assert "layer1.0.conv1.bits: 310 words from 300 on, layer1.0.conv1 to layer1.0.conv2" in page
+    row = "<tr><th>stem.value</th><td>value memory</td><td>0</td><td>1\u202f024</td><td>stem</td>"
+    assert row in page
+
+
+def test_front_unit_is_named() -> None:
+    stem, *others = inputs().layers
+    apart = replace(stem, unit="front", cycles=0, ideal=0.0, losses={})
+    page = render(build_report(inputs(layers=(apart, *others), front_ace=7168)))
+    assert "array and front unit: 21.5 k ACE a cycle" in page
+    assert "<th>stem <small>front unit</small></th>" in page
