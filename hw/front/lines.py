@@ -15,8 +15,8 @@ from bnnhw.spec.front import FrontConfig
 class LineBuffer(wiring.Component):
     """Row r of an image lies in slot (origin + r) mod ``lines`` of the ring, slot s in bank s mod ``banks``.
 
-    Rate: a byte in and a column of taps out each cycle. Latency: ``latency`` cycles from i_byte to o_taps. Rows above the window
-    in use are given back for new ones; the next image's rows follow the last one's.
+    Rate: a byte in and a column of taps out each cycle. Latency: ``latency`` cycles from i_byte to o_taps. Rows above
+    the window in use are given back for new ones; the next image's rows follow the last one's.
 
     Members
     -------
