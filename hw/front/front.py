@@ -91,9 +91,10 @@ class Front(wiring.Component):
     def _multiply(self, m: Module, lines: LineBuffer, walk: FrontWalker, affine: FrontAffine) -> None:
         """The columns, a step's control beside its taps, the weights in the order of use."""
         c = self.config
-        steps = [Signal(step(c), name=f"step_{n}") for n in range(4 + latency(c))]
+        steps = [Signal(step(c), name=f"step_{n}") for n in range(lines.latency + latency(c))]
         chain(m, [walk.o_step, *steps])
-        asked, with_taps, adding = steps[1], steps[3], steps[-1 - EARLY]
+        with_taps, adding = steps[lines.latency - 1], steps[-1 - EARLY]
+        asked = steps[lines.latency - 3]  # a word comes two cycles after its address
 
         words = self.images.weights
         m.submodules.weights = weights = ColumnMemory(c.window.kernel * c.weight_bits, len(words), init=words)

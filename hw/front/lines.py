@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal, signed, unsigned
+from amaranth import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import less, times
+from bnnhw.hw.delay import chain
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.spec.front import FrontConfig
 
@@ -14,8 +15,8 @@ from bnnhw.spec.front import FrontConfig
 class LineBuffer(wiring.Component):
     """Row r of an image lies in slot (origin + r) mod ``lines`` of the ring, slot s in bank s mod ``banks``.
 
-    Rate: a byte in and a column of taps out each cycle. Latency: 4 cycles from i_byte to o_taps. Rows above the window
-    in use are given back for new ones; the next image's rows follow the last one's.
+    Rate: a byte in and a column of taps out each cycle. Latency: ``latency`` cycles from i_byte to o_taps. Rows above
+    the window in use are given back for new ones; the next image's rows follow the last one's.
 
     Members
     -------
@@ -25,6 +26,8 @@ class LineBuffer(wiring.Component):
     i_byte: byte of a row (x * channels + channel); i_inside: unless set, the taps are 0.
     o_taps: one for each row of the window, 0 outside the image.
     """
+
+    latency = 5
 
     def __init__(self, config: FrontConfig) -> None:
         self.config = config
@@ -51,7 +54,7 @@ class LineBuffer(wiring.Component):
         # Stage 1: addresses.
         inside = Signal()
         m.d.sync += inside.eq(self.i_inside)
-        found = []
+        found: list[Value] = []
         for b in range(c.banks):
             m.submodules[f"bank_{b}"] = bank = ColumnMemory(8, c.lines // c.banks * c.line_bytes, writable=True)
             row = Signal(len(high), name=f"row_{b}")
@@ -68,17 +71,21 @@ class LineBuffer(wiring.Component):
             ]
             found.append(taken)
 
-        # Stages 2 and 3: the memory and its register. Stage 4: each row takes its bank. The next window may be set
-        # meanwhile, so what belongs to this one goes with its bytes.
-        before = Signal(data.StructLayout({"inside": 1, "low": select, "rows": c.window.kernel}))
-        m.d.sync += [before.inside.eq(inside), before.low.eq(low), before.rows.eq(rows_inside)]
-        for dy in range(c.window.kernel):
-            bank_of, shown = Signal(select, name=f"bank_of_{dy}"), Signal(name=f"shown_{dy}")
-            m.d.sync += [
-                bank_of.eq(before.low + dy),
-                shown.eq(before.inside & before.rows[dy]),
-                self.o_taps[dy].eq(Mux(shown, Array(found)[bank_of], 0)),
-            ]
+        # Stages 2 and 3: the memory and its register. Stages 4 and 5: the banks are turned until the window's first row
+        # comes first. The next window may be set meanwhile, so what belongs to this one goes with its bytes.
+        ahead = [
+            Signal(data.StructLayout({"turn": select, "shown": c.window.kernel}), name=f"ahead_{n}") for n in "234"
+        ]
+        m.d.sync += [ahead[0].turn.eq(low), ahead[0].shown.eq(Mux(inside, rows_inside, 0))]
+        chain(m, ahead)
+        for bit in range(select - 1):
+            found = _turned(found, ahead[1].turn[bit], 1 << bit)
+        half = [Signal(8, name=f"turned_{n}") for n in range(c.banks)]
+        m.d.sync += [turned.eq(byte) for turned, byte in zip(half, found, strict=True)]
+        rows = _turned(half, ahead[2].turn[-1], c.banks // 2)
+        m.d.sync += [
+            tap.eq(Mux(shown, row, 0)) for tap, shown, row in zip(self.o_taps, ahead[2].shown, rows, strict=False)
+        ]
         return m
 
     def _window(self, m: Module) -> tuple[Signal, Signal, Signal]:
@@ -131,3 +138,8 @@ class LineBuffer(wiring.Component):
             m.d.sync += [slot.eq(slot + 1), base.eq(times((slot + 1)[select : len(slot)], c.line_bytes))]
         m.d.sync += self._rows.eq(self._rows + end - Mux(self.i_row & self.i_last, c.height, 0))
         return banks, address, value
+
+
+def _turned(words: list[Value], turn: Value, by: int) -> list[Value]:
+    """The words, or where ``turn`` those ``by`` places further on, in a ring."""
+    return [Mux(turn, words[(n + by) % len(words)], word) for n, word in enumerate(words)]
