@@ -154,8 +154,9 @@ class FrontClock:
         for row in range(c.rows):
             while c.rows_until(number) <= row:
                 number += 1
-            since = next((at for at, rows in zip(taken, self.allowed, strict=True) if rows > number), end - 1)
-            row_start = max(row_start + (c.row_cycles if row else 0), since + 1)
+            needed = c.permitted(number)
+            since = next((at for at, rows in zip(taken, self.allowed, strict=True) if rows >= needed), end - 1)
+            row_start = max(row_start + (c.row_cycles if row else 0), since + 1 if needed else 0)
         return row_start + c.tail
 
 

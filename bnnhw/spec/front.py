@@ -16,7 +16,9 @@ from bnnhw.spec.numbers import unsigned_width
 LATENCY = 36
 """Cycles from a start to the last write that are spent in registers, beside those of the adder tree."""
 SLACK = 32
-"""Vectors that may be in the FIFO when a row begins, beyond that row's."""
+"""Vectors that may be in the FIFO when a row begins, beyond whole rows."""
+AHEAD = 3
+"""Pooled rows that wait in the FIFO, at most, until the map may be stored."""
 ROW_CYCLES = 2
 """Cycles between the last step of a row and the first of the next, when nothing has to be waited for."""
 LINE_BANKS_MIN = 2
@@ -163,9 +165,25 @@ class FrontConfig:
         return -(-vectors // max(self.row_steps // self.row_vectors - 1, 1))
 
     @property
+    def ahead(self) -> int:
+        """Pooled rows that may wait until they may be stored. ``gap`` lets the writer store as many vectors in a row of
+        the convolution as that can make; with two of those a pooled row, what waits gets fewer by one row each."""
+        keeps_up = self.pool.stride > 1 and self.row_steps >= 2 * self.row_vectors
+        return min(AHEAD, (self.pool_height - 1) // 2) if keeps_up else 0
+
+    def permitted(self, pooled: int) -> int:
+        """Rows of the map that must be free before the first row of the convolution for pooled row ``pooled`` begins.
+
+        Toward the map's end fewer may wait: by two rows of permission for each that is made, all that waits is stored
+        when the last row begins, whose end is then known.
+        """
+        return max(0, pooled + 1 - min(self.ahead, (self.pool_height - 1 - pooled) // 2))
+
+    @property
     def fifo_words(self) -> int:
-        """Vectors between the pool and the memories: a row's, and some that are still there when it begins."""
-        return 1 << (self.row_vectors + SLACK - 1).bit_length()
+        """Vectors between the pool and the memories: those of the rows that wait and of the one that is made, and some
+        that are still there when it begins."""
+        return 1 << (self.row_vectors * (self.ahead + 1) + SLACK - 1).bit_length()
 
     def rows_until(self, pooled: int) -> int:
         """Rows of the convolution that pooled row ``pooled`` and those before it need."""

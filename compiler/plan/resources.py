@@ -198,7 +198,7 @@ def _values(c: EngineConfig) -> list[_Memory]:
 def _front_memories(f: FrontConfig) -> list[_Memory]:
     """Lines of the image, weights and parameters, running maxima, results on their way to the memories."""
     channels = f.groups * f.columns
-    vector = f.lanes * (f.value_width + 1) + f.pool_width.bit_length() + (f.outs // f.lanes).bit_length() + 1
+    vector = f.lanes * f.value_width + (f.pool_width - 1).bit_length() + (f.outs // f.lanes - 1).bit_length()
     return [
         _Memory(f.lines // f.banks * f.line_bytes, 8, f.banks),
         _Memory(channels * f.taps, f.window.kernel * f.weight_bits, 1, rom=True),

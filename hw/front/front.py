@@ -81,7 +81,7 @@ class Front(wiring.Component):
             writer.i_valid.eq(pool.o_valid),
             writer.i_place.eq(pool.o_place),
             writer.i_value.eq(pool.o_value),
-            writer.i_last.eq(pool.o_last),
+            writer.i_limit.eq(self.i_limit),
             writer.i_go.eq(self.i_go),
             self.o_writes.eq(writer.o_writes),
             self.o_done.eq(writer.o_done),

@@ -28,7 +28,7 @@ class FrontPool(wiring.Component):
     Members
     -------
     i_valid, i_place, i_value: values of a row, the pixels of a channel in order. i_last: the row's last.
-    o_valid, o_place, o_value, o_last: pooled values, the pooled row's last.
+    o_valid, o_place, o_value: pooled values.
     """
 
     def __init__(self, config: FrontConfig) -> None:
@@ -43,7 +43,6 @@ class FrontPool(wiring.Component):
                 "i_value": In(signed(config.value_width)),
                 "o_valid": Out(1),
                 "o_place": Out(pooled_place(config)),
-                "o_last": Out(1),
                 "o_value": Out(signed(config.value_width)),
             }
         )
@@ -140,7 +139,6 @@ class FrontPool(wiring.Component):
             self.o_valid.eq(end.entry.valid & end.at.closes),
             self.o_place.eq(end.entry.place),
             self.o_value.eq(best),
-            self.o_last.eq((end.entry.place.x == c.pool_width - 1) & (end.entry.place.channel == c.outs - 1)),
         ]
 
 

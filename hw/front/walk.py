@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,7 +52,9 @@ class FrontWalker(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         c = self.config
+        permitted = [c.permitted(pooled) for pooled in range(c.pool_height)]
         row, pooled = Signal(range(c.rows + 1)), Signal(row_width(c))  # pooled rows finished before this row
+        needed = Signal(row_width(c))  # of them, free to be stored
         closes = Signal(range(c.rows + c.pool.stride + c.pool.kernel))  # the row that finishes pooled row ``pooled``
         first_close = c.pool.kernel - 1 - c.pool.pad
         last_row = Signal()
@@ -100,13 +102,13 @@ class FrontWalker(wiring.Component):
                     m.next = "IDLE"
             with m.State("IDLE"):
                 m.d.comb += self.o_idle.eq(1)
-                m.d.sync += [row.eq(0), pooled.eq(0), closes.eq(first_close)]
+                m.d.sync += [row.eq(0), pooled.eq(0), needed.eq(permitted[0]), closes.eq(first_close)]
                 with m.If(self.i_start | allowed):
                     m.d.sync += allowed.eq(0)
                     m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += self.o_starved.eq(~self.i_lines)
-                with m.If(self.i_lines & self.i_room & (pooled < self.i_limit)):
+                with m.If(self.i_lines & self.i_room & (needed <= self.i_limit)):
                     m.d.comb += self.o_row.eq(1)
                     m.next = "SET"
             with m.State("SET"):
@@ -117,6 +119,7 @@ class FrontWalker(wiring.Component):
                     m.d.sync += row.eq(row + 1)
                     with m.If(row == closes):
                         m.d.sync += [pooled.eq(pooled + 1), closes.eq(closes + c.pool.stride)]
+                        m.d.sync += needed.eq(Array([*permitted[1:], 0])[pooled])
                     m.next = "WAIT"
                     with m.If(last_row):
                         m.next = "IDLE"

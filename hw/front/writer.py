@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +11,7 @@ from bnnhw.hw.fifo import StreamFifo, StreamRegister
 from bnnhw.hw.front.pool import pooled_place
 from bnnhw.hw.memory.writes import writes
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.front import SLACK, FrontConfig, FrontImages, MapTarget
+from bnnhw.spec.front import SLACK, FrontConfig, FrontImages, MapTarget, row_width
 
 
 class FrontWriter(wiring.Component):
@@ -19,8 +19,8 @@ class FrontWriter(wiring.Component):
 
     Members
     -------
-    i_valid, i_place, i_value, i_last: pooled values, channels of a pixel in order, and the row's last.
-    o_room: all vectors of another row have room.
+    i_valid, i_place, i_value: pooled values, channels of a pixel in order.
+    o_room: all vectors of another row have room. i_limit: rows of the map that may be stored.
     i_go: this cycle's writes, if there are any, are done. o_writes: to the value and the activation memory.
     o_done: pulse, the last vector of an image was written.
     """
@@ -34,8 +34,8 @@ class FrontWriter(wiring.Component):
                 "i_valid": In(1),
                 "i_place": In(pooled_place(self.config)),
                 "i_value": In(signed(self.config.value_width)),
-                "i_last": In(1),
                 "o_room": Out(1),
+                "i_limit": In(row_width(self.config)),
                 "i_go": In(1),
                 "o_writes": Out(writes(config)),
                 "o_done": Out(1),
@@ -51,32 +51,36 @@ class FrontWriter(wiring.Component):
                 "x": unsigned(len(self.i_place.x)),
                 "group": range(max(groups, 2)),
                 "values": data.ArrayLayout(signed(c.value_width), lanes),
-                "bits": lanes,
-                "last": 1,
             }
         )
         depth = c.fifo_words
         m.submodules.fifo = fifo = StreamFifo(shape=vector, depth=depth)
-        m.submodules.placed = placed = StreamRegister(
-            shape=data.StructLayout({"writes": writes(self.engine), "last": 1})
-        )
+        m.submodules.placed = placed = StreamRegister(shape=writes(self.engine))
         self._collect(m, vector, fifo.i)
         self._place(m, fifo.o, placed.i)
         waiting = Signal(range(depth + 2 * c.row_vectors))
-        taken, more = Signal(), Signal()
-        m.d.comb += [more.eq(fifo.i.valid & fifo.i.ready), taken.eq(placed.o.valid & placed.o.ready)]
-        m.d.sync += [waiting.eq(waiting + more - taken), self.o_room.eq(waiting <= SLACK)]
+        taken, more, allowed = Signal(), Signal(), Signal()
+        m.d.comb += [
+            more.eq(fifo.i.valid & fifo.i.ready),
+            placed.o.ready.eq(self.i_go & allowed),
+            taken.eq(placed.o.valid & placed.o.ready),
+        ]
+        m.d.sync += [waiting.eq(waiting + more - taken), self.o_room.eq(waiting <= SLACK + c.ahead * c.row_vectors)]
 
-        row = Signal(range(max(c.pool_height, 2)))
-        last_row, end = row == c.pool_height - 1, taken & placed.o.payload.last
-        m.d.comb += [placed.o.ready.eq(self.i_go), self.o_done.eq(end & last_row)]
+        row, following = Signal(range(max(c.pool_height, 2))), Signal(range(max(c.pool_height, 2)))
+        number = Signal(range(max(c.row_vectors, 2)))
+        last_row, end = row == c.pool_height - 1, taken & (number == c.row_vectors - 1)
+        m.d.comb += [following.eq(row), self.o_done.eq(end & last_row)]
+        with m.If(taken):
+            m.d.sync += number.eq(Mux(end, 0, number + 1))
         with m.If(end):
-            m.d.sync += row.eq(Mux(last_row, 0, row + 1))
-        found, out = placed.o.payload.writes, self.o_writes
+            m.d.comb += following.eq(Mux(last_row, 0, row + 1))
+        m.d.sync += [row.eq(following), allowed.eq(following < self.i_limit)]
+        found, out = placed.o.payload, self.o_writes
         if c.value is not None:
             base = self._row_base(m, c.value, c.pool_height, end, last_row, "value")
             m.d.comb += [
-                out.value_valid.eq(placed.o.valid & found.value_valid),
+                out.value_valid.eq(placed.o.valid & allowed & found.value_valid),
                 out.value_address.eq(base + found.value_address),
                 out.value_word.eq(found.value_word),
             ]
@@ -84,7 +88,7 @@ class FrontWriter(wiring.Component):
             base = self._row_base(m, c.bits, c.pool_height, end, last_row, "bit")
             m.d.comb += [
                 out.bits.eq(found.bits),
-                out.bits_valid.eq(placed.o.valid & found.bits_valid),
+                out.bits_valid.eq(placed.o.valid & allowed & found.bits_valid),
                 out.bits.address.eq(base + found.bits.address),
                 out.bits.strip.eq(c.bits.strip),
                 out.bits.d_strip.eq(c.bits.strip * c.bits.cell),
@@ -94,32 +98,23 @@ class FrontWriter(wiring.Component):
         return m
 
     def _collect(self, m: Module, vector: data.StructLayout, out: stream.Interface) -> None:
-        """Values of a pixel into vectors; thresholds are looked up on the way."""
+        """Values of a pixel into vectors."""
         c, lanes = self.config, self.engine.lanes
-        threshold = Signal(signed(c.value_width + 1))
-        value, place, valid, last = Signal.like(self.i_value), Signal.like(self.i_place), Signal(), Signal()
-        thresholds = [Const(t, signed(c.value_width + 1)) for t in self.images.thresholds]
-        m.d.sync += [
-            threshold.eq(Array(thresholds)[self.i_place.channel] if c.bits is not None else 0),
-            value.eq(self.i_value),
-            place.eq(self.i_place),
-            valid.eq(self.i_valid),
-            last.eq(self.i_last),
-        ]
+        value, place, valid = Signal.like(self.i_value), Signal.like(self.i_place), Signal()
+        m.d.sync += [value.eq(self.i_value), place.eq(self.i_place), valid.eq(self.i_valid)]
         held = Signal(vector)
         lane = Signal(range(max(lanes, 2)))  # channels come in order, and groups are whole
         last_lane = lane == lanes - 1
-        complete, ended = Signal(), Signal()
+        complete = Signal()
         with m.If(valid):
             m.d.sync += [
                 lane.eq(Mux(last_lane, 0, lane + 1)),
                 held.values.eq(Cat(*[held.values[n] for n in range(1, lanes)], value)),
-                held.bits.eq(Cat(held.bits[1:], ~less(value, threshold))),
                 held.x.eq(place.x),
                 held.group.eq(Array(n // lanes for n in range(c.outs))[place.channel]),
             ]
-        m.d.sync += [complete.eq(valid & last_lane), ended.eq(last)]
-        m.d.comb += [out.valid.eq(complete), out.payload.eq(held), out.payload.last.eq(ended)]
+        m.d.sync += complete.eq(valid & last_lane)
+        m.d.comb += [out.valid.eq(complete), out.payload.eq(held)]
 
     @staticmethod
     def _row_base(m: Module, target: MapTarget, height: int, end: Signal, last_row: Signal, name: str) -> Signal:
@@ -131,12 +126,11 @@ class FrontWriter(wiring.Component):
 
     def _place(self, m: Module, vector: stream.Interface, out: stream.Interface) -> None:
         """Vectors to the writes that they are, with addresses from the row's first pixel on."""
-        c, slots, put = self.config, self.engine.slots, out.payload.writes
+        c, slots, put = self.config, self.engine.slots, out.payload
         x, group = vector.payload.x, vector.payload.group
         m.d.comb += [
             vector.ready.eq(out.ready),
             out.valid.eq(vector.valid),
-            out.payload.last.eq(vector.payload.last),
         ]
         if c.value is not None:
             cell = Array(n * c.value.cell for n in range(c.pool_width))[x]
@@ -152,9 +146,16 @@ class FrontWriter(wiring.Component):
             chosen = Array(1 << n % slots for n in groups)[group]
             m.d.comb += [
                 put.bits_valid.eq(group < target.groups),
-                put.bits.bits.eq(vector.payload.bits),
+                put.bits.bits.eq(Cat(self._reached(vector.payload))),
                 put.bits.bank.eq(Array(banks)[x]),
                 put.bits.column.eq(Array(columns)[x]),
                 put.bits.address.eq(cell + inside),
                 put.bits.slots.eq(chosen if target.spread else (1 << slots) - 1),
             ]
+
+    def _reached(self, vector: data.View) -> list[Value]:
+        """Of each value, whether it reaches its channel's threshold."""
+        lanes, shape = self.engine.lanes, signed(self.config.value_width + 1)
+        bounds = self.images.thresholds
+        own = [Array(Const(t, shape) for t in bounds[n::lanes])[vector.group] for n in range(lanes)]
+        return [~less(vector.values[n], bound) for n, bound in enumerate(own)]

@@ -187,11 +187,12 @@ def test_rows_wait_for_their_limit(engine_config: Any, post_config: Any) -> None
         ctx.set(dut.i_go, 1)
         for limit in range(config.pool_height + 1):
             ctx.set(dut.i_limit, limit)
-            for _ in range(4 * config.row_steps):
+            for _ in range((4 + 2 * config.ahead) * config.row_steps):
                 memories.take(ctx)
                 await ctx.tick()
             assert len(memories.values) == limit * per_row
         assert memories.done == 1
+        assert config.ahead > 0
 
     bench = Bench(dut, watchdog=100_000)
     bench.drive(dut.i_image, pixels)
