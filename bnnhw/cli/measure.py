@@ -28,14 +28,24 @@ LOSSES = {
     "front": "waiting for the convolution of the image, beside the array",
     "pass_": "switching passes; entering and leaving the frame",
 }
-ARRAY_PATH = "top.engine.array"
-"""Where the array lies in the placed design."""
-LANE_PATH = "top.engine.post.lane_"
-"""Where each lane of the post-processing lies; its number follows."""
 GRIDS = {"12k": (73, 51), "25k": (73, 51), "45k": (91, 72), "85k": (127, 96)}
 """Tile columns and rows of the devices, for the picture of the chip."""
 BITS_PER_BYTE_ON_LINE = 10
 """A start bit, eight data bits, a stop bit."""
+
+
+def array_path(prepared: Prepared) -> str:
+    """Where the array lies in the placed design."""
+    return f"{_engine_path(prepared)}.array"
+
+
+def lane_path(prepared: Prepared) -> str:
+    """Where each lane of the post-processing lies; its number follows."""
+    return f"{_engine_path(prepared)}.post.lane_"
+
+
+def _engine_path(prepared: Prepared) -> str:
+    return "top.engine" if prepared.plan.engine.external is None else "top.engine.engine"
 
 
 def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
@@ -90,7 +100,7 @@ def report_inputs(
         inputs = {
             "fmax_mhz": placed.fmax_mhz,
             "resources": {name: (used, limits[name]) for name, used in placed.layout.resources.items()},
-            "lut4_array": placed.layout.modules.get(ARRAY_PATH),
+            "lut4_array": placed.layout.modules.get(array_path(prepared)),
             "placement": read_placement(placed.layout.placed),
             "device_grid": GRIDS.get(prepared.board.device),
         }
@@ -102,7 +112,7 @@ def report_inputs(
         input=(shape.height, shape.width, shape.channels),
         classes=engine.scores,
         array=Array(engine.rows, engine.cols, engine.depth, engine.lanes),
-        memory=Memory("weight memory, on chip", engine.beat_bits / 8),
+        memory=_memory(prepared),
         layers=layers,
         losses=LOSSES,
         clock_mhz=clock_mhz,
@@ -134,24 +144,24 @@ def versions() -> dict[str, str]:
     return {"bnnhw": __version__, "python": sys.version.split()[0], **packages}
 
 
+def _memory(prepared: Prepared) -> Memory:
+    """What holds the weights. An SDRAM gives a word a cycle, and all its bytes are read once a frame."""
+    from bnnhw.cli.program import sdram_image
+    from bnnhw.spec.external import WORD
+
+    image = sdram_image(prepared)
+    if image is None:
+        return Memory("weight memory, on chip", prepared.plan.engine.beat_bits / 8)
+    return Memory("SDRAM", WORD / 8, len(image.content))
+
+
 def link_bytes(prepared: Prepared) -> tuple[int, int]:
     """Bytes a frame costs on the serial line: to the device (image and question), from it (answers and scores)."""
-    from bnnhw.spec.link import BLOCK_BYTES, BODY_BYTES, DATA_BYTES, HEAD_BYTES, Command, encode_frame
+    from bnnhw.cli.program import identity
+    from bnnhw.spec.link import image_wire_bytes, reply_wire_bytes
 
-    def framed(body: int) -> int:
-        return len(encode_frame(bytes(body)))
-
-    engine = prepared.plan.engine
-    image = engine.input.height * engine.input.width * engine.input.channels
-    scores = engine.scores * -(-engine.post.value_width // 8)
-    blocks, rest = divmod(image, BLOCK_BYTES)
-    pages, left = divmod(scores, DATA_BYTES)
-    ask = framed(BODY_BYTES[Command.SCORES][0])
-    to_device = framed(BODY_BYTES[Command.BEGIN][0]) + blocks * framed(HEAD_BYTES + BLOCK_BYTES)
-    to_device += (framed(HEAD_BYTES + rest) if rest else 0) + (pages + bool(left)) * ask
-    answer = HEAD_BYTES + 1  # command, tag, status, image, word
-    from_device = (1 + blocks + bool(rest)) * framed(answer) + pages * framed(answer + DATA_BYTES)
-    return to_device, from_device + (framed(answer + left) if left else 0)
+    device = identity(prepared, 0, 0)
+    return image_wire_bytes(device), reply_wire_bytes(device)
 
 
 def _precision(prepared: Prepared, layer: Layer) -> str:
@@ -173,20 +183,30 @@ def _stored_bits(layer: Layer) -> int:
 
 
 def _weight_bytes(prepared: Prepared) -> list[int]:
-    """Bytes that the weight loader reads for each layer in a frame, padding of the array's shape included."""
+    """Bytes that are read for each layer in a frame, padding of the array's shape included: weights, and out of an
+    SDRAM their parameters, too, both in whole words."""
+    from bnnhw.spec.external import WORD, ExternalLayout
     from bnnhw.spec.program import decode_layout, load_layout
+    from bnnhw.spec.timing import param_beats
 
     plan, engine = prepared.plan, prepared.plan.engine
     loads, groups = load_layout(engine), engine.cols // engine.fetch
     decodes = [decode_layout(engine).unpack(word)["load"] for word in plan.images.decodes]
     beats = [0] * len(prepared.network.layers)
+    params = beats.copy()
     for index, word in zip(plan.layer_of_pass, plan.images.loads, strict=True):
         load = loads.unpack(word)
         words = load["last_word"] + 1
+        params[index] += param_beats(engine, load["last_class"])
         if load["codebook"]:
             first = load["decode"]
             beats[index] += 9 + groups * engine.tau * sum(decodes[first : first + words])
         elif load["weights"]:
             beats[index] += groups * words
     assert sum(beats) == len(plan.images.weights), "the loader reads each weight beat once"
-    return [-(-count * engine.beat_bits // 8) for count in beats]
+    if engine.external is None:
+        return [-(-count * engine.beat_bits // 8) for count in beats]
+    assert sum(params) == len(plan.images.params), "each parameter beat is read once"
+    layout = ExternalLayout.of(engine, plan.images)
+    sizes = [region.beat_words * WORD // 8 for region in (layout.weights, layout.params)]
+    return [sum(size * n for size, n in zip(sizes, counts, strict=True)) for counts in zip(beats, params, strict=True)]

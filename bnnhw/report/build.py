@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -73,7 +74,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         "macs": sum(layer.macs for layer in inputs.layers),
         "ace": {"total": ace, "paper": inputs.ace_paper},
         "array": {name: getattr(inputs.array, name) for name in ("rows", "cols", "depth", "lanes")},
-        "memory": {"name": inputs.memory.name, "bytes_per_cycle": inputs.memory.bytes_per_cycle},
+        "memory": asdict(inputs.memory),
         "cycles": {
             "predicted": predicted,
             "simulated": simulation.cycles if simulation else None,
