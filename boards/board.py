@@ -11,6 +11,8 @@ from amaranth.vendor import LatticeECP5Platform
 from bnnhw.errors import BnnhwError
 from bnnhw.spec.sdram import SdramPart, SdramSetup, SdramTiming
 
+PIN_REGISTERS = 2
+"""Cycles that a word of the SDRAM comes later for the registers in the cells of the pins: one out, one in."""
 BRAM_BITS = 18432
 """Bits of one ECP5 block RAM (sysMEM EBR), parity bits included."""
 
@@ -63,6 +65,10 @@ class Board:
         The fastest design clock ``auto`` may ask for.
     sdram
         Parts of the SDRAM that copies of the board come with; the slowest times of all are kept.
+    sdram_resource
+        Its pins.
+    sdram_lead_ns
+        So much earlier than each edge of the design's clock comes one of the SDRAM's: see docs/sdram.md.
     """
 
     name: str
@@ -78,6 +84,8 @@ class Board:
     max_baud: int = 3_000_000
     max_clock_hz: Fraction = Fraction(200_000_000)
     sdram: tuple[SdramPart, ...] = ()
+    sdram_resource: str = "sdram"
+    sdram_lead_ns: Fraction = Fraction(5)
 
     def sdram_setup(self, clock_hz: Fraction | int) -> SdramSetup | None:
         """The SDRAM at a clock; None where there is none. Raises SdramError for a clock that it cannot have."""
@@ -86,7 +94,7 @@ class Board:
         timings = [SdramTiming.of(part, clock_hz) for part in self.sdram]
         least = {field.name: min(getattr(t, field.name) for t in timings) for field in fields(SdramTiming)}
         most = {field.name: max(getattr(t, field.name) for t in timings) for field in fields(SdramTiming)}
-        return SdramSetup(self.sdram[0], SdramTiming(**most | {"interval": least["interval"]}))
+        return SdramSetup(self.sdram[0], SdramTiming(**most | {"interval": least["interval"]}), late=PIN_REGISTERS)
 
 
 def _boards() -> dict[str, Board]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from amaranth.back import rtlil
@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 
 from bnnhw.boards.board import Board
 from bnnhw.boards.pll import solve
-from bnnhw.boards.wrapper import BoardTop
+from bnnhw.boards.wrapper import BoardTop, has_sdram
 
 TOP = "top"
 
@@ -32,6 +32,8 @@ def for_board(top: Elaboratable, board: Board, clock_hz: Fraction | int) -> Sour
     cannot make the clock.
     """
     settings = solve(board.clock_hz, Fraction(clock_hz))
+    if has_sdram(top):
+        settings = replace(settings, lead_ns=board.sdram_lead_ns)
     plan = board.platform().prepare(BoardTop(top, board, settings), TOP, emit_src=False)
     return Sources(_text(plan.files[f"{TOP}.il"]), _text(plan.files[f"{TOP}.lpf"]), settings.output_hz)
 

@@ -1,30 +1,18 @@
-"""The host's end of the link: sends images, gets scores; asks again until an answer is certain."""
+"""The host's end of the link: loads weights, sends images, gets scores; asks again until an answer is certain."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from bnnhw.boards.line import BlockSender, HostError, Line
 from bnnhw.boards.pipe import Pipe
 from bnnhw.errors import BnnhwError
-from bnnhw.spec.link import (
-    BLOCK_BYTES,
-    Command,
-    FrameReader,
-    Identity,
-    LinkError,
-    Reply,
-    Request,
-    Status,
-    encode_frame,
-)
+from bnnhw.spec.link import Command, Identity, LinkError, Reply, Status
 
 IN_FLIGHT = 2
 """Images on the way at once: the device computes one while it receives the next."""
-
-
-class HostError(BnnhwError):
-    """The device does not answer, answers nonsense, or is another one than expected."""
 
 
 class Host:
@@ -56,13 +44,7 @@ class Host:
         window: int = 8,
         compute_timeout: float = 10.0,
     ) -> None:
-        self._pipe = pipe
-        self._timeout, self._retries, self._window = timeout, retries, window
-        self._compute_timeout = compute_timeout
-        self._quiet = timeout / 10  # of silence: nothing more will come
-        self._reader = FrameReader()
-        self._replies: list[Reply] = []
-        self._tag = 0
+        self._line = Line(pipe, timeout=timeout, retries=retries, window=window, compute_timeout=compute_timeout)
         self._image = secrets.randbits(32)
         self._identity: Identity | None = None
 
@@ -70,7 +52,7 @@ class Host:
     def identity(self) -> Identity:
         """What the device says it is; asked for once."""
         if self._identity is None:
-            reply = self._ask(Command.IDENTIFY)
+            reply = self._line.ask(Command.IDENTIFY)
             try:
                 self._identity = Identity.unpack(reply.data)
             except LinkError as error:
@@ -86,11 +68,11 @@ class Host:
 
     def ping(self) -> int:
         """Number of corrupt frames the device has received."""
-        return self._ask(Command.PING).word
+        return self._line.ask(Command.PING).word
 
     def counters(self) -> list[int]:
         """The engine's counters, those of the last finished frame."""
-        data = self._ask(Command.COUNTERS).data
+        data = self._line.ask(Command.COUNTERS).data
         if len(data) != 4 * self.identity.counters:
             raise HostError(f"counters must have {4 * self.identity.counters} bytes, not {len(data)}")
         return [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
@@ -112,137 +94,74 @@ class Host:
             yield self._scores(number, image)
 
     def close(self) -> None:
-        self._pipe.close()
+        self._line.pipe.close()
 
-    # Questions and answers.
+    # Weights.
 
-    def _post(self, command: Command, image: int = 0, word: int = 0, payload: bytes = b"") -> int:
-        """Send a request; returns its tag (1 to 255: tag 0 means a frame that the device could not read)."""
-        self._tag = self._tag % 255 + 1
-        self._pipe.write(encode_frame(Request(command, self._tag, image, word, payload).pack()))
-        return self._tag
+    def load(self, weights: bytes, progress: Callable[[int, int], None] = lambda done, size: None) -> bool:
+        """Load the device with its weight image, from where an interrupted loading ended; False where it is loaded.
 
-    def _next_reply(self, patience: float) -> Reply | None:
-        """The next valid reply of any kind, or None after ``patience`` seconds without one."""
-        end = self._pipe.now() + patience
-        while not self._replies and (left := end - self._pipe.now()) > 0:
-            for body in self._reader.feed(self._pipe.read(left)):
-                try:
-                    self._replies += [Reply.unpack(body)] if body is not None else []
-                except LinkError:
-                    continue  # not from this protocol: as good as silence
-        return self._replies.pop(0) if self._replies else None
-
-    def _ask(self, command: Command, image: int = 0, word: int = 0) -> Reply:
-        """Send a request until it is answered by anything but BUSY."""
-        for _ in range(self._retries):
-            tag, patience = self._post(command, image, word), self._timeout
-            while (reply := self._next_reply(patience)) is not None:
-                if reply.status == Status.CORRUPT:
-                    patience = self._quiet  # perhaps this request: not worth a long wait
-                if (reply.tag, reply.command) != (tag, command):
-                    continue  # late answer to an earlier question
-                if reply.status in (Status.BAD_COMMAND, Status.BAD_LENGTH):
-                    raise HostError(f"device must know command {command.name}, but answers {Status(reply.status).name}")
-                if reply.status == Status.BUSY:
-                    self._pipe.sleep(self._quiet)
-                    break
-                return reply
-        raise HostError(
-            f"device must answer {command.name} within {self._timeout:g} s, but did not in {self._retries} tries"
-        )
+        ``progress`` is called with the bytes that the device has, and all there are. Raises HostError when it wants
+        other weights, or what it reads back out of its memory is not what it got.
+        """
+        crc, sent = zlib.crc32(weights), False
+        for _ in range(self._line.retries):
+            state = self._line.ask_patiently(Command.LOAD, crc)
+            if state is None:
+                raise HostError(f"device must have checked its weights within {self._line.compute_timeout:g} s")
+            if state.status == Status.UNKNOWN_IMAGE or len(weights) != self.identity.weight_bytes:
+                wanted = f"{self.identity.weight_bytes} bytes with CRC {self.identity.weight_crc:08x}"
+                raise HostError(
+                    f"weights must be the {wanted} that the device wants, not {len(weights)} with {crc:08x}"
+                )
+            if state.status == Status.MISMATCH and sent:
+                raise HostError(
+                    f"device must read its weights back with CRC {crc:08x}, but reads {state.image:08x}: the SDRAM, or "
+                    "the phase of its clock on this board (docs/sdram.md), is at fault"
+                )
+            if state.status == Status.OK and state.word == len(weights):
+                return sent
+            BlockSender(self._line, Command.LOAD, crc, weights).send(state.word, progress)
+            sent = True
+        raise HostError(f"device must keep its weights while they are loaded, but lost them {self._line.retries} times")
 
     # Images.
 
     def _send(self, image: bytes) -> int:
         """Send an image whole; returns its id."""
-        for _ in range(self._retries):
+        line = self._line
+        for _ in range(line.retries):
             self._image = self._image % 0xFFFF_FFFF + 1
-            begun = self._ask_patiently(Command.BEGIN, self._image)
-            if begun.status == Status.OK and begun.image == self._image and self._send_blocks(image, begun.word):
+            begun = self._ask(Command.BEGIN, self._image)
+            if begun.status == Status.NOT_LOADED:
+                raise HostError("device must be loaded with its weights before it takes an image")
+            blocks = BlockSender(line, Command.BLOCK, self._image, image)
+            if begun.status == Status.OK and begun.image == self._image and blocks.send(begun.word):
                 return self._image
-        raise HostError(f"device must accept an image, but lost it {self._retries} times")
+        raise HostError(f"device must accept an image, but lost it {line.retries} times")
 
-    def _ask_patiently(self, command: Command, image: int, word: int = 0) -> Reply:
-        """`_ask`, again while the engine is at work, at most ``compute_timeout`` seconds."""
-        end = self._pipe.now() + self._compute_timeout
-        while True:
-            try:
-                reply = self._ask(command, image, word)
-            except HostError:
-                if self._pipe.now() > end or not self._alive():
-                    raise
-                continue
-            if reply.status != Status.PENDING:
-                return reply
-            if self._pipe.now() > end:
-                raise HostError(f"device must have the scores within {self._compute_timeout:g} s")
-            self._pipe.sleep(min(0.001, self._quiet))
-
-    def _alive(self) -> bool:
-        try:
-            self._ask(Command.PING)
-        except HostError:
-            return False
-        return True
-
-    def _send_blocks(self, image: bytes, expected: int) -> bool:
-        """Send all blocks from ``expected`` on, a window at a time ahead; False when the device lost the image.
-
-        A block that is refused, or a frame that came damaged, ends the window: when the answers to what is still on
-        the line have come, the next window starts at what the device expects. (Sending again at each refusal would
-        fill the line with blocks that are refused in their turn.)
-        """
-        tries, end = 0, self._pipe.now() + self._compute_timeout
-        while expected < len(image):
-            reached, busy = self._send_window(image, expected)
-            if reached is None:
-                return False
-            if reached > expected:
-                tries, end = 0, self._pipe.now() + self._compute_timeout
-            expected, tries = max(expected, reached), tries + (not busy)
-            if tries > self._retries or self._pipe.now() > end:
-                raise HostError(f"device must acknowledge image bytes from {expected} on, but did not")
-        return True
-
-    def _send_window(self, image: bytes, expected: int) -> tuple[int | None, bool]:
-        """Send blocks from ``expected`` on until all are taken or one is not; (offset reached, or None; was busy)."""
-        offset, patience, busy = expected, self._timeout, False
-        ahead: set[int] = set()  # tags of the blocks not yet answered
-        while True:
-            while patience == self._timeout and offset < len(image) and len(ahead) < self._window:
-                block = image[offset : offset + BLOCK_BYTES]
-                ahead.add(self._post(Command.BLOCK, self._image, offset, block))
-                offset += len(block)
-            reply = self._next_reply(patience) if ahead else None
-            if reply is None:
-                return expected, busy
-            if reply.status != Status.CORRUPT:
-                if reply.tag not in ahead or reply.command != Command.BLOCK:
-                    continue  # late answer to an earlier question
-                ahead.remove(reply.tag)
-                if reply.status == Status.UNKNOWN_IMAGE or reply.image != self._image:
-                    return None, busy
-                if reply.status not in (Status.OK, Status.WRONG_OFFSET, Status.BUSY):
-                    raise HostError(f"device must accept a block, but answers {Status(reply.status).name}")
-                expected = max(expected, reply.word)
-                busy |= reply.status == Status.BUSY
-            if reply.status != Status.OK:
-                patience = self._quiet
+    def _ask(self, command: Command, image: int, word: int = 0) -> Reply:
+        """A question that may have to wait for the engine."""
+        reply = self._line.ask_patiently(command, image, word)
+        if reply is None:
+            raise HostError(f"device must have the scores within {self._line.compute_timeout:g} s")
+        return reply
 
     def _scores(self, number: int, image: bytes) -> list[int]:
         """All scores of image ``number``; sends it once more when the device has lost it."""
-        for _ in range(self._retries):
+        for _ in range(self._line.retries):
             scores = self._pages(number)
             if scores is not None:
                 return scores
             number = self._send(image)
-        raise HostError(f"device must keep an image's scores until they are read, but lost them {self._retries} times")
+        raise HostError(
+            f"device must keep an image's scores until they are read, but lost them {self._line.retries} times"
+        )
 
     def _pages(self, number: int) -> list[int] | None:
         identity, scores = self.identity, list[int]()
         while len(scores) < identity.scores:
-            reply = self._ask_patiently(Command.SCORES, number, len(scores))
+            reply = self._ask(Command.SCORES, number, len(scores))
             if reply.status in (Status.UNKNOWN_IMAGE, Status.INCOMPLETE):
                 return None
             if reply.status != Status.OK or (reply.image, reply.word) != (number, len(scores)):
@@ -260,3 +179,6 @@ def _unpack(data: bytes, size: int) -> Sequence[int]:
     if len(data) % size:
         raise HostError(f"scores must come as {size} bytes each, not {len(data)} in all")
     return [int.from_bytes(data[at : at + size], "little", signed=True) for at in range(0, len(data), size)]
+
+
+__all__ = ["Host", "HostError"]

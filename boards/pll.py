@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from amaranth.hdl import Const, Instance, Module, Signal
 from amaranth.lib import wiring
@@ -24,7 +25,8 @@ MAX_DIVIDER = 128
 class PllSettings:
     """Dividers of one EHXPLLL; the feedback runs over CLKOP, the design's clock is CLKOS.
 
-    vco = input / input_div * feedback_div * feedback_out_div;  output = vco / output_div.  Exact, in Hz.
+    vco = input / input_div * feedback_div * feedback_out_div;  output = vco / output_div.  Exact, in Hz. With
+    ``lead_ns`` CLKOS2 is a second output like it whose edges come so much earlier, to an eighth of a VCO period.
     """
 
     input_hz: Fraction
@@ -32,6 +34,7 @@ class PllSettings:
     feedback_div: int
     feedback_out_div: int
     output_div: int
+    lead_ns: Fraction | None = None
 
     @property
     def vco_hz(self) -> Fraction:
@@ -40,6 +43,11 @@ class PllSettings:
     @property
     def output_hz(self) -> Fraction:
         return self.vco_hz / self.output_div
+
+    @property
+    def lead_steps(self) -> int:
+        """``lead_ns`` in eighths of VCO periods, less than a whole period of the output."""
+        return round((self.lead_ns or 0) * 8 * self.vco_hz / 10**9) % (8 * self.output_div)
 
 
 def solve(input_hz: Fraction, output_hz: Fraction, *, tolerance: float = 0.01) -> PllSettings:
@@ -107,6 +115,8 @@ class Pll(wiring.Component):
         The reference clock.
     clk : Out(1)
         The clock made of it.
+    early : Out(1)
+        The second output; only with ``settings.lead_ns``.
     locked : Out(1)
         ``clk`` is stable; not in step with it.
     """
@@ -117,12 +127,14 @@ class Pll(wiring.Component):
 
     def __init__(self, settings: PllSettings) -> None:
         self.settings = settings
-        super().__init__({"clk_in": In(1), "clk": Out(1), "locked": Out(1)})
+        early = {} if settings.lead_ns is None else {"early": Out(1)}
+        super().__init__({"clk_in": In(1), "clk": Out(1), "locked": Out(1), **early})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         s = self.settings
         feedback = Signal()
+        second = {} if s.lead_ns is None else self._second()
         m.submodules.pll = Instance(
             "EHXPLLL",
             # nextpnr computes the output's timing constraint from the dividers; the attributes only inform.
@@ -167,5 +179,20 @@ class Pll(wiring.Component):
             o_CLKOP=feedback,
             o_CLKOS=self.clk,
             o_LOCK=self.locked,
+            **second,
         )
         return m
+
+    def _second(self) -> dict[str, Any]:
+        """Parameters and ports of CLKOS2: later by a period less the lead."""
+        s = self.settings
+        later, eighths = divmod(-s.lead_steps % (8 * s.output_div), 8)
+        return {
+            "a_FREQUENCY_PIN_CLKOS2": _mhz(s.output_hz),
+            "p_CLKOS2_ENABLE": "ENABLED",
+            "p_CLKOS2_DIV": s.output_div,
+            "p_CLKOS2_CPHASE": s.output_div // 2 + later,
+            "p_CLKOS2_FPHASE": eighths,
+            "i_ENCLKOS2": Const(0),
+            "o_CLKOS2": self.early,
+        }

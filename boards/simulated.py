@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from bnnhw.spec.link import (
     BODY_BYTES,
     REPLY,
     SLOTS,
+    WEIGHT_BYTES,
     Command,
     FrameReader,
     Identity,
@@ -40,15 +42,26 @@ class SimulatedDevice:
         Computes the scores.
     counters
         Values of the counters at the moment; zeros by default.
+    spoil
+        What reading back makes of the weights.
     """
 
-    def __init__(self, identity: Identity, engine: Engine, counters: Callable[[], Sequence[int]] | None = None) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        engine: Engine,
+        counters: Callable[[], Sequence[int]] | None = None,
+        spoil: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         self.identity = identity
+        self._spoil = spoil
         self._engine = engine
         self._counters = counters or (lambda: [0] * identity.counters)
         self._reader = FrameReader()
         self._images: list[_Image] = []
         self._replies = b""
+        self._weights = b""
+        self._read_back: int | None = None  # CRC of the last weights, if they were wrong
         self._time = 0.0
 
     def write(self, data: bytes) -> None:
@@ -74,7 +87,7 @@ class SimulatedDevice:
         if body is None:
             return Reply(0, 0, Status.CORRUPT)
         command, tag = body[0], body[1]
-        if command not in BODY_BYTES:
+        if command not in BODY_BYTES or (command == Command.LOAD and not self.identity.weight_bytes):
             return Reply(command & ~REPLY, tag, Status.BAD_COMMAND)
         fewest, most = BODY_BYTES[Command(command)]
         if not fewest <= len(body) <= most:
@@ -87,6 +100,8 @@ class SimulatedDevice:
                 return self._block(request)
             case Command.SCORES:
                 return self._scores(request)
+            case Command.LOAD:
+                return self._load(request)
             case Command.PING:
                 return Reply(command, tag, Status.OK, self._current.image, self._reader.corrupt)
             case Command.IDENTIFY:
@@ -103,12 +118,49 @@ class SimulatedDevice:
         status = Status.OK
         if request.image == 0:
             status = Status.OUT_OF_RANGE
+        elif not self.loaded:
+            status = Status.NOT_LOADED
         elif request.image != self._current.image:
             if self._images and self._current.scores is None:
-                self._images.pop()
-            kept = [old for old in self._images if old.image != request.image]
+                self._abandon(self._images.pop())
+            kept = [_Image(0) if old.image == request.image else old for old in self._images]
             self._images = [*kept, _Image(request.image)][-SLOTS:]
         return Reply(request.command, request.tag, status, request.image, len(self._current.content))
+
+    def _abandon(self, left: _Image) -> None:
+        """The engine gets whole images; the scores of this one are nobody's. One of no bytes it does not know."""
+        if left.content:
+            self._engine(left.content.ljust(self.identity.image_bytes, b"\0"))
+            self._images.append(_Image(0))
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it has its weights."""
+        return len(self._weights) == self.identity.weight_bytes
+
+    def _load(self, request: Request) -> Reply:
+        size, status = self.identity.weight_bytes, Status.OK
+        end = request.word + len(request.payload)
+        number = request.image
+        at_expected = request.word == len(self._weights)
+        if len(request.payload) % WEIGHT_BYTES:
+            return Reply(request.command, request.tag, Status.BAD_LENGTH)
+        if request.image != self.identity.weight_crc:
+            status = Status.UNKNOWN_IMAGE
+        elif self._read_back is not None and (not at_expected or not request.payload):
+            status, number = Status.MISMATCH, self._read_back
+        elif end > size:
+            status = Status.OUT_OF_RANGE
+        elif end > len(self._weights):
+            if not at_expected:
+                status = Status.WRONG_OFFSET
+            else:
+                self._weights += request.payload
+                self._read_back = None
+                found = zlib.crc32(self._spoil(self._weights))
+                if self.loaded and found != self.identity.weight_crc:
+                    self._weights, self._read_back = b"", found
+        return Reply(request.command, request.tag, status, number, len(self._weights))
 
     def _block(self, request: Request) -> Reply:
         current, size = self._current, self.identity.image_bytes

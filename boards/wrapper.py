@@ -1,18 +1,24 @@
-"""Puts a design on a board: clock from the board's oscillator through the PLL, serial port to the pins."""
+"""Puts a design on a board: clock from the board's oscillator through the PLL, serial port and SDRAM to the pins."""
 
 from __future__ import annotations
 
 from amaranth.build.plat import Platform
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, Signal
-from amaranth.lib import io
+from amaranth.lib import io, wiring
 from amaranth.lib.cdc import FFSynchronizer
 
 from bnnhw.boards.board import Board
 from bnnhw.boards.pll import Pll, PllSettings
+from bnnhw.boards.sdram_pins import EARLY, SdramPins
+
+
+def has_sdram(top: Elaboratable) -> bool:
+    """Whether a design wants the board's SDRAM."""
+    return isinstance(top, wiring.Component) and "sdram" in top.signature.members
 
 
 class BoardTop(Elaboratable):
-    """``top`` (ports ``rx: In(1)``, ``tx: Out(1)``, clock domain "sync") on a board's pins.
+    """``top`` (ports ``rx: In(1)``, ``tx: Out(1)``, perhaps ``sdram``, clock domain "sync") on a board's pins.
 
     There is no reset: every register starts as the bitstream says, and its clock runs only when the PLL is stable.
     A reset line to all of them would be a tenth of the routing.
@@ -43,6 +49,10 @@ class BoardTop(Elaboratable):
         m.d.comb += [pll.clk_in.eq(clock_buffer.i), ClockSignal("reference").eq(clock_buffer.i)]
         m.submodules.stable = FFSynchronizer(pll.locked, stable, o_domain="reference")
         m.submodules.gate = Instance("DCCA", i_CLKI=pll.clk, i_CE=stable, o_CLKO=ClockSignal("sync"))
+        if has_sdram(self.top):
+            m.domains += ClockDomain(EARLY, reset_less=True)
+            m.submodules.early = Instance("DCCA", i_CLKI=pll.early, i_CE=stable, o_CLKO=ClockSignal(EARLY))
+            m.submodules.sdram = SdramPins(self.top.sdram, self.board.sdram_resource)
 
         uart = platform.request(self.board.uart_resource, dir={"rx": "-", "tx": "-", "rts": "-", "dtr": "-"})
         m.submodules.rx_buffer = rx = io.Buffer("i", uart.rx)

@@ -36,7 +36,7 @@ class Engine(wiring.Component):
 
     Members
     -------
-    i_image: image bytes in (y, x, channel) order. i_image_abort: drops a partly received image.
+    i_image: image bytes in (y, x, channel) order; images come whole.
     i_weights, i_params: beats in the order of use, once a frame, where the engine has no memories for them; o_start: a
     frame starts.
     o_scores: scores in class order with the frame's end marked.
@@ -48,7 +48,6 @@ class Engine(wiring.Component):
         score = data.StructLayout({"score": signed(config.post.value_width), "last": 1})
         members = {
             "i_image": In(stream.Signature(8)),
-            "i_image_abort": In(1),
             "o_scores": Out(stream.Signature(score)),
             "counters": Out(data.ArrayLayout(32, len(COUNTERS))),
         }
@@ -134,13 +133,12 @@ class Engine(wiring.Component):
             windows.i_done.eq(issue.o_done),
         ]
         m.d.comb += [
-            windows.i_abort.eq(self.i_image_abort),
             windows.i_address.eq(fetch.o_input_address),
             fetch.i_input.eq(windows.o_windows),
         ]
 
     def _front(self, m: Module, issue: Issue, scores: Scores) -> Front:
-        """The unit that makes the first map of the next frame; its images come whole, so that none is ever aborted."""
+        """The unit that makes the first map of the next frame."""
         assert self.images.front is not None
         m.submodules.front = front = Front(self.config, self.images.front)
         wiring.connect(m, wiring.flipped(self.i_image), front.i_image)

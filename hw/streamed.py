@@ -1,12 +1,14 @@
-"""An engine whose weights and parameters lie in SDRAM: engine, players and controller put together."""
+"""An engine whose weights and parameters lie in SDRAM: engine, players, boot and controller put together."""
 
 from __future__ import annotations
 
-from amaranth import Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import Out, connect, flipped
+from amaranth import Module, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from bnnhw.hw.boot import PORT, Boot
 from bnnhw.hw.engine import Engine
+from bnnhw.hw.link.weights import LOADING
 from bnnhw.hw.memory.player import SdramPlayer
 from bnnhw.hw.sdram.controller import SdramController
 from bnnhw.hw.sdram.layouts import Pins, PortConfig
@@ -17,31 +19,56 @@ READERS = (PortConfig("weights"), PortConfig("params"))
 
 
 class StreamedEngine(wiring.Component):
-    """Members are those of the engine, and ``pins``, of the SDRAM."""
+    """Members are those of the engine, and ``pins``, of the SDRAM; ``i_weights`` and ``loading``, of `Boot`.
 
-    def __init__(self, engine: Engine) -> None:
+    The streams begin when the memory is loaded. With ``preloaded`` it is from the beginning (a simulation's chip), and
+    there is no boot.
+    """
+
+    def __init__(self, engine: Engine, *, preloaded: bool = False) -> None:
         assert engine.config.external is not None
-        self.engine, self.setup = engine, engine.config.external
+        self.engine, self.setup, self.preloaded = engine, engine.config.external, preloaded
         self.layout = ExternalLayout.of(engine.config, engine.images)
-        own = ("i_image", "i_image_abort", "o_scores", "counters")
-        members = {name: engine.signature.members[name] for name in own}
-        super().__init__(members | {"pins": Out(Pins(self.setup.part))})
+        members = {name: engine.signature.members[name] for name in ("i_image", "o_scores", "counters")}
+        members["pins"] = Out(Pins(self.setup.part))
+        if not preloaded:
+            members |= {"i_weights": In(stream.Signature(8)), "loading": Out(LOADING)}
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.engine = engine = self.engine
         m.submodules.memory = memory = SdramController(
-            part=self.setup.part, timing=self.setup.timing, configs=READERS, late=self.setup.late
+            part=self.setup.part,
+            timing=self.setup.timing,
+            configs=READERS if self.preloaded else (*READERS, PORT),
+            late=self.setup.late,
         )
         m.d.sync += memory.i_refresh.eq(engine.o_start)  # all frames see the same refreshes
         connect(m, flipped(self.i_image), engine.i_image)
         connect(m, engine.o_scores, flipped(self.o_scores))
         connect(m, memory.pins, flipped(self.pins))
-        m.d.comb += [engine.i_image_abort.eq(self.i_image_abort), self.counters.eq(engine.counters)]
+        m.d.comb += self.counters.eq(engine.counters)
+        if not self.preloaded:
+            loaded = self._boot(m, memory)
         for name in ("weights", "params"):
             player = SdramPlayer(part=self.setup.part, region=getattr(self.layout, name))
             m.submodules[f"player_{name}"] = player
+            if not self.preloaded:
+                m.d.comb += player.i_play.eq(loaded)
             connect(m, player.o_request, getattr(memory, f"i_{name}"))
             connect(m, getattr(memory, f"o_{name}"), player.i_words)
             connect(m, player.o, getattr(engine, f"i_{name}"))
         return m
+
+    def _boot(self, m: Module, memory: SdramController) -> Value:
+        """Returns whether the memory is loaded."""
+        image = self.layout.image(self.engine.images)
+        m.submodules.boot = boot = Boot(part=self.setup.part, image=image)
+        connect(m, flipped(self.i_weights), boot.i)
+        connect(m, boot.o_request, memory.i_host)
+        connect(m, boot.o_words, memory.i_host_words)
+        connect(m, memory.o_host, boot.i_words)
+        m.d.comb += self.loading.eq(boot.state)
+        loaded: Value = boot.state.loaded
+        return loaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from bnnhw.hw.fifo import StreamFifo
 from bnnhw.hw.link.host_link import HostLink
@@ -21,7 +21,8 @@ class Top(wiring.Component):
     Parameters
     ----------
     engine
-        Component with ``i_image``, ``i_image_abort``, ``o_scores``, ``counters`` as `HostLink` wants them.
+        Component with ``i_image``, ``o_scores``, ``counters`` as `HostLink` wants them, ``i_weights`` and ``loading``
+        where the identity has a weight image, and perhaps ``pins`` of an SDRAM.
     identity
         What the device answers to IDENTIFY; its clock is the one the rate is made from.
     baud
@@ -32,6 +33,8 @@ class Top(wiring.Component):
     rx : In(1)
         Serial line from the host, synchronised to the clock.
     tx : Out(1)
+    sdram : Out(Pins)
+        The engine's, if it has them.
 
     Raises
     ------
@@ -47,7 +50,10 @@ class Top(wiring.Component):
         self.identity = identity
         self.baud = baud
         self.divisor = divisor(identity.clock_hz, baud)
-        super().__init__({"rx": In(1), "tx": Out(1, init=1)})
+        members = {"rx": In(1), "tx": Out(1, init=1)}
+        if "pins" in engine.signature.members:
+            members["sdram"] = engine.signature.members["pins"]
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -64,5 +70,10 @@ class Top(wiring.Component):
         connect(m, tx_fifo.o, transmitter.i)
         connect(m, link.o_image, engine.i_image)
         connect(m, engine.o_scores, link.i_scores)
-        m.d.comb += [engine.i_image_abort.eq(link.o_image_abort), link.counters.eq(engine.counters)]
+        m.d.comb += link.counters.eq(engine.counters)
+        if self.identity.weight_bytes:
+            connect(m, link.o_weights, engine.i_weights)
+            m.d.comb += link.weights.eq(engine.loading)
+        if "sdram" in self.signature.members:
+            connect(m, engine.pins, flipped(self.sdram))
         return m

@@ -11,13 +11,13 @@ import click
 import numpy as np
 
 from bnnhw.cli.compare import Comparison, compare
-from bnnhw.cli.measure import ARRAY_PATH, LANE_PATH, report_inputs
+from bnnhw.cli.measure import array_path, lane_path, report_inputs
 from bnnhw.cli.options import BOARD, CLOCK, COUNT, DATA, FPS, JSON, MODEL, SHAPE, out_folder
 from bnnhw.cli.output import print_facts, print_json, whole_folder
 from bnnhw.cli.prepare import Prepared, compile_model, images_for, labelled_data
 from bnnhw.cli.program import identity, write_program
 from bnnhw.cli.progress import Stages
-from bnnhw.errors import BnnhwError, UnsupportedError
+from bnnhw.errors import BnnhwError
 from bnnhw.report import Accuracy, build_report, render_html, write_report
 
 if TYPE_CHECKING:
@@ -67,11 +67,6 @@ def build(
     stages = Stages()
     target = out or out_folder(model, board)
     prepared = compile_model(model, board, shape, fps, stages, clock)
-    if prepared.plan.engine.external is not None or prepared.plan.engine.front is not None:
-        raise UnsupportedError(
-            f"network {prepared.network.name} must have weights and an image that fit the block RAM: SDRAM and front "
-            "unit are simulated (bnnhw sim --level rtl), but not yet part of a bitstream"
-        )
     with whole_folder(target) as folder:
         number = write_program(prepared, folder)
         simulation = _simulate(prepared, data, count, stages)
@@ -127,11 +122,13 @@ def _accuracy(prepared: Prepared, data: str | None, stages: Stages) -> Accuracy 
 def circuit(prepared: Prepared, number: int, hertz: Fraction) -> Top:
     """The engine, as the board's fabric wants it, behind its serial port; ``number`` is the program's."""
     from bnnhw.hw.engine import Engine
+    from bnnhw.hw.streamed import StreamedEngine
     from bnnhw.hw.top import Top
     from bnnhw.spec.engine import Popcount
 
     engine = Engine(replace(prepared.plan.engine, popcount=Popcount.CARRY), prepared.plan.images)
-    return Top(engine, identity=identity(prepared, number, round(hertz)), baud=prepared.board.max_baud)
+    circuit = engine if engine.config.external is None else StreamedEngine(engine)
+    return Top(circuit, identity=identity(prepared, number, round(hertz)), baud=prepared.board.max_baud)
 
 
 def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: Stages) -> Bitstream:
@@ -151,8 +148,8 @@ def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: 
             prepared.board,
             folder,
             hertz,
-            keep=(ARRAY_PATH,),
-            together=(LANE_PATH,),
+            keep=(array_path(prepared),),
+            together=(lane_path(prepared),),
             progress=progress,
             note=stages.note,
         )

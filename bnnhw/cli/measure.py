@@ -17,7 +17,6 @@ from bnnhw.spec.network import Bits, Codes, Conv, Layer
 if TYPE_CHECKING:
     from bnnhw.boards.flow import Bitstream
     from bnnhw.compiler.plan import Plan
-    from bnnhw.spec.engine import EngineConfig
 
 LOSSES = {
     "rows": "array rows beyond the edge of the map",
@@ -31,14 +30,24 @@ LOSSES = {
     "front": "waiting for the convolution of the image, beside the array",
     "pass_": "switching passes; entering and leaving the frame",
 }
-ARRAY_PATH = "top.engine.array"
-"""Where the array lies in the placed design."""
-LANE_PATH = "top.engine.post.lane_"
-"""Where each lane of the post-processing lies; its number follows."""
 GRIDS = {"12k": (73, 51), "25k": (73, 51), "45k": (91, 72), "85k": (127, 96)}
 """Tile columns and rows of the devices, for the picture of the chip."""
 BITS_PER_BYTE_ON_LINE = 10
 """A start bit, eight data bits, a stop bit."""
+
+
+def array_path(prepared: Prepared) -> str:
+    """Where the array lies in the placed design."""
+    return f"{_engine_path(prepared)}.array"
+
+
+def lane_path(prepared: Prepared) -> str:
+    """Where each lane of the post-processing lies; its number follows."""
+    return f"{_engine_path(prepared)}.post.lane_"
+
+
+def _engine_path(prepared: Prepared) -> str:
+    return "top.engine" if prepared.plan.engine.external is None else "top.engine.engine"
 
 
 def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
@@ -95,7 +104,7 @@ def report_inputs(
         inputs = {
             "fmax_mhz": placed.fmax_mhz,
             "resources": {name: (used, limits[name]) for name, used in placed.layout.resources.items()},
-            "lut4_array": placed.layout.modules.get(ARRAY_PATH),
+            "lut4_array": placed.layout.modules.get(array_path(prepared)),
             "placement": read_placement(placed.layout.placed),
             "device_grid": GRIDS.get(prepared.board.device),
         }
@@ -108,7 +117,7 @@ def report_inputs(
         classes=engine.scores,
         array=Array(engine.rows, engine.cols, engine.depth, engine.lanes),
         front_ace=engine.ace_per_cycle - engine.macs_per_cycle,
-        memory=_memory(engine),
+        memory=_memory(prepared),
         **_memory_plan(plan),
         layers=layers,
         losses=LOSSES,
@@ -141,24 +150,25 @@ def versions() -> dict[str, str]:
     return {"bnnhw": __version__, "python": sys.version.split()[0], **packages}
 
 
+def _memory(prepared: Prepared) -> Memory:
+    """Where weights and parameters come from. An SDRAM gives a word a cycle; all its bytes are read once a frame."""
+    from bnnhw.cli.program import sdram_image
+    from bnnhw.spec.external import WORD
+    from bnnhw.spec.program import param_bits
+
+    image, engine = sdram_image(prepared), prepared.plan.engine
+    if image is None:
+        return Memory("weight and parameter memories, on chip", (engine.beat_bits + param_bits(engine)) / 8)
+    return Memory("SDRAM", WORD / 8, len(image.content))
+
+
 def link_bytes(prepared: Prepared) -> tuple[int, int]:
     """Bytes a frame costs on the serial line: to the device (image and question), from it (answers and scores)."""
-    from bnnhw.spec.link import BLOCK_BYTES, BODY_BYTES, DATA_BYTES, HEAD_BYTES, Command, encode_frame
+    from bnnhw.cli.program import identity
+    from bnnhw.spec.link import image_wire_bytes, reply_wire_bytes
 
-    def framed(body: int) -> int:
-        return len(encode_frame(bytes(body)))
-
-    engine = prepared.plan.engine
-    image = engine.input.height * engine.input.width * engine.input.channels
-    scores = engine.scores * -(-engine.post.value_width // 8)
-    blocks, rest = divmod(image, BLOCK_BYTES)
-    pages, left = divmod(scores, DATA_BYTES)
-    ask = framed(BODY_BYTES[Command.SCORES][0])
-    to_device = framed(BODY_BYTES[Command.BEGIN][0]) + blocks * framed(HEAD_BYTES + BLOCK_BYTES)
-    to_device += (framed(HEAD_BYTES + rest) if rest else 0) + (pages + bool(left)) * ask
-    answer = HEAD_BYTES + 1  # command, tag, status, image, word
-    from_device = (1 + blocks + bool(rest)) * framed(answer) + pages * framed(answer + DATA_BYTES)
-    return to_device, from_device + (framed(answer + left) if left else 0)
+    device = identity(prepared, 0, 0)
+    return image_wire_bytes(device), reply_wire_bytes(device)
 
 
 def _precision(prepared: Prepared, layer: Layer) -> str:
@@ -194,16 +204,6 @@ def _bytes(prepared: Prepared) -> list[dict[str, int]]:
         for layer in beats:
             layer[kind] = -(-layer[kind] * bits // 8)
     return beats
-
-
-def _memory(engine: EngineConfig) -> Memory:
-    """Where weights and parameters come from."""
-    from bnnhw.spec.external import WORD
-    from bnnhw.spec.program import param_bits
-
-    if engine.external is not None:
-        return Memory("SDRAM", WORD / 8)
-    return Memory("weight and parameter memories, on chip", (engine.beat_bits + param_bits(engine)) / 8)
 
 
 def _memory_plan(plan: Plan) -> dict[str, Any]:

@@ -1,33 +1,50 @@
-"""The compiled program as files: program.json (engine, schedule, parameters) and weights.bin (the weight memory)."""
+"""The compiled program as files: program.json (engine, schedule, parameters) and weights.bin."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnnhw.cli.output import write_bytes
 from bnnhw.cli.prepare import Prepared
+from bnnhw.cli.weight_file import WeightFile
 from bnnhw.errors import FileFormatError
 from bnnhw.spec.link import Identity
 
+if TYPE_CHECKING:
+    from bnnhw.spec.external import WeightImage
+
 KIND = "bnnhw program"
-VERSION = 1
+VERSION = 2
+WEIGHTS = "weights.bin"
 MEMORIES = ("jobs", "steps", "loads", "decodes", "params")
 
 
-def weight_image(prepared: Prepared) -> bytes:
-    """The beats of the weight memory in the order of use, each little-endian in whole bytes."""
+def sdram_image(prepared: Prepared) -> WeightImage | None:
+    """What the SDRAM is loaded with; None where all weights are part of the bitstream."""
+    from bnnhw.spec.external import ExternalLayout
+
+    engine, images = prepared.plan.engine, prepared.plan.images
+    return None if engine.external is None else ExternalLayout.of(engine, images).image(images)
+
+
+def weight_content(prepared: Prepared) -> bytes:
+    """What weights.bin holds, see `WeightFile`."""
+    image = sdram_image(prepared)
+    if image is not None:
+        return image.content
     size = -(-prepared.plan.engine.beat_bits // 8)
     return b"".join(beat.to_bytes(size, "little") for beat in prepared.plan.images.weights)
 
 
 def program(prepared: Prepared) -> dict[str, Any]:
     """The content of program.json; same network and shape, same bytes. Memory words are hexadecimal."""
-    plan, weights = prepared.plan, weight_image(prepared)
+    plan, weights = prepared.plan, weight_content(prepared)
     shape = prepared.network.tensors[prepared.network.input]
     content: dict[str, Any] = {
         "kind": KIND,
@@ -40,7 +57,13 @@ def program(prepared: Prepared) -> dict[str, Any]:
         "layers": [layer.name for layer in prepared.network.layers],
         "layer_of_job": list(plan.layer_of_job),
         "memories": {name: [f"{word:x}" for word in getattr(plan.images, name)] for name in MEMORIES},
-        "weights": {"file": "weights.bin", "beats": len(plan.images.weights), "bits": plan.engine.beat_bits},
+        "weights": {
+            "file": WEIGHTS,
+            "beats": len(plan.images.weights),
+            "bits": plan.engine.beat_bits,
+            "bytes": len(weights),
+            "crc": f"{zlib.crc32(weights):08x}",
+        },
     }
     digest = hashlib.sha256(json.dumps(content).encode() + weights)
     return content | {"build": digest.hexdigest()[:16]}
@@ -49,9 +72,10 @@ def program(prepared: Prepared) -> dict[str, Any]:
 def write_program(prepared: Prepared, folder: Path) -> int:
     """Write program.json and weights.bin into ``folder``; returns the 64-bit build number."""
     content = program(prepared)
-    write_bytes(folder / "weights.bin", weight_image(prepared))
+    build = int(content["build"], 16)
+    WeightFile(prepared.network.name, build, weight_content(prepared)).write(folder / WEIGHTS)
     write_bytes(folder / "program.json", (json.dumps(content, indent=1) + "\n").encode())
-    return int(content["build"], 16)
+    return build
 
 
 def read_program(path: Path) -> dict[str, Any]:
@@ -71,7 +95,7 @@ def identity(prepared: Prepared, build: int, clock_hz: int) -> Identity:
     """What a device with this program says of itself."""
     from bnnhw.spec.engine import COUNTERS
 
-    engine = prepared.plan.engine
+    engine, image = prepared.plan.engine, sdram_image(prepared)
     return Identity(
         build=build,
         height=engine.input.height,
@@ -81,6 +105,8 @@ def identity(prepared: Prepared, build: int, clock_hz: int) -> Identity:
         score_bits=engine.post.value_width,
         counters=len(COUNTERS),
         clock_hz=clock_hz,
+        weight_bytes=0 if image is None else len(image.content),
+        weight_crc=0 if image is None else image.crc,
     )
 
 

@@ -78,7 +78,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
         "ace": {"total": ace, "paper": inputs.ace_paper},
         "array": {name: getattr(inputs.array, name) for name in ("rows", "cols", "depth", "lanes")},
         "ace_per_cycle": {"array": inputs.array.macs_per_cycle, "front": inputs.front_ace},
-        "memory": {"name": inputs.memory.name, "bytes_per_cycle": inputs.memory.bytes_per_cycle},
+        "memory": asdict(inputs.memory),
         "cycles": {
             "predicted": predicted,
             "simulated": simulation.cycles if simulation else None,

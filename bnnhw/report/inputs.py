@@ -55,10 +55,12 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory that weights and parameters are read from, and what it moves at most."""
+    """The memory that weights and parameters are read from, and what it moves at most; ``loaded_bytes``: what the host
+    loads into it."""
 
     name: str
     bytes_per_cycle: float
+    loaded_bytes: int = 0
 
 
 @dataclass(frozen=True)

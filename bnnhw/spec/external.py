@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from bnnhw.spec.sdram import BURST
 
 WORD = 16
 """Bits of a word."""
+BURST_BYTES = BURST * WORD // 8
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,21 @@ class Region:
 
 
 @dataclass(frozen=True)
+class WeightImage:
+    """What the memory is loaded with, from burst 0 on, and how it is known again: the CRC-32 of its bytes."""
+
+    content: bytes
+
+    @property
+    def bursts(self) -> int:
+        return len(self.content) // BURST_BYTES
+
+    @property
+    def crc(self) -> int:
+        return zlib.crc32(self.content)
+
+
+@dataclass(frozen=True)
 class ExternalLayout:
     """Regions of an engine's streams."""
 
@@ -66,5 +83,9 @@ class ExternalLayout:
         """The memory's words from address 0 on."""
         return np.concatenate([self.weights.pack(images.weights), self.params.pack(images.params)])
 
+    def image(self, images: Images) -> WeightImage:
+        """The memory's words as bytes, the low one of each first."""
+        return WeightImage(self.pack(images).astype("<u2").tobytes())
 
-__all__ = ["WORD", "ExternalLayout", "Region"]
+
+__all__ = ["BURST_BYTES", "WORD", "ExternalLayout", "Region", "WeightImage"]

@@ -16,6 +16,7 @@ back so that a late reply is known as such.
 Commands
 --------
 IDENTIFY          -> data: `Identity`.
+LOAD crc offset.. -> crc, expected offset.       Part of the weight image ``crc``; of no bytes: a question.
 BEGIN id          -> id, expected offset.        Starts image ``id``; a partly received one is dropped.
 BLOCK id offset.. -> id, expected offset.        Part of image ``id``.
 SCORES id first   -> id, first score; data: up to ``Identity.page`` scores from ``first`` on.
@@ -26,6 +27,15 @@ The host chooses image ids (not 0, and never one it used lately: it starts at ra
 BEGIN of the image begun last and BLOCK of bytes already taken are acknowledged and ignored; a BLOCK that does not start
 at the expected offset is refused and the answer says what is expected, so the host goes back there. Scores are kept
 with their image's id for the last `SLOTS` images; an answer can never belong to another image.
+
+Weights
+-------
+A design whose weights lie in a memory beside the FPGA (`Identity.weight_bytes` not 0) gets them over the line once
+after it was configured, as LOADs from offset 0 on. The id in them is the CRC-32 of the whole, so blocks of another
+weight image are refused. When all bytes are there, the device reads them back out of the memory and compares the
+CRC-32 of what it read: PENDING meanwhile, OK when it is loaded. MISMATCH says that what was read back is something else
+and shows its CRC; loading then begins again at offset 0. Before a device is loaded, BEGIN is refused as NOT_LOADED. A
+host that was interrupted asks with a LOAD of no bytes where to go on.
 """
 
 from __future__ import annotations
@@ -36,12 +46,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-VERSION = 1
+VERSION = 2
 MAX_CONTENT = 254
 """Bytes of a frame's content: the longest that COBS always encodes with one byte more."""
 CRC_BYTES = 4
 BLOCK_BYTES = 240
-"""Image bytes in one BLOCK."""
+"""Image bytes in one BLOCK, weight bytes in one LOAD."""
+WEIGHT_BYTES = 16
+"""A weight image is whole bursts of the memory of so many bytes; so is each LOAD."""
 DATA_BYTES = 236
 """Bytes of data in one reply."""
 SLOTS = 4
@@ -56,6 +68,7 @@ class Command(IntEnum):
     SCORES = 4
     COUNTERS = 5
     PING = 6
+    LOAD = 7
 
 
 HEAD_BYTES = 10
@@ -67,8 +80,10 @@ BODY_BYTES = {
     Command.SCORES: (HEAD_BYTES, HEAD_BYTES),
     Command.COUNTERS: (2, 2),
     Command.PING: (2, 2),
+    Command.LOAD: (HEAD_BYTES, HEAD_BYTES + BLOCK_BYTES),
 }
-"""Fewest and most body bytes of each command; others are answered with BAD_LENGTH."""
+"""Fewest and most body bytes of each command; others are answered with BAD_LENGTH, as is a LOAD with a part of a
+burst."""
 
 
 class Status(IntEnum):
@@ -76,14 +91,16 @@ class Status(IntEnum):
 
     OK = 0
     BUSY = 1  # cannot be taken now; send it again
-    PENDING = 2  # the image is complete, its scores are not there yet
+    PENDING = 2  # the image is complete, its scores are not there yet; the weights are there, and being read back
     INCOMPLETE = 3  # the image is not complete
-    UNKNOWN_IMAGE = 4  # not begun, or overwritten by later ones, or a BLOCK of an image that was begun over
+    UNKNOWN_IMAGE = 4  # not begun, overwritten or begun over; a LOAD of other weights than the design's
     WRONG_OFFSET = 5  # the word says which offset is expected
     OUT_OF_RANGE = 6  # a block beyond the image's end, a first score beyond the last, image id 0
     BAD_LENGTH = 7  # the command has another number of argument bytes
     BAD_COMMAND = 8
     CORRUPT = 9  # a frame with wrong CRC or length; the reply's command and tag are 0
+    NOT_LOADED = 10  # no image before the weights are loaded
+    MISMATCH = 11  # the weights read back are others than those sent; instead of the id comes their CRC
 
 
 class LinkError(Exception):
@@ -96,7 +113,8 @@ class Identity:
 
     build: 64-bit hash of the compiled design. height, width, channels: of the image, one byte a value in this order.
     scores, score_bits: number and width (two's complement) of the scores. counters: number of 32-bit counters.
-    clock_hz: the design's clock, rounded.
+    clock_hz: the design's clock, rounded. weight_bytes, weight_crc: of the weight image that it wants to be loaded
+    with, 0 where all weights are part of the design.
     """
 
     build: int
@@ -107,9 +125,11 @@ class Identity:
     score_bits: int
     counters: int
     clock_hz: int
+    weight_bytes: int = 0
+    weight_crc: int = 0
     version: int = VERSION
 
-    FORMAT = "<BQHHHHBBI"
+    FORMAT = "<BQHHHHBBIII"
 
     @property
     def image_bytes(self) -> int:
@@ -136,6 +156,8 @@ class Identity:
             self.score_bits,
             self.counters,
             self.clock_hz,
+            self.weight_bytes,
+            self.weight_crc,
         )
 
     @classmethod
@@ -145,15 +167,12 @@ class Identity:
             raise LinkError(f"protocol version must be {VERSION}, not {data[0]}")
         if len(data) != struct.calcsize(cls.FORMAT):
             raise LinkError(f"identity must have {struct.calcsize(cls.FORMAT)} bytes, not {len(data)}")
-        version, build, height, width, channels, scores, score_bits, counters, clock_hz = struct.unpack(
-            cls.FORMAT, data
-        )
-        return cls(build, height, width, channels, scores, score_bits, counters, clock_hz, version)
+        return cls(*struct.unpack(cls.FORMAT, data)[1:])
 
 
 @dataclass(frozen=True)
 class Request:
-    """One command of the host; ``image`` and ``word`` (BLOCK: offset, SCORES: first) where the command has them."""
+    """One command of the host; ``image`` (LOAD: CRC) and ``word`` (SCORES: first, else offset) where it has them."""
 
     command: int
     tag: int
@@ -166,7 +185,7 @@ class Request:
         match self.command:
             case Command.BEGIN:
                 return head + struct.pack("<I", self.image)
-            case Command.BLOCK | Command.SCORES:
+            case Command.BLOCK | Command.SCORES | Command.LOAD:
                 return head + struct.pack("<II", self.image, self.word) + self.payload
             case _:
                 return head + self.payload
@@ -178,7 +197,7 @@ class Request:
         match command:
             case Command.BEGIN:
                 return cls(command, tag, image=int.from_bytes(rest, "little"))
-            case Command.BLOCK | Command.SCORES:
+            case Command.BLOCK | Command.SCORES | Command.LOAD:
                 image, word = struct.unpack("<II", rest[:8])
                 return cls(command, tag, image, word, rest[8:])
             case _:
@@ -223,7 +242,7 @@ class Reply:
 def has_word(command: int, status: int) -> bool:
     """Whether a reply carries image id and word."""
     understood = status not in (Status.BAD_LENGTH, Status.BAD_COMMAND, Status.CORRUPT)
-    return understood and command in (Command.BEGIN, Command.BLOCK, Command.SCORES, Command.PING)
+    return understood and command in (Command.BEGIN, Command.BLOCK, Command.SCORES, Command.PING, Command.LOAD)
 
 
 def cobs_encode(content: bytes) -> bytes:

@@ -11,8 +11,7 @@ from bnnhw.spec.engine import EngineConfig
 
 class Receiver(wiring.Component):
     """Collects image bytes, (y, x, channel) order, into pixels. ``o_pixel`` writes pixel ``o_index``; ``o_full`` is
-    set by the last pixel and cleared by ``i_release``; while it is set no byte is taken. ``i_abort`` drops a partly
-    received image."""
+    set by the last pixel and cleared by ``i_release``; while it is set no byte is taken."""
 
     def __init__(self, config: EngineConfig) -> None:
         self.image = config.input
@@ -20,7 +19,6 @@ class Receiver(wiring.Component):
         super().__init__(
             {
                 "i_image": In(stream.Signature(8)),
-                "i_abort": In(1),
                 "i_release": In(1),
                 "o_valid": Out(1),
                 "o_index": Out(range(max(self.pixels, 2))),
@@ -36,7 +34,7 @@ class Receiver(wiring.Component):
         channel = Signal(range(max(channels, 2)))
         index = Signal(range(max(self.pixels, 2)))
         take = self.i_image.valid & self.i_image.ready
-        m.d.comb += self.i_image.ready.eq(~self.o_full & ~self.i_abort)
+        m.d.comb += self.i_image.ready.eq(~self.o_full)
         m.d.comb += [
             self.o_pixel.eq(Cat(held[8:], self.i_image.payload)),
             self.o_valid.eq(take & (channel == channels - 1)),
@@ -44,9 +42,7 @@ class Receiver(wiring.Component):
         ]
         with m.If(self.i_release):
             m.d.sync += self.o_full.eq(0)
-        with m.If(self.i_abort):
-            m.d.sync += [channel.eq(0), index.eq(0)]
-        with m.Elif(take):
+        with m.If(take):
             m.d.sync += [held.eq(self.o_pixel), channel.eq(channel + 1)]
             with m.If(channel == channels - 1):
                 m.d.sync += [channel.eq(0), index.eq(index + 1)]

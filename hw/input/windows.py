@@ -35,7 +35,7 @@ class InputWindows(wiring.Component):
 
     Members
     -------
-    i_image, i_abort: image bytes, see ``Receiver``.
+    i_image: image bytes, see ``Receiver``.
     o_ready: the windows of an image are complete. i_start: they are taken into use; i_done: they are used up.
     i_address: word of all rows' banks, answered in the next cycle at o_windows.
     """
@@ -45,7 +45,6 @@ class InputWindows(wiring.Component):
         super().__init__(
             {
                 "i_image": In(stream.Signature(8)),
-                "i_abort": In(1),
                 "o_ready": Out(1),
                 "i_start": In(1),
                 "i_done": In(1),
@@ -66,7 +65,6 @@ class InputWindows(wiring.Component):
         )
         store, read = pixels.write_port(), pixels.read_port()
         m.d.comb += [
-            receiver.i_abort.eq(self.i_abort),
             store.en.eq(receiver.o_valid),
             store.addr.eq(receiver.o_index),
             store.data.eq(receiver.o_pixel),

@@ -35,8 +35,10 @@ class CommandHandler(wiring.Component):
         From `Judge`, 3 clocks after a frame is there.
     current, expected : In
         From `ImageReceiver`.
-    begin, accept : Out(1)
-        To `ImageReceiver`, ``begin`` to `ScoreStore` too; details of the frame are on ``i``.
+    weights_expected, weights_crc : In
+        From `WeightReceiver`; the CRC of what was read back.
+    begin, accept, accept_weights : Out(1)
+        To `ImageReceiver` and `WeightReceiver`, ``begin`` to `ScoreStore` too; details of the frame are on ``i``.
     i_identity, i_scores, i_counters : In(stream of BODY)
     start_identity, start_scores, start_counters : Out(1)
         Data of replies.
@@ -49,8 +51,11 @@ class CommandHandler(wiring.Component):
     fresh: Signal
     current: Signal
     expected: Signal
+    weights_expected: Signal
+    weights_crc: Signal
     begin: Signal
     accept: Signal
+    accept_weights: Signal
 
     def __init__(self, *, identity: Identity) -> None:
         super().__init__(
@@ -62,8 +67,11 @@ class CommandHandler(wiring.Component):
                 "fresh": In(1),
                 "current": In(32),
                 "expected": In(range(identity.image_bytes + 1)),
+                "weights_expected": In(range(identity.weight_bytes + 1)),
+                "weights_crc": In(32),
                 "begin": Out(1),
                 "accept": Out(1),
+                "accept_weights": Out(1),
                 **{f"i_{name}": In(stream.Signature(BODY)) for name in SOURCES.values()},
                 **{f"start_{name}": Out(1) for name in SOURCES.values()},
             }
@@ -84,7 +92,7 @@ class CommandHandler(wiring.Component):
                 m.next = "act"
             with m.State("act"):
                 self._act(m, source)
-                m.d.sync += accepted.eq(self.accept)
+                m.d.sync += accepted.eq(self.accept | self.accept_weights)
                 m.next = "compose"
             with m.State("compose"):
                 self._compose(m, head, left)
@@ -117,6 +125,8 @@ class CommandHandler(wiring.Component):
                 m.d.comb += self.begin.eq(self.fresh)
             with m.Case(Command.BLOCK):
                 m.d.comb += self.accept.eq(self.fresh)
+            with m.Case(Command.LOAD):
+                m.d.comb += self.accept_weights.eq(self.fresh)
             for number, (command, name) in enumerate(SOURCES.items(), 1):
                 with m.Case(command):
                     m.d.sync += source.eq(number)
@@ -133,13 +143,18 @@ class CommandHandler(wiring.Component):
                 m.d.comb += word.eq(frame.word)
             with m.Case(Command.PING):
                 m.d.comb += [image.eq(self.current), word.eq(corrupt)]
+            with m.Case(Command.LOAD):
+                m.d.comb += word.eq(self.weights_expected)
+                with m.If(self.status == Status.MISMATCH):
+                    m.d.comb += image.eq(self.weights_crc)
         m.d.sync += [
             head.eq(Cat(Const(REPLY, 8) | frame.command, frame.tag, Const(0, 8) | self.status, image, word)),
             left.eq(3),
         ]
         with m.Switch(frame.command):
-            with m.Case(Command.BEGIN, Command.BLOCK, Command.SCORES, Command.PING):
-                m.d.sync += left.eq(Mux(self.status == Status.BAD_LENGTH, 3, 11))
+            with m.Case(Command.BEGIN, Command.BLOCK, Command.SCORES, Command.PING, Command.LOAD):
+                refused = (self.status == Status.BAD_LENGTH) | (self.status == Status.BAD_COMMAND)
+                m.d.sync += left.eq(Mux(refused, 3, 11))
         with m.If(~frame.good):
             m.d.sync += [head[:16].eq(REPLY), left.eq(3), corrupt.eq(corrupt + 1)]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from bnnhw.hw.fifo import StreamRegister
+from bnnhw.hw.link.block import BlockForwarder
 from bnnhw.hw.link.commands import CommandHandler
 from bnnhw.hw.link.frame_in import FrameReceiver
 from bnnhw.hw.link.frame_out import BODY, FrameSender
@@ -14,6 +15,7 @@ from bnnhw.hw.link.image import ImageReceiver
 from bnnhw.hw.link.judge import Judge
 from bnnhw.hw.link.scores import ScoreStore, score_layout
 from bnnhw.hw.link.sources import ConstantSource, ShiftSource
+from bnnhw.hw.link.weights import LOADING, WeightReceiver
 from bnnhw.spec.link import DATA_BYTES, HEAD_BYTES, Identity
 
 
@@ -32,8 +34,10 @@ class HostLink(wiring.Component):
     -------
     i : In(stream of 8 bits), o : Out(stream of 8 bits)
         Host side.
-    o_image : Out(stream of 8 bits), o_image_abort : Out(1)
-        Image bytes to the engine; the abort drops a partly sent image and never comes with a valid byte.
+    o_image : Out(stream of 8 bits)
+        Image bytes to the engine, whole images only.
+    o_weights : Out(stream of 8 bits), weights : In(LOADING)
+        The weight image, and what became of it; only where there is one.
     i_scores : In(stream of score_layout)
         Scores from the engine, one image after the other in the order they were completed.
     counters : In(array of 32 bits)
@@ -43,21 +47,21 @@ class HostLink(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     o_image: stream.Interface
-    o_image_abort: Signal
     i_scores: stream.Interface
     counters: Signal
 
     def __init__(self, *, identity: Identity) -> None:
         assert 1 <= identity.counters <= DATA_BYTES // 4, "the counters go into one reply"
         self.identity = identity
+        weights = {"o_weights": Out(stream.Signature(8)), "weights": In(LOADING)} if identity.weight_bytes else {}
         super().__init__(
             {
                 "i": In(stream.Signature(8)),
                 "o": Out(stream.Signature(8)),
                 "o_image": Out(stream.Signature(8)),
-                "o_image_abort": Out(1),
                 "i_scores": In(stream.Signature(score_layout(identity.score_bits))),
                 "counters": In(data.ArrayLayout(32, identity.counters)),
+                **weights,
             }
         )
 
@@ -67,6 +71,7 @@ class HostLink(wiring.Component):
         m.submodules.sender = sender = FrameSender()
         m.submodules.judge = judge = Judge(identity=self.identity)
         m.submodules.handler = handler = CommandHandler(identity=self.identity)
+        m.submodules.block = block = BlockForwarder()
         m.submodules.image = image = ImageReceiver(size=self.identity.image_bytes)
         m.submodules.scores = scores = ScoreStore(identity=self.identity)
         m.submodules.constants = constants = ConstantSource(self.identity.pack())
@@ -84,20 +89,22 @@ class HostLink(wiring.Component):
         frame = receiver.o.payload
         m.d.comb += [
             receiver.hold.eq(handler.hold),
-            receiver.address.eq(image.address),
-            image.data.eq(receiver.data),
+            receiver.address.eq(block.address),
+            block.data.eq(receiver.data),
+            block.accept.eq(handler.accept | handler.accept_weights),
+            block.length.eq(frame.length - HEAD_BYTES),
+            block.bank.eq(frame.bank),
             image.image.eq(frame.image),
-            image.length.eq(frame.length - HEAD_BYTES),
-            image.bank.eq(frame.bank),
+            image.length.eq(block.length),
             image.begin.eq(handler.begin),
             image.accept.eq(handler.accept),
-            self.o_image_abort.eq(image.o_abort),
             scores.i.valid.eq(self.i_scores.valid),
             scores.i.payload.eq(self.i_scores.payload),
             self.i_scores.ready.eq(1),
             scores.image.eq(frame.image),
             scores.begin.eq(handler.begin),
-            scores.advance.eq(~image.partial),
+            scores.again.eq(judge.again),
+            scores.abandons.eq(image.abandons),
             scores.completed.eq(image.completed),
             scores.first.eq(frame.word),
             scores.read.eq(handler.start_scores),
@@ -112,9 +119,38 @@ class HostLink(wiring.Component):
             judge.current.eq(image.current),
             judge.expected.eq(image.expected),
             judge.partial.eq(image.partial),
-            judge.busy.eq(image.busy),
+            judge.again.eq(image.partial & ~image.abandons),
+            judge.busy.eq(block.busy | image.filling),
             judge.full.eq(scores.full),
             judge.known.eq(scores.known),
             judge.done.eq(scores.done),
         ]
+        if self.identity.weight_bytes:
+            self._weights(m, block, image, handler, judge)
+        else:
+            connect(m, block.o, image.i)
+            m.d.comb += judge.loaded.eq(1)
         return m
+
+    def _weights(
+        self, m: Module, block: BlockForwarder, image: ImageReceiver, handler: CommandHandler, judge: Judge
+    ) -> None:
+        """Before the weights are loaded, all blocks are theirs; no image begins until then."""
+        m.submodules.weights = weights = WeightReceiver(size=self.identity.weight_bytes)
+        loaded = self.weights.loaded
+        m.d.comb += [
+            weights.accept.eq(handler.accept_weights),
+            weights.length.eq(block.length),
+            weights.state.eq(self.weights),
+            handler.weights_expected.eq(weights.expected),
+            handler.weights_crc.eq(self.weights.crc),
+            judge.weights_expected.eq(weights.expected),
+            judge.weights_complete.eq(weights.complete),
+            judge.failed.eq(weights.failed),
+            judge.loaded.eq(loaded),
+            image.i.valid.eq(block.o.valid & loaded),
+            image.i.payload.eq(block.o.payload),
+            self.o_weights.valid.eq(block.o.valid & ~loaded),
+            self.o_weights.payload.eq(block.o.payload),
+            block.o.ready.eq(Mux(loaded, image.i.ready, self.o_weights.ready)),
+        ]

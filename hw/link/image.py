@@ -1,20 +1,17 @@
-"""The image being received: which one, how far, and its accepted block on the way to the engine."""
+"""The image being received: which one, and how far. Images that are left incomplete are filled up."""
 
 from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
-
-from bnnhw.spec.link import HEAD_BYTES
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 
 class ImageReceiver(wiring.Component):
-    """Keeps id and expected offset of the image begun last and forwards accepted blocks to the engine.
+    """Keeps id and expected offset of the image begun last; the engine gets whole images only.
 
-    A block counts as received when it is accepted; forwarding it may take as long as the engine makes it wait.
-
-    Rate: a byte every 3 clocks to the engine.
+    A block counts as received when it is accepted. An image of which the engine has a part and that is begun over is
+    abandoned: the engine gets zeros for what is missing of it.
 
     Parameters
     ----------
@@ -24,40 +21,38 @@ class ImageReceiver(wiring.Component):
     Members
     -------
     begin : In(1)
-        Start image ``image``; a partly received one is dropped. Only while not ``busy``.
+        Start image ``image``. Only while not ``filling`` and with no block on its way.
     accept : In(1)
-        Take the block of ``length`` bytes in ``bank`` of the frame buffer. Only while not ``busy``.
-    image : In(32), length : In(8), bank : In(1)
+        A block of ``length`` bytes is taken. Only as ``begin``.
+    image : In(32), length : In(8)
     current : Out(32)
         Id of the image begun last, 0 for none.
     expected : Out
         Offset of the byte that comes next; ``size`` when the image is complete.
     partial : Out(1)
         An image has begun and is not complete.
+    abandons : Out(1)
+        The engine has a part of that image: ``begin`` abandons it. Its scores will come.
     completed : Out(1)
         1 clock after ``accept``: that block completed the image.
-    busy : Out(1)
-        A block is being forwarded.
-    address : Out(9), data : In(8)
-        The frame buffer.
-    o : Out(stream of 8 bits), o_abort : Out(1)
-        To the engine; ``o_abort`` drops what it has of a partly received image, and never comes with a valid byte.
+    filling : Out(1)
+        An abandoned image is being filled up.
+    i : In(stream of 8 bits), o : Out(stream of 8 bits)
+        From the accepted blocks to the engine.
     """
 
     begin: Signal
     accept: Signal
     image: Signal
     length: Signal
-    bank: Signal
     current: Signal
     expected: Signal
     partial: Signal
+    abandons: Signal
     completed: Signal
-    busy: Signal
-    address: Signal
-    data: Signal
+    filling: Signal
+    i: stream.Interface
     o: stream.Interface
-    o_abort: Signal
 
     def __init__(self, *, size: int) -> None:
         self.size = size
@@ -67,47 +62,37 @@ class ImageReceiver(wiring.Component):
                 "accept": In(1),
                 "image": In(32),
                 "length": In(8),
-                "bank": In(1),
                 "current": Out(32),
                 "expected": Out(range(size + 1)),
                 "partial": Out(1),
+                "abandons": Out(1),
                 "completed": Out(1),
-                "busy": Out(1),
-                "address": Out(9),
-                "data": In(8),
+                "filling": Out(1),
+                "i": In(stream.Signature(8)),
                 "o": Out(stream.Signature(8)),
-                "o_abort": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         accepted = Signal()
-        m.d.sync += [accepted.eq(self.accept), self.o_abort.eq(self.begin & self.partial)]
-        left, position, bank = Signal(8), Signal(8), Signal()
+        missing = Signal(range(self.size + 1))  # bytes of the abandoned image
+        m.d.sync += accepted.eq(self.accept)
         m.d.comb += [
             self.partial.eq((self.current != 0) & (self.expected != self.size)),
-            self.busy.eq(left != 0),
-            self.address.eq(position),
-            self.address[8].eq(bank),
+            self.abandons.eq(self.partial & (self.expected != 0)),
             self.completed.eq(accepted & (self.expected == self.size)),
+            self.filling.eq(missing != 0),
         ]
         with m.If(self.begin):
             m.d.sync += [self.current.eq(self.image), self.expected.eq(0)]
+            with m.If(self.abandons):
+                m.d.sync += missing.eq(self.size - self.expected)
         with m.If(self.accept):
-            m.d.sync += [
-                self.expected.eq(self.expected + self.length),
-                left.eq(self.length),
-                position.eq(HEAD_BYTES),
-                bank.eq(self.bank),
-            ]
-        # One clock until the buffer answers, one into a register: a block RAM's output alone takes most of a clock.
-        fetched = Signal()
-        with m.If(self.o.valid):
+            m.d.sync += self.expected.eq(self.expected + self.length)
+        connect(m, flipped(self.i), flipped(self.o))
+        with m.If(self.filling):
+            m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(0)]
             with m.If(self.o.ready):
-                m.d.sync += [self.o.valid.eq(0), left.eq(left - 1), position.eq(position + 1)]
-        with m.Elif(fetched):
-            m.d.sync += [self.o.payload.eq(self.data), self.o.valid.eq(1), fetched.eq(0)]
-        with m.Elif(self.busy):
-            m.d.sync += fetched.eq(1)
+                m.d.sync += missing.eq(missing - 1)
         return m

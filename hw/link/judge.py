@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.link.frame_in import FRAME
-from bnnhw.spec.link import BODY_BYTES, HEAD_BYTES, Command, Identity, Status
+from bnnhw.spec.link import BODY_BYTES, HEAD_BYTES, WEIGHT_BYTES, Command, Identity, Status
 
 
 class Judge(wiring.Component):
@@ -19,13 +21,17 @@ class Judge(wiring.Component):
     Parameters
     ----------
     identity
-        Sizes of image and scores.
+        Sizes of image, scores and weights.
 
     Members
     -------
     frame : In(FRAME)
-    current, expected, partial, busy : In
-        State of `ImageReceiver`.
+    current, expected, partial, again : In
+        State of `ImageReceiver`; ``again`` as in `ScoreStore`.
+    busy : In(1)
+        A block is on its way, or an image being filled up.
+    weights_expected, weights_complete, failed, loaded : In
+        State of `WeightReceiver`; ``loaded`` 1 where there is none.
     full, known, done : In(1)
         State of `ScoreStore`; the last two answer for ``frame.image`` a clock later by themselves.
     status : Out(Status)
@@ -37,7 +43,12 @@ class Judge(wiring.Component):
     current: Signal
     expected: Signal
     partial: Signal
+    again: Signal
     busy: Signal
+    weights_expected: Signal
+    weights_complete: Signal
+    failed: Signal
+    loaded: Signal
     full: Signal
     known: Signal
     done: Signal
@@ -52,7 +63,12 @@ class Judge(wiring.Component):
                 "current": In(32),
                 "expected": In(range(identity.image_bytes + 1)),
                 "partial": In(1),
+                "again": In(1),
                 "busy": In(1),
+                "weights_expected": In(range(identity.weight_bytes + 1)),
+                "weights_complete": In(1),
+                "failed": In(1),
+                "loaded": In(1),
                 "full": In(1),
                 "known": In(1),
                 "done": In(1),
@@ -67,14 +83,23 @@ class Judge(wiring.Component):
         # First clock: the block's end. Second clock: comparisons.
         right_length, same, nobody = Signal(), Signal(), Signal()
         at_expected, taken, beyond, no_score = Signal(), Signal(), Signal(), Signal()
-        end = Signal(33)
+        end, expected, size = Signal(33), Signal(32), Signal(32)
+        length = Signal(8)
+        m.d.comb += [
+            length.eq(frame.length - HEAD_BYTES),
+            expected.eq(self.expected),
+            size.eq(sizes.image_bytes),
+        ]
+        if sizes.weight_bytes:
+            with m.If(frame.command == Command.LOAD):
+                m.d.comb += [expected.eq(self.weights_expected), size.eq(sizes.weight_bytes)]
         m.d.sync += [
-            end.eq(frame.word + (frame.length - HEAD_BYTES)[:8]),
+            end.eq(frame.word + length),
             same.eq(frame.image == self.current),
             nobody.eq(frame.image == 0),
-            at_expected.eq(frame.word == self.expected),
-            taken.eq(end <= self.expected),
-            beyond.eq(end > sizes.image_bytes),
+            at_expected.eq(frame.word == expected),
+            taken.eq(end <= expected),
+            beyond.eq(end > size),
             no_score.eq(frame.word >= sizes.scores),
             right_length.eq(0),
         ]
@@ -100,7 +125,8 @@ class Judge(wiring.Component):
                 decide(
                     (~right_length, Status.BAD_LENGTH),
                     (nobody, Status.OUT_OF_RANGE),
-                    (~same & (self.busy | (self.full & ~self.partial)), Status.BUSY),
+                    (~self.loaded, Status.NOT_LOADED),
+                    (~same & (self.busy | (self.full & ~self.again)), Status.BUSY),
                 )
             with m.Case(Command.BLOCK):
                 m.d.sync += self.fresh.eq(~taken)
@@ -119,8 +145,39 @@ class Judge(wiring.Component):
                     (same & self.partial, Status.INCOMPLETE),
                     (~self.done, Status.PENDING),
                 )
+            if sizes.weight_bytes:
+                with m.Case(Command.LOAD):
+                    self._load(m, decide, length, right_length, taken, at_expected, beyond)
             with m.Default():
                 m.d.sync += self.status.eq(Status.BAD_COMMAND)
         with m.If(~frame.good):
             m.d.sync += self.status.eq(Status.CORRUPT)
         return m
+
+    def _load(
+        self,
+        m: Module,
+        decide: Callable[..., None],
+        length: Signal,
+        right_length: Signal,
+        taken: Signal,
+        at_expected: Signal,
+        beyond: Signal,
+    ) -> None:
+        """Rules for a part of the weight image."""
+        wanted, whole, empty = Signal(), Signal(), Signal()
+        m.d.sync += [
+            wanted.eq(self.frame.image == self.identity.weight_crc),
+            whole.eq(length % WEIGHT_BYTES == 0),
+            empty.eq(length == 0),
+            self.fresh.eq(~taken),
+        ]
+        decide(
+            (~right_length | ~whole, Status.BAD_LENGTH),
+            (~wanted, Status.UNKNOWN_IMAGE),
+            (self.failed & (~at_expected | empty), Status.MISMATCH),
+            (beyond, Status.OUT_OF_RANGE),
+            (~taken & ~at_expected, Status.WRONG_OFFSET),
+            (~taken & self.busy, Status.BUSY),
+            (self.weights_complete & ~self.loaded, Status.PENDING),
+        )

@@ -36,13 +36,15 @@ class ScoreStore(wiring.Component):
     image : In(32)
         The id that ``begin`` and the look-up mean.
     begin : In(1)
-        An image begins. In a new slot with ``advance`` 1 (never while ``full``), else in the slot of the one before it,
-        which was not completed.
-    advance : In(1)
+        An image begins: in a new slot (never while ``full``), or with ``again`` 1 in that of the image before it, of
+        which nothing was sent.
+    again : In(1)
+    abandons : In(1)
+        ``begin`` abandons the image before it: it keeps its slot until its scores have come, and nobody gets them.
     completed : In(1)
         The image begun last is complete: its scores will come.
     full : Out(1)
-        The scores of all slots are awaited.
+        There is no slot for a new image: the scores of all are awaited.
     known, done : Out(1)
         ``image`` has a slot; its scores are there. 1 clock after ``image``.
     read : In(1), first : In
@@ -54,7 +56,8 @@ class ScoreStore(wiring.Component):
     i: stream.Interface
     image: Signal
     begin: Signal
-    advance: Signal
+    again: Signal
+    abandons: Signal
     completed: Signal
     full: Signal
     known: Signal
@@ -70,7 +73,8 @@ class ScoreStore(wiring.Component):
                 "i": In(stream.Signature(score_layout(identity.score_bits), always_ready=True)),
                 "image": In(32),
                 "begin": In(1),
-                "advance": In(1),
+                "again": In(1),
+                "abandons": In(1),
                 "completed": In(1),
                 "full": Out(1),
                 "known": Out(1),
@@ -102,17 +106,17 @@ class ScoreStore(wiring.Component):
         finished, slot = Signal(), Signal(range(SLOTS))
         m.d.comb += [
             equal.eq(Cat(i == self.image for i in ids)),
-            self.full.eq(awaited == SLOTS),
+            self.full.eq(awaited + self.abandons >= SLOTS),
             finished.eq(self.i.valid & self.i.payload.last),
             write.en.eq(self.i.valid),
             write.addr.eq(Cat(place, oldest)),
             write.data.eq(self.i.payload.score),
-            slot.eq(newest + self.advance),
+            slot.eq(newest + ~self.again),
         ]
         m.d.sync += [
             self.known.eq(equal.any() & (self.image != 0)),
             self.done.eq((equal & done).any()),
-            awaited.eq(awaited + self.completed - finished),
+            awaited.eq(awaited + (self.completed | (self.begin & self.abandons)) - finished),
         ]
         for number in range(SLOTS):
             with m.If(equal[number]):
@@ -124,7 +128,7 @@ class ScoreStore(wiring.Component):
         with m.If(self.begin):
             # An id that comes again in another slot would make the look-up ambiguous: its old slot forgets it.
             for number in range(SLOTS):
-                with m.If(equal[number]):
+                with m.If(equal[number] | (self.abandons & (newest == number))):
                     m.d.sync += ids[number].eq(0)
             m.d.sync += [newest.eq(slot), Array(ids)[slot].eq(self.image), done.bit_select(slot, 1).eq(0)]
         return hit

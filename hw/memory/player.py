@@ -25,13 +25,15 @@ class SdramPlayer(wiring.Component):
 
     Members
     -------
-    o_request, i_words: of a port of the SDRAM controller. o: the beats.
+    i_play: the region may be asked for (1 if nobody says). o_request, i_words: of a port of the SDRAM controller.
+    o: the beats.
     """
 
     def __init__(self, *, part: SdramPart, region: Region) -> None:
         self.part, self.region = part, region
         super().__init__(
             {
+                "i_play": In(1, init=1),
                 "o_request": Out(stream.Signature(request(part))),
                 "i_words": In(stream.Signature(WORD)),
                 "o": Out(stream.Signature(unsigned(region.width))),
@@ -42,7 +44,7 @@ class SdramPlayer(wiring.Component):
         m = Module()
         region = self.region
         m.d.comb += [
-            self.o_request.valid.eq(1),
+            self.o_request.valid.eq(self.i_play),
             self.o_request.payload.burst.eq(region.first),
             self.o_request.payload.last.eq(region.bursts - 1),
         ]

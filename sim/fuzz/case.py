@@ -149,8 +149,7 @@ def compare_rtl(plan: Plan, images: NDArray[np.uint8], expected: IntArray, seed:
         result = simulation.run(images)
         failure = _scores("RTL", result.scores, expected) or _cycles(plan, result)
         if failure is None:
-            abort = 0 if plan.engine.front else 30  # a front unit's images come whole
-            again = simulation.run(images, stalls=Stalls(image=30, scores=50, abort=abort, seed=seed))
+            again = simulation.run(images, stalls=Stalls(image=30, scores=50, seed=seed))
             failure = _scores("RTL with stalls at its ports", again.scores, expected)
     return failure, sum(result.cycles[n] == result.periods[n] for n in range(1, len(images)))
 

@@ -1,8 +1,8 @@
 // Feeds images into a Verilated engine as fast as it takes them, and writes scores, counters and cycles to a file.
 //
-// Arguments: images output frames image_bytes scores score_width counters idle limit seed stall_in stall_out abort extra
-// ``idle``: cycles between reset and the first image. ``limit``: cycles without progress that end the run; stalls and
-// abort are percentages.
+// Arguments: images output frames image_bytes scores score_width counters idle limit seed stall_in stall_out extra
+// ``idle``: cycles between reset and the first image. ``limit``: cycles without progress that end the run; stalls are
+// percentages.
 // Output: for every frame, as little-endian int64: scores, counters, cycles since the last score of the frame before.
 // ``extra``: "-", the name of a VCD file, or every how many cycles of the last frame to write all memories to
 // snapshots.bin: first a line "name bytes-per-word words" for each, an empty line, then the words of all, again and again.
@@ -48,7 +48,7 @@ uint32_t word(const T& value, int index) {
 
 struct Options {
     std::string images, output, extra;
-    long frames, bytes, scores, score_width, counters, idle, limit, seed, stall_in, stall_out, abort;
+    long frames, bytes, scores, score_width, counters, idle, limit, seed, stall_in, stall_out;
 };
 
 class Bench {
@@ -114,8 +114,8 @@ private:
 #endif
     std::vector<uint8_t> images;
     std::vector<int64_t> frame, output;
-    long cycle = 0, position = 0, done = 0, last = 0, garbage = -1;
-    bool offered = false, aborting = false;
+    long cycle = 0, position = 0, done = 0, last = 0;
+    bool offered = false;
     std::vector<std::pair<long, size_t>> pending;  // cycle at which to read counters, where they go
 
     bool chance(long percent) { return percent && (long)(random() % 100) < percent; }
@@ -141,35 +141,22 @@ private:
         dut.rst = 1;
         PORT(i_image, valid) = 0;
         PORT(o_scores, ready) = 0;
-        dut.i_image_abort = 0;
         for (int i = 0; i < 4; i++) { half(0); half(1); }
         dut.rst = 0;
         for (int i = 0; i < opt.idle; i++) { half(0); half(1); }
-        start_image();
     }
 
-    // Before some images, a random part of one is sent and aborted.
-    void start_image() { garbage = chance(opt.abort) ? (long)(random() % opt.bytes) : -1; }
-
     void drive_image() {
-        dut.i_image_abort = 0;
         if (offered) return;  // an offered byte stays until it is taken
-        if (garbage == 0) {
-            PORT(i_image, valid) = 0;
-            dut.i_image_abort = 1;
-            garbage = -1;
-            return;
-        }
         const bool more = position < (long)images.size();
         offered = more && !chance(opt.stall_in);
         PORT(i_image, valid) = offered;
-        PORT(i_image, payload) = offered && garbage < 0 ? images[position] : random();
+        PORT(i_image, payload) = offered ? images[position] : random();
     }
 
     void sent_byte() {
         offered = false;
-        if (garbage > 0) garbage--;
-        else if (++position % opt.bytes == 0) start_image();
+        position++;
     }
 
     bool take(uint64_t payload) {
@@ -217,9 +204,9 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 15) return 2;
+    if (argc != 14) return 2;
     auto number = [&](int i) { return std::strtol(argv[i], nullptr, 10); };
-    Options options{argv[1],   argv[2],   argv[14],  number(3),  number(4),  number(5), number(6),
-                    number(7), number(8), number(9), number(10), number(11), number(12), number(13)};
+    Options options{argv[1],   argv[2],   argv[13],  number(3),  number(4),  number(5), number(6),
+                    number(7), number(8), number(9), number(10), number(11), number(12)};
     return Bench(options).run();
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from amaranth import Module
+from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
@@ -24,14 +24,15 @@ LEAST_ROW_BITS = 4
 
 class EngineWithMemory(wiring.Component):
     """The circuit of a plan whose weights lie in SDRAM. The chip has as many rows as its contents need, refreshed as
-    often as those of the whole chip, so that every command comes in the same cycle."""
+    often as those of the whole chip, so that every command comes in the same cycle. ``empty``: the chip has to be
+    loaded (`StreamedEngine`)."""
 
-    def __init__(self, config: EngineConfig, images: Images) -> None:
+    def __init__(self, config: EngineConfig, images: Images, *, empty: bool = False) -> None:
         assert config.external is not None
         words = ExternalLayout.of(config, images).pack(images)
         setup = _smaller(config.external, len(words))
-        self.circuit = StreamedEngine(Engine(replace(config, external=setup), images))
-        self.chip = SdramModel(part=setup.part, timing=setup.timing, words=words.tolist())
+        self.circuit = StreamedEngine(Engine(replace(config, external=setup), images), preloaded=not empty)
+        self.chip = SdramModel(part=setup.part, timing=setup.timing, words=[] if empty else words.tolist())
         super().__init__({name: m for name, m in self.circuit.signature.members.items() if name != "pins"})
 
     def elaborate(self, platform: object) -> Module:
@@ -39,10 +40,19 @@ class EngineWithMemory(wiring.Component):
         m.submodules.circuit, m.submodules.chip = circuit, chip = self.circuit, self.chip
         for name in Pins(circuit.setup.part).members:
             outside, inside = getattr(chip.pins, name), getattr(circuit.pins, name)
-            m.d.comb += inside.eq(outside) if name == "i" else outside.eq(inside)
-        connect(m, flipped(self.i_image), circuit.i_image)
-        connect(m, circuit.o_scores, flipped(self.o_scores))
-        m.d.comb += [circuit.i_image_abort.eq(self.i_image_abort), self.counters.eq(circuit.counters)]
+            if name != "i":
+                m.d.comb += outside.eq(inside)
+        read = chip.pins.i
+        for stage in range(circuit.setup.late):  # registers in the pins' cells, all of them on the way in
+            following = Signal.like(read, name=f"read_{stage}")
+            m.d.sync += following.eq(read)
+            read = following
+        m.d.comb += circuit.pins.i.eq(read)
+        for name, member in self.signature.members.items():
+            if member.is_signature:
+                connect(m, flipped(getattr(self, name)), getattr(circuit, name))
+            else:
+                m.d.comb += getattr(self, name).eq(getattr(circuit, name))
         return m
 
 

@@ -59,13 +59,11 @@ SLOWER = 3
 class Stalls:
     """Disturbances at the engine's ports, as probabilities in percent; the same seed gives the same run.
 
-    image, scores: of a cycle in which no byte is offered, no score is taken. abort: of an image before which a part of
-    another one is sent and aborted.
+    image, scores: of a cycle in which no byte is offered, no score is taken.
     """
 
     image: int = 0
     scores: int = 0
-    abort: int = 0
     seed: int = 0
 
 
@@ -160,7 +158,7 @@ class Simulation:
         (self._folder / "images.bin").write_bytes(images.tobytes())
         stalls = stalls or Stalls()
         arguments = [len(images), math.prod(images.shape[1:]), self._scores, self._score_width, self._counters]
-        arguments += [self._idle, self._limit, stalls.seed, stalls.image, stalls.scores, stalls.abort]
+        arguments += [self._idle, self._limit, stalls.seed, stalls.image, stalls.scores]
         extra = str(every) if self._snapshots else "-" if wave is None else str(wave.absolute())
         command = [str(self._model), "images.bin", "out.bin", *map(str, arguments), extra]
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)

@@ -104,11 +104,11 @@ def test_wrong_build():
 
 def test_wrong_version():
     def change(count, reply):
-        return Reply(reply.command, reply.tag, Status.OK, data=b"\x02" + reply.data[1:])
+        return Reply(reply.command, reply.tag, Status.OK, data=b"\x03" + reply.data[1:])
 
     with pytest.raises(HostError) as caught:
         _ = Host(Misbehaving(change)).identity
-    assert str(caught.value) == "device must speak this program's protocol: protocol version must be 1, not 2"
+    assert str(caught.value) == "device must speak this program's protocol: protocol version must be 2, not 3"
 
 
 def test_image_of_the_wrong_size():

@@ -33,7 +33,6 @@ def test_scores_and_counters(case, stalls):
     dut = Engine(planned.engine, planned.images)
     bench = Bench(dut, seed=seed, watchdog=20_000)
     rng = np.random.default_rng(seed)
-    script = script_of(rng, images, 0.4 if stalls else 0.0)
     taken = bench.drain(dut.o_scores, expected.size, stall=0.9 if stalls else 0.0)
     counters = []
 
@@ -47,7 +46,7 @@ def test_scores_and_counters(case, stalls):
                 seen = now
             await ctx.tick()
 
-    bench.testbench(Sender(dut.i_image, dut.i_image_abort, rng, script, 0.3 if stalls else 0.0))
+    bench.testbench(Sender(dut.i_image, rng, script_of(images), 0.3 if stalls else 0.0))
     bench.testbench(watch)
     bench.run()
     count = expected.shape[1]

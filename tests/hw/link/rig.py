@@ -67,7 +67,7 @@ def byte_rig(identity: Identity, *, delay: int = 20, gap: int = 0, slow: int = 0
     module.submodules.engine = engine = StandIn(identity=identity, delay=delay)
     connect(module, link.o_image, engine.i_image)
     connect(module, engine.o_scores, link.i_scores)
-    module.d.comb += [engine.i_image_abort.eq(link.o_image_abort), link.counters.eq(engine.counters)]
+    module.d.comb += link.counters.eq(engine.counters)
     rig = Rig(module, identity)
 
     async def send(ctx: Any) -> None:

@@ -29,14 +29,13 @@ def scores_of(image: bytes, identity: Identity) -> list[int]:
 
 
 class StandIn(wiring.Component):
-    """Takes the next image while it waits ``delay`` clocks before the scores of the last; counters: images, aborts."""
+    """Takes the next image while it waits ``delay`` clocks before the scores of the last; counters: images, and 0."""
 
     def __init__(self, *, identity: Identity, delay: int = 20) -> None:
         self.identity, self.delay = identity, delay
         super().__init__(
             {
                 "i_image": In(stream.Signature(8)),
-                "i_image_abort": In(1),
                 "o_scores": Out(stream.Signature(score_layout(identity.score_bits))),
                 "counters": Out(data.ArrayLayout(32, identity.counters)),
             }
@@ -68,6 +67,4 @@ class StandIn(wiring.Component):
         with m.Elif(place == size):
             m.d.sync += [going.eq(1), wait.eq(self.delay), place.eq(0), self.counters[0].eq(self.counters[0] + 1)]
             m.d.sync += [r.eq(s) for r, s in zip(ready, sums, strict=True)] + [s.eq(0) for s in sums]
-        with m.If(self.i_image_abort):
-            m.d.sync += [place.eq(0), self.counters[1].eq(self.counters[1] + 1), *(s.eq(0) for s in sums)]
         return m

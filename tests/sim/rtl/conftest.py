@@ -20,7 +20,6 @@ class StandIn(wiring.Component):
         super().__init__(
             {
                 "i_image": In(stream.Signature(8)),
-                "i_image_abort": In(1),
                 "o_scores": Out(stream.Signature(SCORE)),
                 "counters": Out(data.ArrayLayout(32, 7)),
             }
@@ -47,8 +46,6 @@ class StandIn(wiring.Component):
                     with m.If(index == count - 1):
                         m.d.sync += [wait.eq(self.wait), out.eq(0)]
                         m.next = "WAIT"
-                with m.If(self.i_image_abort):
-                    m.d.sync += [index.eq(0), *(total.eq(0) for total in sums)]
             with m.State("WAIT"):
                 m.d.sync += wait.eq(wait - 1)
                 with m.If(wait == 0):
