@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.compiler.plan import Plan, Shape
+from bnnhw.compiler.plan.bands import bandable
 from bnnhw.compiler.plan.build import analyse, make_plan
 from bnnhw.compiler.plan.front import front_layers
 from bnnhw.compiler.plan.uses import find_uses
@@ -94,7 +95,11 @@ def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.u
         spread = None
         if rng.random() < 0.4:
             spread = frozenset(name for name in analysis.uses.convs if name != network.input and rng.random() < 0.5)
-        plans.append(make_plan(analysis, shape, spread))
+        bands = None
+        if rng.random() < 0.5:
+            skipped = front_layers(network, analysis.uses).indices if shape.front else ()
+            bands = {pool: int(rng.integers(1, 5)) for pool in bandable(network, analysis.uses, skipped)}
+        plans.append(make_plan(analysis, shape, spread, bands=bands))
         if plans[-1].cost.frame <= CYCLES:
             break
     image = network.tensors[network.input]

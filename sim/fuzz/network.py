@@ -75,7 +75,7 @@ def _make(rng: Rng) -> Maker:
     maker = Maker(rng, image, random_images(rng, SAMPLES, (*size, image.channels)).astype(np.int64))
     current = _stem(maker)
     for _ in range(int(rng.integers(1, 6))):
-        block = rng.choice(["conv", "residual", "shortcut", "pool", "identity"], p=[0.3, 0.4, 0.1, 0.12, 0.08])
+        block = rng.choice(["conv", "residual", "shortcut", "pool", "identity"], p=[0.28, 0.36, 0.16, 0.12, 0.08])
         current = {"conv": _conv, "residual": _residual, "shortcut": _shortcut, "pool": _pool, "identity": _identity}[
             str(block)
         ](maker, current)
@@ -145,12 +145,16 @@ def _residual(maker: Maker, draft: Draft) -> Draft:
 
 
 def _shortcut(maker: Maker, draft: Draft) -> Draft:
-    """A convolution with stride 2, and the average of 2x2 pixels added to it."""
+    """A convolution with stride 2, and the average of 2x2 pixels added to it: itself, or through a 1x1 convolution."""
     if min(draft.size) < 2:
         return _identity(maker, draft)
     rng = maker.rng
     window = Window(2, 2, 0) if all(n % 2 == 0 for n in draft.size) or rng.random() < 0.3 else Window(3, 2, 1)
     pooled = maker.pool(maker.as_value(draft), window, "sum", Options(spread=6))
+    if rng.random() < 0.6:
+        bits = int(rng.integers(1, 9))
+        source = maker.as_codes(pooled, bits)
+        pooled = maker.conv(source, _channels(rng), Window(1), int(rng.integers(1, 10 - bits)), Options(spread=6))
     options = _options(rng)
     options.residual = (pooled, 1, 0)
     match = Window(3, 2, 1) if output_size(draft.size, Window(3, 2, 1)) == pooled.size else window
