@@ -73,7 +73,7 @@ def job_layout(c: EngineConfig) -> WordLayout:
             # steps and positions
             f("step_first", w.step),
             f("step_last", w.step),
-            f("last_y", w.position, doc="output height - 1"),
+            f("last_y", w.position, doc="rows of the job - 1"),
             f("last_lx", w.position, doc="strip - 1"),
             f("last_r", w.row, doc="strips in use - 1"),
             f("base", w.source, doc="source word of position 0, tap offset 0"),
