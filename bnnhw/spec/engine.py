@@ -23,8 +23,8 @@ COUNTERS = ("frame", "issue", "weights", "params", "post", "layer", "pass_", "fr
 """Counters of the last finished frame, in cycles. ``frame`` is the sum of all others.
 
 issue: a step entered the array (or the pool reader). weights, params: the loader had not finished the next pass.
-post: the post-processor still drained the previous tile. layer: waiting for the last output of the previous layer, or
-of the frame. pass_: fetching a pass descriptor. front: before the frame, waiting for the front unit.
+post: the post-processor still drained the previous tile. layer: waiting for the last output of the previous job, or
+of the frame. pass_: switching to a pass. front: before the frame, waiting for the front unit.
 """
 
 

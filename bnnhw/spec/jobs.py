@@ -48,10 +48,10 @@ PART_BITS = 36
 """A unit's fields lie in a narrow memory and are read part by part: a part has at most so many bits."""
 
 
-def parts(layout: WordLayout) -> tuple[int, int]:
+def parts(width: int) -> tuple[int, int]:
     """How many parts a word is read in, the lowest bits first, and the bits of each."""
-    count = max(1, -(-layout.width // PART_BITS))
-    return count, max(1, -(-layout.width // count))
+    count = max(1, -(-width // PART_BITS))
+    return count, max(1, -(-width // count))
 
 
 def job_layout(c: EngineConfig) -> WordLayout:
@@ -73,7 +73,7 @@ def job_layout(c: EngineConfig) -> WordLayout:
             # steps and positions
             f("step_first", w.step),
             f("step_last", w.step),
-            f("last_y", w.position, doc="output height - 1"),
+            f("last_y", w.position, doc="rows of the job - 1"),
             f("last_lx", w.position, doc="strip - 1"),
             f("last_r", w.row, doc="strips in use - 1"),
             f("base", w.source, doc="source word of position 0, tap offset 0"),

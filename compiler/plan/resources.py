@@ -183,8 +183,8 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
 
 
 def _words(jobs: int, layout: WordLayout) -> _Memory:
-    """A memory that is read part by part."""
-    count, bits = parts(layout)
+    """A memory that is read part by part; bits that are alike, which are stored once, are counted too."""
+    count, bits = parts(layout.width)
     return _Memory(jobs * count, bits, 1, rom=True)
 
 

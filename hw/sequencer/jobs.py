@@ -18,6 +18,7 @@ class JobMemory(wiring.Component):
     """o shows word 0, after the first i_take word 1, and so on; after the last word the first again.
 
     A descriptor is wide and there are few of them: in a memory as wide as the word they would take many block RAMs.
+    Bits that are the same in all words, or the same as another bit, take no memory.
 
     Rate: an i_take every ``period`` cycles. Latency: o_valid is set, and i_take may come, ``period`` cycles after reset
     and after i_take; o is undefined before.
@@ -34,10 +35,11 @@ class JobMemory(wiring.Component):
         wanted = layout.only(names)
         assert words
         assert wanted.fields
-        self.words = [
-            wanted.pack({f.name: values[f.name] for f in wanted.fields}) for values in map(layout.unpack, words)
-        ]
-        self.parts, self.part_bits = parts(wanted)
+        packed = [wanted.pack({f.name: values[f.name] for f in wanted.fields}) for values in map(layout.unpack, words)]
+        self.bits = [tuple(word >> n & 1 for word in packed) for n in range(wanted.width)]
+        self.stored = {bit: n for n, bit in enumerate(dict.fromkeys(bit for bit in self.bits if len({*bit}) > 1))}
+        self.parts, self.part_bits = parts(len(self.stored))
+        self.count = len(words)
         super().__init__({"i_take": In(1), "o_valid": Out(1), "o": Out(struct(wanted))})
 
     @property
@@ -46,8 +48,9 @@ class JobMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        bits, depth = self.part_bits, len(self.words) * self.parts
-        init = [word >> bits * n & ((1 << bits) - 1) for word in self.words for n in range(self.parts)]
+        bits, depth = self.part_bits, self.count * self.parts
+        words = [sum(bit[number] << n for bit, n in self.stored.items()) for number in range(self.count)]
+        init = [word >> bits * n & ((1 << bits) - 1) for word in words for n in range(self.parts)]
         m.submodules.rom = rom = memory.Memory(
             shape=unsigned(bits), depth=depth, init=init, attrs=style(depth, bits, rom=True)
         )
@@ -57,7 +60,10 @@ class JobMemory(wiring.Component):
         started, reading = Signal(), Signal()
         left = Signal(range(max(self.parts, 2)))  # parts to read after this one
         word = Signal(bits * self.parts)
-        m.d.comb += [port.addr.eq(address), port.en.eq(reading | ~started), self.o.as_value().eq(word)]
+        m.d.comb += [port.addr.eq(address), port.en.eq(reading | ~started)]
+        m.d.comb += self.o.as_value().eq(
+            Cat(word[self.stored[bit]] if bit in self.stored else bit[0] for bit in self.bits)
+        )
         with m.If(port.en):
             m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         with m.If(reading):

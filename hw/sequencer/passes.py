@@ -46,7 +46,7 @@ class PassWalk(wiring.Component):
     ) -> None:
         self.layout, self.words, self.names, self.slots = layout, words, names, slots
         wanted = layout.only(names)
-        assert parts(wanted)[0] < gap, "a descriptor is read too slowly"
+        assert parts(wanted.width)[0] < gap, "a descriptor is read too slowly"
         super().__init__(
             {"i_next": In(1), "o": Out(struct(wanted)), "o_first": Out(1), "o_last": Out(1), "o_valid": Out(1)}
         )

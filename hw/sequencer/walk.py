@@ -51,7 +51,9 @@ class StripWalk(wiring.Component):
     """Bank, column and address of an output pixel in a map that is cut into strips of another width.
 
     o_bank = x // strip, o_column = x % strip, o_address = base + y * d_y + o_column * d_x for x = r * in_strip + lx,
-    with q, rem = divmod(in_strip, strip), d_rem = rem * d_x and d_strip = strip * d_x given. Timing as in NestedWalk.
+    with q, rem = divmod(in_strip, strip), d_rem = rem * d_x and d_strip = strip * d_x given.
+
+    The new place shows in the cycle after a move; all of them are looked at while loading.
     """
 
     def __init__(self, *, bank_width: int, position_width: int, address_width: int) -> None:
@@ -78,26 +80,37 @@ class StripWalk(wiring.Component):
         row = Signal.like(self.i_base)  # address of column 0 of row y
         lx_bank, lx_column, lx_address = (Signal.like(s) for s in (self.o_bank, self.o_column, self.o_address))
 
+        def held(value: Value | int, shape: Shape) -> Value | int:
+            """What is fixed between loads is computed then."""
+            if isinstance(value, int):
+                return value
+            signal = Signal(shape)
+            with m.If(self.i_move.load):
+                m.d.sync += signal.eq(value)
+            return signal
+
         def step(
             bank: Signal, column: Signal, address: Signal, q: Value | int, rem: Value | int, d_rem: Value
         ) -> tuple[Value, Value, Value]:
             """Bank, column and address ``q`` banks and ``rem`` columns further."""
-            # Both outcomes side by side: the comparison only chooses. What is fixed within a pass is added first.
+            # Both outcomes side by side: the comparison only chooses.
             moved, wrapped = Signal(signed(len(column) + 2)), Signal(signed(len(column) + 2))
-            m.d.comb += [moved.eq(column + rem), wrapped.eq(column + (rem - self.i_strip))]
+            back = held(rem - self.i_strip, signed(len(column) + 1))
+            m.d.comb += [moved.eq(column + held(rem, column.shape())), wrapped.eq(column + back)]
             wraps = ~wrapped[-1]
-            further = (d_rem - self.i_d_strip)[: len(address)]
+            onward, further = held(d_rem, address.shape()), held(d_rem - self.i_d_strip, address.shape())
+            banks = held(q, bank.shape())
             return (
-                Mux(wraps, bank + (q + 1), bank + q),
+                Mux(wraps, bank + (banks + 1), bank + banks),
                 Mux(wraps, wrapped, moved),
-                Mux(wraps, address + further, address + d_rem),
+                Mux(wraps, address + further, address + onward),
             )
 
         next_lx = step(lx_bank, lx_column, lx_address, 0, 1, self.i_d_x)
         next_r = step(self.o_bank, self.o_column, self.o_address, self.i_q, self.i_rem, self.i_d_rem)
         outputs = (self.o_bank, self.o_column, self.o_address)
         starts = (lx_bank, lx_column, lx_address)
-        base = Mux(self.i_move.load, self.i_base, row + self.i_d_y)
+        base = Mux(self.i_move.load, self.i_base, row + held(self.i_d_y, self.i_d_y.shape()))
         start = [row.eq(base), self.o_address.eq(base), lx_address.eq(base)]
         start += [s.eq(0) for s in (self.o_bank, self.o_column, lx_bank, lx_column)]
         with m.If(self.i_move.load):

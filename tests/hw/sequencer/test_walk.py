@@ -74,7 +74,8 @@ def test_strip_walk(seed):
     dut = StripWalk(bank_width=5, position_width=4, address_width=8)
     inputs, expected = [], []
     for move, y, lx, r in moves(rng, height, in_strip, strips):
-        inputs.append(steps | {"i_base": base if move == LOAD else 0} | signals(rng, move))
+        given = steps | {"i_base": base} if move == LOAD else dict.fromkeys((*steps, "i_base"), 0)
+        inputs.append(given | signals(rng, move))
         x = r * in_strip + lx
         values = {"o_bank": x // strip, "o_column": x % strip, "o_address": (base + y * d_y + x % strip * d_x) & 255}
         expected.append(values if move == LOAD or expected and expected[-1] else None)
