@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.arithmetic import less
+from bnnhw.hw.arithmetic import less, table
 from bnnhw.spec.front import FrontConfig, row_width
 
 CONTROL = data.StructLayout({"valid": 1, "load": 1, "swap": 1, "first": 1, "last": 1})
@@ -108,7 +108,7 @@ class FrontWalker(wiring.Component):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += self.o_starved.eq(~self.i_lines)
-                with m.If(self.i_lines & self.i_room & (needed <= self.i_limit)):
+                with m.If(self.i_lines & self.i_room & ~less(self.i_limit, needed)):
                     m.d.comb += self.o_row.eq(1)
                     m.next = "SET"
             with m.State("SET"):
@@ -119,7 +119,7 @@ class FrontWalker(wiring.Component):
                     m.d.sync += row.eq(row + 1)
                     with m.If(row == closes):
                         m.d.sync += [pooled.eq(pooled + 1), closes.eq(closes + c.pool.stride)]
-                        m.d.sync += needed.eq(Array([*permitted[1:], 0])[pooled])
+                        m.d.sync += needed.eq(table(pooled, [*permitted[1:], 0], needed.shape()))
                     m.next = "WAIT"
                     with m.If(last_row):
                         m.next = "IDLE"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.arithmetic import less
+from bnnhw.hw.arithmetic import less, table
 from bnnhw.hw.fifo import StreamFifo, StreamRegister
 from bnnhw.hw.front.pool import pooled_place
 from bnnhw.hw.memory.writes import writes
@@ -111,7 +111,7 @@ class FrontWriter(wiring.Component):
                 lane.eq(Mux(last_lane, 0, lane + 1)),
                 held.values.eq(Cat(*[held.values[n] for n in range(1, lanes)], value)),
                 held.x.eq(place.x),
-                held.group.eq(Array(n // lanes for n in range(c.outs))[place.channel]),
+                held.group.eq(table(place.channel, [n // lanes for n in range(c.outs)], held.group.shape())),
             ]
         m.d.sync += complete.eq(valid & last_lane)
         m.d.comb += [out.valid.eq(complete), out.payload.eq(held)]
@@ -133,7 +133,7 @@ class FrontWriter(wiring.Component):
             out.valid.eq(vector.valid),
         ]
         if c.value is not None:
-            cell = Array(n * c.value.cell for n in range(c.pool_width))[x]
+            cell = table(x, [n * c.value.cell for n in range(c.pool_width)], put.value_address.shape())
             m.d.comb += [put.value_valid.eq(group < c.value.groups), put.value_address.eq(cell + group)]
             for n in range(self.engine.lanes):
                 wide = put.value_word.word_select(n, self.engine.post.value_width)
@@ -141,14 +141,15 @@ class FrontWriter(wiring.Component):
         if c.bits is not None:
             target, groups = c.bits, range(c.outs // self.engine.lanes)
             banks, columns = zip(*(divmod(n, target.strip) for n in range(c.pool_width)), strict=True)
-            cell = Array((target.halo_low + column) * target.cell for column in columns)[x]
-            inside = Array(n // slots for n in groups)[group] if target.spread else group
-            chosen = Array(1 << n % slots for n in groups)[group]
+            address, all_slots = put.bits.address.shape(), put.bits.slots.shape()
+            cell = table(x, [(target.halo_low + column) * target.cell for column in columns], address)
+            inside = table(group, [n // slots for n in groups], address) if target.spread else group
+            chosen = table(group, [1 << n % slots for n in groups], all_slots)
             m.d.comb += [
                 put.bits_valid.eq(group < target.groups),
                 put.bits.bits.eq(Cat(self._reached(vector.payload))),
-                put.bits.bank.eq(Array(banks)[x]),
-                put.bits.column.eq(Array(columns)[x]),
+                put.bits.bank.eq(table(x, banks, put.bits.bank.shape())),
+                put.bits.column.eq(table(x, columns, put.bits.column.shape())),
                 put.bits.address.eq(cell + inside),
                 put.bits.slots.eq(chosen if target.spread else (1 << slots) - 1),
             ]
@@ -157,5 +158,5 @@ class FrontWriter(wiring.Component):
         """Of each value, whether it reaches its channel's threshold."""
         lanes, shape = self.engine.lanes, signed(self.config.value_width + 1)
         bounds = self.images.thresholds
-        own = [Array(Const(t, shape) for t in bounds[n::lanes])[vector.group] for n in range(lanes)]
+        own = [table(vector.group, bounds[n::lanes], shape) for n in range(lanes)]
         return [~less(vector.values[n], bound) for n, bound in enumerate(own)]
