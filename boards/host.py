@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from bnnhw.boards.line import BlockSender, HostError, Line
+from bnnhw.boards.line import BlockSender, HostError, Line, Progress
 from bnnhw.boards.pipe import Pipe
 from bnnhw.errors import BnnhwError
 from bnnhw.spec.link import Command, Identity, LinkError, Reply, Status
@@ -98,11 +98,10 @@ class Host:
 
     # Weights.
 
-    def load(self, weights: bytes, progress: Callable[[int, int], None] = lambda done, size: None) -> bool:
+    def load(self, weights: bytes, progress: Progress = lambda done, size: None) -> bool:
         """Load the device with its weight image, from where an interrupted loading ended; False where it is loaded.
 
-        ``progress`` is called with the bytes that the device has, and all there are. Raises HostError when it wants
-        other weights, or what it reads back out of its memory is not what it got.
+        Raises HostError when it wants other weights, or what it reads back out of its memory is not what it got.
         """
         crc, sent = zlib.crc32(weights), False
         for _ in range(self._line.retries):

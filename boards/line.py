@@ -8,6 +8,9 @@ from bnnhw.boards.pipe import Pipe
 from bnnhw.errors import BnnhwError
 from bnnhw.spec.link import BLOCK_BYTES, Command, FrameReader, LinkError, Reply, Request, Status, encode_frame
 
+Progress = Callable[[int, int], None]
+"""Called with the bytes that the device has, and all there are."""
+
 
 class HostError(BnnhwError):
     """The device does not answer, answers nonsense, or is another one than expected."""
@@ -97,9 +100,8 @@ class BlockSender:
         self.line, self.command, self.number, self.content = line, command, number, content
         self.expected = 0
 
-    def send(self, expected: int, progress: Callable[[int, int], None] = lambda done, size: None) -> bool:
-        """Send all from byte ``expected`` on; False when the device lost what it had. ``progress`` is called with the
-        bytes that it has, and all there are.
+    def send(self, expected: int, progress: Progress = lambda done, size: None) -> bool:
+        """Send all from byte ``expected`` on; False when the device lost what it had.
 
         Raises HostError when it acknowledges nothing more, or refuses a block for a reason that will not pass.
         """
@@ -107,19 +109,18 @@ class BlockSender:
         tries, end = 0, line.pipe.now() + line.compute_timeout
         while self.expected < len(self.content):
             before = self.expected
-            kept, busy = self._send_window()
+            kept, busy = self._send_window(progress)
             if not kept:
                 return False
             if self.expected > before:
                 tries, end = 0, line.pipe.now() + line.compute_timeout
-                progress(self.expected, len(self.content))
             tries += not busy
             if tries > line.retries or line.pipe.now() > end:
                 what = "weight" if self.command == Command.LOAD else "image"
                 raise HostError(f"device must acknowledge {what} bytes from {self.expected} on, but did not")
         return True
 
-    def _send_window(self) -> tuple[bool, bool]:
+    def _send_window(self, progress: Progress) -> tuple[bool, bool]:
         """Send blocks until all are taken or one is not; whether the device kept what it had, and whether it was
         busy."""
         line, start, offset = self.line, self.expected, self.expected
@@ -141,7 +142,9 @@ class BlockSender:
                     return False, busy
                 if reply.status not in (Status.OK, Status.PENDING, Status.WRONG_OFFSET, Status.BUSY):
                     raise HostError(f"device must accept a block, but answers {Status(reply.status).name}")
-                self.expected = max(self.expected, reply.word)
+                if reply.word > self.expected:
+                    self.expected = reply.word
+                    progress(self.expected, len(self.content))
                 busy |= reply.status == Status.BUSY
             if reply.status not in (Status.OK, Status.PENDING):
                 patience = line.quiet
@@ -156,4 +159,4 @@ class BlockSender:
         )
 
 
-__all__ = ["BlockSender", "HostError", "Line"]
+__all__ = ["BlockSender", "HostError", "Line", "Progress"]

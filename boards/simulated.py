@@ -157,10 +157,10 @@ class SimulatedDevice:
             else:
                 self._weights += request.payload
                 self._read_back = None
-                found = zlib.crc32(self._spoil(self._weights))
-                if self.loaded and found != self.identity.weight_crc:
-                    self._weights, self._read_back = b"", found
-        return Reply(request.command, request.tag, status, number, len(self._weights))
+        reply = Reply(request.command, request.tag, status, number, len(self._weights))
+        if self.loaded and (found := zlib.crc32(self._spoil(self._weights))) != self.identity.weight_crc:
+            self._weights, self._read_back = b"", found
+        return reply
 
     def _block(self, request: Request) -> Reply:
         current, size = self._current, self.identity.image_bytes

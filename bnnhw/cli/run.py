@@ -11,8 +11,10 @@ import numpy as np
 
 from bnnhw.cli.options import BOARD, JSON, out_folder
 from bnnhw.cli.output import print_facts, print_json
-from bnnhw.cli.program import read_program
+from bnnhw.cli.program import WEIGHTS, read_program
 from bnnhw.cli.progress import Stages
+from bnnhw.cli.weight_file import WeightFile
+from bnnhw.errors import BnnhwError
 from bnnhw.spec.engine import COUNTERS
 
 if TYPE_CHECKING:
@@ -25,16 +27,25 @@ if TYPE_CHECKING:
 @click.option("--port", required=True, metavar="P", help="Serial port, such as /dev/ttyUSB0; sim simulates the board.")
 @click.option("--model", "-m", metavar="M", help="Network that the board must run; needed with --port sim.")
 @click.option("--build", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Its build.")
+@click.option("--weights", type=click.Path(path_type=Path), metavar="F", help="Instead of weights.bin in its build.")
 @click.option("--counters", is_flag=True, help="Read the engine's counters, too.")
 @click.argument("files", nargs=-1, required=True, metavar="F ...")
 @JSON
 def run(
-    board: str, port: str, model: str | None, folder: Path | None, counters: bool, files: tuple[str, ...], as_json: bool
+    board: str,
+    port: str,
+    model: str | None,
+    folder: Path | None,
+    weights: Path | None,
+    counters: bool,
+    files: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Run the image files F on a board and print class and scores of each.
 
     With --model (or --build) the board must run that very build, and classes have names. The bitstream is loaded
-    beforehand, for example with `openFPGALoader -b ulx3s build/<model>-<board>/top.bit`.
+    beforehand, for example with `openFPGALoader -b ulx3s build/<model>-<board>/top.bit`. A design with weights in SDRAM
+    gets them once after that, from weights.bin; when that was interrupted, it goes on from there.
     """
     from bnnhw import boards
     from bnnhw.boards.host import Host
@@ -61,6 +72,7 @@ def run(
         if build is not None:
             host.check_build(build)
         identity = host.identity
+        _load(host, weights or (folder / WEIGHTS if folder is not None else None), stages)
         images = data.load_images(files, (identity.height, identity.width, identity.channels))
         with stages.stage("run") as step:
             scores = _scores(host, images, step)
@@ -73,6 +85,21 @@ def run(
         return
     print_facts((r["image"], f"{r['class']}   scores {' '.join(map(str, r['scores']))}") for r in results)
     print_facts((f"counter {name}", f"{value:,}") for name, value in (values or {}).items())
+
+
+def _load(host: Host, path: Path | None, stages: Stages) -> None:
+    """The weights for a device that wants some; nothing is sent unless they are the right ones."""
+    identity = host.identity
+    if not identity.weight_bytes:
+        return
+    if path is None:
+        raise BnnhwError(
+            f"the device's {identity.weight_bytes} bytes of weights must be given with --model, --build or --weights"
+        )
+    found = WeightFile.read(path)
+    found.check(path, identity)
+    with stages.stage("load weights") as step:
+        host.load(found.content, lambda done, size: step("load weights", done, size))
 
 
 def _scores(host: Host, images: np.ndarray[Any, Any], step: Callable[[str, int, int], None]) -> list[list[int]]:

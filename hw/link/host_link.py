@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from bnnhw.hw.fifo import StreamRegister
+from bnnhw.hw.fifo import StreamFifo
 from bnnhw.hw.link.block import BlockForwarder
 from bnnhw.hw.link.commands import CommandHandler
 from bnnhw.hw.link.frame_in import FrameReceiver
@@ -78,7 +78,7 @@ class HostLink(wiring.Component):
         m.submodules.counts = counts = ShiftSource(size=4 * self.identity.counters)
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o, handler.i)
-        m.submodules.reply = reply = StreamRegister(shape=BODY)
+        m.submodules.reply = reply = StreamFifo(shape=BODY, depth=2)  # the sources do not see the sender's ready
         connect(m, handler.o, reply.i)
         connect(m, reply.o, sender.i)
         connect(m, sender.o, flipped(self.o))

@@ -11,6 +11,7 @@ import pytest
 
 from bnnhw import models
 from bnnhw.cli import main
+from bnnhw.cli.weight_file import WeightFile
 from bnnhw.models import data
 from bnnhw.report import build_report, write_report
 from tests.report.sample import inputs
@@ -99,10 +100,11 @@ def test_compile_writes_the_same_bytes_again(capsys: pytest.CaptureFixture[str],
     for name in ("program.json", "weights.bin"):
         assert (here / "a" / name).read_bytes() == (here / "b" / name).read_bytes()
     program = json.loads((here / "a" / "program.json").read_text())
-    assert (program["kind"], program["version"], len(program["build"])) == ("bnnhw program", 1, 16)
-    assert len((here / "a" / "weights.bin").read_bytes()) == program["weights"]["beats"] * -(
-        -program["weights"]["bits"] // 8
-    )
+    assert (program["kind"], program["version"], len(program["build"])) == ("bnnhw program", 2, 16)
+    told, weights = program["weights"], WeightFile.read(here / "a" / "weights.bin")
+    assert (weights.network, f"{weights.build:016x}") == ("snn_digits", program["build"])
+    assert len(weights.content) == told["bytes"] == told["beats"] * -(-told["bits"] // 8)
+    assert f"{weights.crc:08x}" == told["crc"]
 
 
 def test_explore_sorts_by_cycles(capsys: pytest.CaptureFixture[str]) -> None:

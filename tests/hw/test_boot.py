@@ -95,6 +95,8 @@ def test_wrong_bytes_are_found_and_the_right_ones_loaded_after_them() -> None:
     async def watch(ctx: Any) -> None:
         while not ctx.get(dut.state.loaded):
             if ctx.get(dut.state.failed):
+                for _ in range(60):  # time for the host to ask
+                    await ctx.tick()
                 told.append(ctx.get(dut.state.crc))
             await ctx.tick()
 

@@ -12,7 +12,7 @@ from amaranth.sim import Simulator
 from bnnhw.hw.link.host_link import HostLink
 from bnnhw.hw.top import Top
 from bnnhw.spec.link import Identity
-from tests.hw.link.standin import StandIn
+from tests.hw.link.standin import StandIn, StandInMemory
 
 
 class Rig:
@@ -60,14 +60,19 @@ class Rig:
             self.cycle += 1
 
 
-def byte_rig(identity: Identity, *, delay: int = 20, gap: int = 0, slow: int = 0) -> Rig:
-    """`HostLink` and a `StandIn`; ``gap`` clocks between bytes sent, ``slow`` between bytes taken."""
+def byte_rig(identity: Identity, *, delay: int = 20, gap: int = 0, slow: int = 0, slow_memory: int = 0) -> Rig:
+    """`HostLink` and a `StandIn`; clocks ``gap`` between bytes sent, ``slow`` between bytes taken, ``slow_memory``
+    between weight bytes taken, where there are any."""
     module = Module()
     module.submodules.link = link = HostLink(identity=identity)
     module.submodules.engine = engine = StandIn(identity=identity, delay=delay)
     connect(module, link.o_image, engine.i_image)
     connect(module, engine.o_scores, link.i_scores)
     module.d.comb += link.counters.eq(engine.counters)
+    if identity.weight_bytes:
+        module.submodules.memory = memory = StandInMemory(identity=identity, wait=slow_memory)
+        connect(module, link.o_weights, memory.i)
+        module.d.comb += link.weights.eq(memory.state)
     rig = Rig(module, identity)
 
     async def send(ctx: Any) -> None:

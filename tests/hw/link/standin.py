@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.link.scores import score_layout
+from bnnhw.hw.link.weights import LOADING
 from bnnhw.spec.link import Identity
 
 IDENTITY = Identity(
@@ -67,4 +69,39 @@ class StandIn(wiring.Component):
         with m.Elif(place == size):
             m.d.sync += [going.eq(1), wait.eq(self.delay), place.eq(0), self.counters[0].eq(self.counters[0] + 1)]
             m.d.sync += [r.eq(s) for r, s in zip(ready, sums, strict=True)] + [s.eq(0) for s in sums]
+        return m
+
+
+class StandInMemory(wiring.Component):
+    """Where the weights go: takes a byte every ``wait`` + 1 clocks, and says 100 clocks after the last one what became
+    of them."""
+
+    def __init__(self, *, identity: Identity, wait: int = 0) -> None:
+        self.identity, self.wait = identity, wait
+        super().__init__({"i": In(stream.Signature(8)), "state": Out(LOADING)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.crc = crc = CRC32_ISO_HDLC().create()
+        wait, reading = Signal(range(self.wait + 1)), Signal(range(101))
+        left = Signal(32, init=self.identity.weight_bytes)
+        m.d.comb += [
+            self.i.ready.eq((wait == 0) & (left != 0)),
+            crc.data.eq(self.i.payload),
+            crc.valid.eq(self.i.valid & self.i.ready),
+            crc.start.eq(crc.valid & (left == self.identity.weight_bytes)),
+            self.state.crc.eq(crc.crc),
+        ]
+        with m.If(wait != 0):
+            m.d.sync += wait.eq(wait - 1)
+        with m.If(crc.valid):
+            m.d.sync += [wait.eq(self.wait), left.eq(left - 1), reading.eq(100)]
+        with m.Elif((left == 0) & (reading != 0)):
+            m.d.sync += reading.eq(reading - 1)
+            with m.If(reading == 1):
+                right = crc.crc == self.identity.weight_crc
+                m.d.sync += self.state.loaded.eq(right)
+                with m.If(~right):
+                    m.d.comb += self.state.failed.eq(1)
+                    m.d.sync += left.eq(self.identity.weight_bytes)
         return m
