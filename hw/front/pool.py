@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Signal, signed, unsigned
+from amaranth import Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.arithmetic import less
+from bnnhw.hw.arithmetic import less, table
 from bnnhw.hw.delay import chain
 from bnnhw.hw.front.affine import place
 from bnnhw.hw.memory.columns import ColumnMemory
@@ -75,7 +75,7 @@ class FrontPool(wiring.Component):
         asked, now = Signal(flow), Signal(flow)
         kept = Signal(signed(c.value_width))
         m.d.sync += [
-            asked.at.eq(Array(axis(c.out_width, c.pool))[self.i_place.x]),
+            asked.at.as_value().eq(table(self.i_place.x, *axis(c.out_width, c.pool))),
             asked.valid.eq(self.i_valid),
             asked.last.eq(self.i_valid & self.i_last),
             asked.channel.eq(self.i_place.channel),
@@ -108,7 +108,7 @@ class FrontPool(wiring.Component):
         with m.If(entry.last):
             m.d.sync += row.eq(Mux(row == c.rows - 1, 0, row + 1))
         # Set long before the row's first value, and kept for those on their way after its last.
-        m.d.comb += at.eq(Array(axis(c.rows, c.pool))[row])
+        m.d.comb += at.as_value().eq(table(row, *axis(c.rows, c.pool)))
         channels = c.groups * c.columns
         m.submodules.rows = rows = ColumnMemory(c.value_width, c.pool_width * channels, writable=True)
         address = rows.i_address.shape()
@@ -150,13 +150,14 @@ def position_layout(size: int) -> data.StructLayout:
     return data.StructLayout({"first": 1, "closes": 1, "opens": 1, "window": unsigned(max(size, 1).bit_length())})
 
 
-def axis(size: int, window: Window) -> list[data.Const]:
-    """`position_layout` of every position."""
+def axis(size: int, window: Window) -> tuple[list[int], Shape]:
+    """`position_layout` of every position, as words of a table, and their shape."""
+    layout = position_layout(size)
     found = []
     for p in range(size):
         number = max(0, -(-(p + window.pad - window.kernel + 1) // window.stride))  # the first window not before p
         start = number * window.stride - window.pad
         end = min(size - 1, start + window.kernel - 1)
         word = {"first": p == max(0, start), "closes": p == end, "opens": p == end == start + window.stride}
-        found.append(position_layout(size).const(word | {"window": number}))
-    return found
+        found.append(layout.const(word | {"window": number}).as_value().value)
+    return found, unsigned(layout.size)

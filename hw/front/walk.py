@@ -106,7 +106,7 @@ class FrontWalker(wiring.Component):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += self.o_starved.eq(~self.i_lines)
-                with m.If(self.i_lines & self.i_room & (pooled < self.i_limit)):
+                with m.If(self.i_lines & self.i_room & less(pooled, self.i_limit)):
                     m.d.comb += self.o_row.eq(1)
                     m.next = "SET"
             with m.State("SET"):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.arithmetic import less
+from bnnhw.hw.arithmetic import less, table
 from bnnhw.hw.fifo import StreamFifo, StreamRegister
 from bnnhw.hw.front.pool import pooled_place
 from bnnhw.hw.memory.writes import writes
@@ -98,9 +98,8 @@ class FrontWriter(wiring.Component):
         c, lanes = self.config, self.engine.lanes
         threshold = Signal(signed(c.value_width + 1))
         value, place, valid, last = Signal.like(self.i_value), Signal.like(self.i_place), Signal(), Signal()
-        thresholds = [Const(t, signed(c.value_width + 1)) for t in self.images.thresholds]
         m.d.sync += [
-            threshold.eq(Array(thresholds)[self.i_place.channel] if c.bits is not None else 0),
+            threshold.eq(table(self.i_place.channel, self.images.thresholds or (0,), threshold.shape())),
             value.eq(self.i_value),
             place.eq(self.i_place),
             valid.eq(self.i_valid),
@@ -116,7 +115,7 @@ class FrontWriter(wiring.Component):
                 held.values.eq(Cat(*[held.values[n] for n in range(1, lanes)], value)),
                 held.bits.eq(Cat(held.bits[1:], ~less(value, threshold))),
                 held.x.eq(place.x),
-                held.group.eq(Array(n // lanes for n in range(c.outs))[place.channel]),
+                held.group.eq(table(place.channel, [n // lanes for n in range(c.outs)], held.group.shape())),
             ]
         m.d.sync += [complete.eq(valid & last_lane), ended.eq(last)]
         m.d.comb += [out.valid.eq(complete), out.payload.eq(held), out.payload.last.eq(ended)]
@@ -139,7 +138,7 @@ class FrontWriter(wiring.Component):
             out.payload.last.eq(vector.payload.last),
         ]
         if c.value is not None:
-            cell = Array(n * c.value.cell for n in range(c.pool_width))[x]
+            cell = table(x, [n * c.value.cell for n in range(c.pool_width)], put.value_address.shape())
             m.d.comb += [put.value_valid.eq(group < c.value.groups), put.value_address.eq(cell + group)]
             for n in range(self.engine.lanes):
                 wide = put.value_word.word_select(n, self.engine.post.value_width)
@@ -147,14 +146,15 @@ class FrontWriter(wiring.Component):
         if c.bits is not None:
             target, groups = c.bits, range(c.outs // self.engine.lanes)
             banks, columns = zip(*(divmod(n, target.strip) for n in range(c.pool_width)), strict=True)
-            cell = Array((target.halo_low + column) * target.cell for column in columns)[x]
-            inside = Array(n // slots for n in groups)[group] if target.spread else group
-            chosen = Array(1 << n % slots for n in groups)[group]
+            address, all_slots = put.bits.address.shape(), put.bits.slots.shape()
+            cell = table(x, [(target.halo_low + column) * target.cell for column in columns], address)
+            inside = table(group, [n // slots for n in groups], address) if target.spread else group
+            chosen = table(group, [1 << n % slots for n in groups], all_slots)
             m.d.comb += [
                 put.bits_valid.eq(group < target.groups),
                 put.bits.bits.eq(vector.payload.bits),
-                put.bits.bank.eq(Array(banks)[x]),
-                put.bits.column.eq(Array(columns)[x]),
+                put.bits.bank.eq(table(x, banks, put.bits.bank.shape())),
+                put.bits.column.eq(table(x, columns, put.bits.column.shape())),
                 put.bits.address.eq(cell + inside),
                 put.bits.slots.eq(chosen if target.spread else (1 << slots) - 1),
             ]
