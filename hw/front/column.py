@@ -19,7 +19,7 @@ LUT_RAM = {"ram_style": "distributed"}
 
 def latency(config: FrontConfig) -> int:
     """Cycles from i_taps to the sum that is added to a pixel's."""
-    return 2 + config.sum_levels
+    return 3 + config.sum_levels
 
 
 def addition(config: FrontConfig) -> data.StructLayout:
@@ -106,7 +106,8 @@ class FrontColumn(wiring.Component):
         return data.View(control.shape(), copy.o)
 
     def _product(self, m: Module, platform: object, dy: int, tap: Value, weight: Signal) -> Signal:
-        """tap * weight after two cycles; the weight is held from i_swap to i_swap."""
+        """tap * weight after three cycles, the last of them for the way from the chip's multipliers, which lie where
+        they lie; the weight is held from i_swap to i_swap."""
         wide = Signal(signed(2 * BLOCK), name=f"product_{dy}")
         if isinstance(platform, LatticeECP5Platform):
             m.submodules[f"multiplier_{dy}"] = block(tap, weight, wide, enable_b=self.i_swap)
@@ -115,7 +116,9 @@ class FrontColumn(wiring.Component):
             with m.If(self.i_swap):
                 m.d.sync += held.eq(weight)
             m.d.sync += [a.eq(tap), wide.eq(a * held)]
-        return wide[: 9 + self.config.weight_bits].as_signed()
+        near = Signal(signed(9 + self.config.weight_bits), name=f"near_{dy}")
+        m.d.sync += near.eq(wide)
+        return near
 
     @staticmethod
     def _sum(m: Module, terms: list[Value]) -> Value:
