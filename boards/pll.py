@@ -45,9 +45,11 @@ class PllSettings:
         return self.vco_hz / self.output_div
 
     @property
-    def lead_steps(self) -> int:
-        """``lead_ns`` in eighths of VCO periods, less than a whole period of the output."""
-        return round((self.lead_ns or 0) * 8 * self.vco_hz / 10**9) % (8 * self.output_div)
+    def early(self) -> tuple[int, int]:
+        """Phase of the second output against the first: VCO periods and eighths of one, later by a period less the
+        lead."""
+        lead = round((self.lead_ns or 0) * 8 * self.vco_hz / 10**9)
+        return divmod(-lead % (8 * self.output_div), 8)
 
 
 def solve(input_hz: Fraction, output_hz: Fraction, *, tolerance: float = 0.01) -> PllSettings:
@@ -184,9 +186,9 @@ class Pll(wiring.Component):
         return m
 
     def _second(self) -> dict[str, Any]:
-        """Parameters and ports of CLKOS2: later by a period less the lead."""
+        """Parameters and ports of CLKOS2."""
         s = self.settings
-        later, eighths = divmod(-s.lead_steps % (8 * s.output_div), 8)
+        later, eighths = s.early
         return {
             "a_FREQUENCY_PIN_CLKOS2": _mhz(s.output_hz),
             "p_CLKOS2_ENABLE": "ENABLED",
