@@ -9,10 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from bnnhw.hw.fifo import StreamFifo
 from bnnhw.hw.link.host_link import HostLink
 from bnnhw.hw.link.uart import UartReceiver, UartTransmitter, divisor
-from bnnhw.spec.link import Identity
-
-FIFO_BYTES = 512
-"""Bytes kept while a reply is sent and while the host is slow to listen: one block RAM each."""
+from bnnhw.spec.link import FIFO_BYTES, Identity
 
 
 class Top(wiring.Component):

@@ -56,6 +56,9 @@ WEIGHT_BYTES = 16
 """A weight image is whole bursts of the memory of so many bytes; so is each LOAD."""
 DATA_BYTES = 236
 """Bytes of data in one reply."""
+RECEIVER_BYTES, SENDER_BYTES, FIFO_BYTES = 512, 256, 512
+"""The device's buffers: two frames that come, one that goes, and what waits while a reply is sent or the host is slow
+to listen."""
 SLOTS = 4
 """Images whose scores are kept or awaited: BEGIN is refused as BUSY when all are awaited."""
 REPLY = 0x80

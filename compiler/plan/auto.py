@@ -36,8 +36,9 @@ LAYER_LATENCY = 30
 PASS_SWITCH = 2
 FINAL_TRIES = 6
 ALIKE = 0.01
-"""Shapes whose crowding differs by less are alike: the one with the narrowest weight beats is taken."""
-BEAT_WIRES = 1 << 20
+"""Shapes whose crowding differs by less are alike: the fastest of them is taken ..."""
+CROWDED = 1.0
+"""... but on a chip as crowded as this the one with the narrowest weight beats, whose wires go to all columns."""
 WINDOW_SHARE = 0.5
 """Share of the block RAM that the image's windows may take; beyond it a front unit computes its convolution."""
 FRONT_SHARE = 0.75
@@ -71,9 +72,10 @@ def choose(found: Analysis, limits: Limits, enough: int = 0, external: SdramSetu
     most = max(enough, SLACK * min(c.cycles for c in candidates))
     near = [c for c in candidates if c.cycles <= most]
     near.sort(key=lambda c: (c.need.crowding(limits), c.cycles))
-    least = near[0].need.crowding(limits) + ALIKE
-    # the wires of a weight beat go to all columns
-    near.sort(key=lambda c: c.shape.fetch * c.shape.depth if c.need.crowding(limits) <= least else BEAT_WIRES)
+    least = near[0].need.crowding(limits)
+    alike = [c for c in near if c.need.crowding(limits) <= least + ALIKE]
+    alike.sort(key=lambda c: (c.shape.fetch * c.shape.depth if least >= CROWDED else 0, c.cycles))
+    near[: len(alike)] = alike
     plans = []
     for candidate in near[:FINAL_TRIES]:
         plan = make_plan(found, candidate.shape, candidate.spread, external)
@@ -219,6 +221,7 @@ def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[En
         passes=max(s.passes for s in schedule.jobs),
         decodes=len(schedule.decodes),
         halo_reach=schedule.places.halo_reach,
+        alike=schedule.alike,
         entries_per_beat=per_beat,
     )
     if config.front is not None:

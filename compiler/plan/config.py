@@ -75,7 +75,7 @@ def engine_config(
         map_size=max(max(t.height, t.width) for t in network.tensors.values()),
         decodes=len(schedule.decodes),
         scores=network.tensors[network.output].channels,
-        alike=front is not None and all(len(set(step.reads)) == 1 for step in schedule.steps.steps()),
+        alike=schedule.alike,
         front=front,
         external=external,
     )

@@ -199,6 +199,7 @@ def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
     """The step memory."""
     layout, words, mask = step_layout(config), [], (1 << Widths.of(config).source) - 1
     for step in schedule.steps.steps():
+        assert not config.alike or len(set(step.reads)) == 1
         fields: Fields = {"shift": step.shift, "weight": step.weight}
         for slot, read in enumerate(step.reads[: config.reads]):
             own = {"en": read.enabled, "dy": read.dy, "dx": read.dx, "offset": read.offset & mask}

@@ -16,6 +16,7 @@ from bnnhw.spec.external import WORD
 from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.jobs import ISSUE_FIELDS, VECTOR_FIELDS, job_layout, parts
 from bnnhw.spec.layout import WordLayout
+from bnnhw.spec.link import FIFO_BYTES, RECEIVER_BYTES, SENDER_BYTES, SLOTS
 from bnnhw.spec.memory import REGISTERS, STREAM_FIFO, bank_words, block_rams, in_luts
 from bnnhw.spec.multiplier import blocks
 from bnnhw.spec.program import (
@@ -148,7 +149,7 @@ class _Memory:
 
 
 def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
-    """Every memory but the host link's."""
+    """Every memory, the host link's last."""
     w, post = Widths.of(c), c.post
     subs = (c.subs - 1).bit_length()
     if c.front is None:
@@ -179,6 +180,8 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
         _Memory(c.decodes, decode_layout(c).width, 1 if c.tau else 0, rom=True),
         _Memory(2 << (subs + w.classes), post.entry_width, c.lanes),
         _Memory(2 << subs, lane_layout(c).width, c.lanes),
+        *[_Memory(size, 8, 1) for size in (RECEIVER_BYTES, SENDER_BYTES, FIFO_BYTES, FIFO_BYTES)],
+        _Memory(SLOTS << max(c.scores - 1, 1).bit_length(), post.value_width, 1),
     ]
 
 

@@ -74,6 +74,14 @@ class Schedule:
     steps: StepTable
     decodes: tuple[Decode, ...]
 
+    @property
+    def alike(self) -> bool:
+        """In every step all slots read the same tap at the same offset. (The image's windows are read slot by slot.)"""
+        return self.front is not None and all(
+            place.slots == 1 or (place.spread and place.groups % place.slots == 0)
+            for place in self.places.bits.values()
+        )
+
 
 def make_schedule(
     network: Network, uses: Uses, orders: Orders, shape: Shape, spread: frozenset[str], bands: Bands | None = None

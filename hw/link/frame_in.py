@@ -8,7 +8,7 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.spec.link import CRC_BYTES, HEAD_BYTES, MAX_CONTENT
+from bnnhw.spec.link import CRC_BYTES, HEAD_BYTES, MAX_CONTENT, RECEIVER_BYTES
 
 FRAME = data.StructLayout(
     {
@@ -63,7 +63,7 @@ class FrameReceiver(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC().create()
-        m.submodules.buffer = buffer = Memory(shape=8, depth=512, init=[])
+        m.submodules.buffer = buffer = Memory(shape=8, depth=RECEIVER_BYTES, init=[])
         read, write = buffer.read_port(), buffer.write_port()
         m.d.comb += [read.en.eq(1), read.addr.eq(self.address), self.data.eq(read.data)]
 

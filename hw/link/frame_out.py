@@ -8,7 +8,7 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.spec.link import CRC_BYTES
+from bnnhw.spec.link import CRC_BYTES, SENDER_BYTES
 
 BODY = data.StructLayout({"byte": 8, "last": 1})
 
@@ -36,7 +36,7 @@ class FrameSender(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC().create()
-        m.submodules.buffer = buffer = Memory(shape=8, depth=256, init=[])
+        m.submodules.buffer = buffer = Memory(shape=8, depth=SENDER_BYTES, init=[])
         read, write = buffer.read_port(), buffer.write_port()
         start, place = Signal(8), Signal(8, init=1)  # where the open run began; where the next byte goes
         put, byte = Signal(), Signal(8)
