@@ -7,6 +7,7 @@ import json
 import zlib
 from dataclasses import asdict
 from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,9 +112,11 @@ def identity(prepared: Prepared, build: int, clock_hz: int) -> Identity:
 
 
 def _plain(value: Any) -> Any:
-    """Enums by value, tuples as lists: what JSON can hold."""
+    """Enums by value, tuples as lists, fractions as text: what JSON can hold."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
+    if isinstance(value, Fraction):
+        return str(value)
     return value.value if isinstance(value, Enum) else value
