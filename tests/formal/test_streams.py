@@ -8,7 +8,9 @@ import pytest
 from amaranth.hdl import Signal
 
 import bnnhw.hw
+from bnnhw.hw.boot import Boot
 from bnnhw.hw.fifo import StreamFifo, StreamRegister
+from bnnhw.hw.link.block import BlockForwarder
 from bnnhw.hw.link.commands import CommandHandler
 from bnnhw.hw.link.frame_in import FrameReceiver
 from bnnhw.hw.link.frame_out import FrameSender
@@ -26,7 +28,7 @@ from bnnhw.hw.sequencer.prefetch import Prefetcher
 from bnnhw.sim.fuzz.case import prepare
 from bnnhw.sim.fuzz.network import random_network
 from bnnhw.sim.kit.formal import prove_stream
-from bnnhw.spec.external import Region
+from bnnhw.spec.external import Region, WeightImage
 from bnnhw.spec.link import Identity
 from bnnhw.spec.sdram import MT48LC16M16A2_75
 
@@ -35,7 +37,7 @@ SDRAM = replace(MT48LC16M16A2_75, row_bits=1, column_bits=4)
 SDRAM_PORT = PortConfig("maps", writes=True, read_words=8, write_words=8)
 PASSED_ON = {
     "Engine": "its scores are those of Scores",
-    "HostLink": "its bytes are those of FrameSender and ImageReceiver",
+    "HostLink": "its bytes are those of FrameSender, ImageReceiver and BlockForwarder",
     "SdramController": "its words are those of ClientPort",
 }
 
@@ -50,7 +52,19 @@ def buffer_answers(m, dut):
     before, earlier, data, started = Signal(9), Signal(9), Signal(8), Signal(2)
     m.d.sync += [before.eq(dut.address), earlier.eq(before), data.eq(dut.data), started.eq(started << 1 | 1)]
     held = started.all() & (before == earlier)
-    return [~held | (dut.data == data), ~(dut.busy & (dut.begin | dut.accept)), ~dut.accept | (dut.length != 0)]
+    return [~held | (dut.data == data), ~(dut.busy & dut.accept), ~dut.accept | (dut.length != 0)]
+
+
+def no_block_on_its_way(m, dut):
+    """Nothing begins while a block is forwarded or an image filled up, and nothing is forwarded meanwhile."""
+    return [~((dut.begin | dut.accept) & (dut.i.valid | dut.filling)), ~(dut.filling & dut.i.valid)]
+
+
+def plays_on(m, dut):
+    """Once it may play, it always may."""
+    may = Signal()
+    m.d.sync += may.eq(dut.i_play)
+    return [~may | dut.i_play]
 
 
 def taken_at_once(m, dut):
@@ -68,14 +82,16 @@ def read_when_done(m, dut):
     awaited = Signal(4)
     finished = dut.i.valid & dut.i.payload.last
     m.d.sync += [
-        begun.eq((begun | dut.begin) & ~dut.completed),
+        begun.eq((begun | dut.begin) & ~dut.completed),  # and not completed
         reading.eq((reading | dut.read) & ~(dut.o.valid & dut.o.ready & dut.o.payload.last)),
         late.eq(dut.begin),
-        awaited.eq(awaited + dut.completed - finished),
+        awaited.eq(awaited + (dut.completed | (dut.begin & dut.abandons)) - finished),
     ]
     return [
         ~dut.completed | begun,
-        ~dut.begin | (~reading & ~dut.read & ~dut.completed & (dut.advance == ~begun) & ~(dut.advance & dut.full)),
+        ~dut.begin | (~reading & ~dut.read & ~dut.completed & (dut.again | ~dut.full)),
+        (dut.again | dut.abandons) == begun,
+        ~(dut.again & dut.abandons),
         ~dut.i.valid | (awaited != 0),
         ~dut.read | (dut.known & dut.done & ~reading & ~late),
     ]
@@ -95,11 +111,13 @@ CASES = {
     "FrameReceiver": (lambda plan: FrameReceiver(), {}),
     "FrameSender": (lambda plan: FrameSender(), {}),
     "CommandHandler": (lambda plan: CommandHandler(identity=IDENTITY), {}),
-    "ImageReceiver": (lambda plan: ImageReceiver(size=4), {"given": buffer_answers, "cycles": 16}),
+    "BlockForwarder": (lambda plan: BlockForwarder(), {"given": buffer_answers, "cycles": 16}),
+    "ImageReceiver": (lambda plan: ImageReceiver(size=4), {"given": no_block_on_its_way, "cycles": 16}),
+    "Boot": (lambda plan: Boot(part=SDRAM, image=WeightImage(bytes(16))), {"cycles": 30}),
     "ShiftSource": (lambda plan: ShiftSource(size=3), {"given": idle, "induction": 2}),
     "ConstantSource": (lambda plan: ConstantSource(b"abc"), {"given": idle, "induction": 2}),
     "Arbiter": (lambda plan: Arbiter(part=SDRAM, ports=3), {"induction": 2}),
-    "SdramPlayer": (lambda plan: SdramPlayer(part=SDRAM, region=Region(1, 3, 32)), {}),
+    "SdramPlayer": (lambda plan: SdramPlayer(part=SDRAM, region=Region(1, 3, 32)), {"given": plays_on}),
     "ClientPort": (lambda plan: ClientPort(part=SDRAM, config=SDRAM_PORT), {}),
     "ScoreStore": (lambda plan: ScoreStore(identity=IDENTITY), {"given": read_when_done}),
 }
