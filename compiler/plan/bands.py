@@ -101,6 +101,7 @@ def bandable(network: Network, uses: Uses, skipped: Collection[int] = ()) -> lis
         if (
             index not in skipped
             and isinstance(pool, Pool)
+            and network.out_tensor(pool).height > 1
             and isinstance(conv, Conv)
             and publish.codes == conv.source
             and uses.bits(publish.codes) == [index + 1]
