@@ -55,8 +55,13 @@ def bank_words(depth: int, width: int) -> int:
     """Words of each bank of a memory whose readers can wait for a choice between banks; ``depth`` where one is best.
 
     The narrow forms of a block RAM leave out its parity bits, a ninth of it, and a depth that is no power of two
-    leaves out more.
+    leaves out more. Of equals the largest banks have the fewest wires to the choice.
     """
-    sizes = {words: -(-depth // words) * block_rams(words, width) for _, words in BRAM_SHAPES if words < depth}
+
+    def banked(words: int) -> int:
+        rest = depth % words
+        return depth // words * block_rams(words, width) + (block_rams(rest, width) if rest else 0)
+
+    sizes = {words: banked(words) for _, words in BRAM_SHAPES if words < depth}
     best = min(sizes, key=lambda words: (sizes[words], -words), default=depth)
     return best if sizes and sizes[best] <= WORTH_A_CHOICE * block_rams(depth, width) else depth
