@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def test_weight_file_is_what_the_device_wants(prepared: Prepared, tmp_path: Path
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_report_counts_what_is_read(prepared: Prepared) -> None:
-    top = circuit(prepared, 1, prepared.board.clock_hz * 4)
-    assert "sdram" in top.signature.members
+    assert "sdram" in circuit(prepared, 1, prepared.board.clock_hz * 4).signature.members
+    gc.collect()  # the circuit that nobody elaborates complains here, where it may, not in a later test
     assert (array_path(prepared), lane_path(prepared)) == ("top.engine.engine.array", "top.engine.engine.post.lane_")
     cost = prepared.plan.cost
     simulated = Comparison("rtl", 1, 0, cost.frame, cost.frame, cost.first, 1.0, np.zeros((1, 10), np.int64))

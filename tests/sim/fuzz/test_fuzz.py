@@ -10,6 +10,8 @@ from bnnhw.sim import fuzz, golden
 from bnnhw.sim.fuzz import case as cases
 from bnnhw.sim.fuzz.__main__ import command
 from bnnhw.sim.fuzz.network import random_network
+from bnnhw.spec.program import load_layout
+from bnnhw.spec.timing import load_gaps
 
 SEED = 1
 NETWORKS = 200
@@ -34,17 +36,21 @@ def test_machine(first):
 
 @pytest.fixture(scope="module")
 def case():
-    """Network, plan, images and golden scores of one case."""
-    network = random_network(SEED, 0)
-    plan, images, failure = cases.prepare(SEED, 0, network)
-    assert failure is None
+    """Network, plan, images and golden scores of one case, whose first weights are those of the first layer."""
+    for index in range(NETWORKS):
+        network = random_network(SEED, index)
+        plan, images, failure = cases.prepare(SEED, index, network)
+        assert failure is None
+        if plan.engine.front is None:
+            break
     return network, plan, images, golden.run(network, images)
 
 
 def flip_weights(plan):
-    """The plan with the first weight beats inverted."""
-    weights = list(plan.images.weights)
-    weights[:8] = [beat ^ ((1 << plan.engine.beat_bits) - 1) for beat in weights[:8]]
+    """The plan with all weight beats of the first job inverted."""
+    load, weights = load_layout(plan.engine).unpack(plan.images.loads[0]), list(plan.images.weights)
+    count = (load["last_pass"] + 1) * len(load_gaps(plan.engine, load, plan.images.decodes)[0])
+    weights[:count] = [beat ^ ((1 << plan.engine.beat_bits) - 1) for beat in weights[:count]]
     return replace(plan, images=replace(plan.images, weights=tuple(weights)))
 
 
