@@ -1,4 +1,4 @@
-"""snn_r18 with a smaller image and fewer channels, the whole way: front unit, bands, streams and refreshes of the SDRAM.
+"""snn_r18 with a smaller image and fewer channels, the whole way: front unit, bands, streams and refreshes of SDRAM.
 
 All 18 layers with their shortcuts, on an engine of the kind that the full network gets: slots that share block RAMs,
 borders as counts, several images in a row, every stored map and every cycle.
