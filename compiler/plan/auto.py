@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
 from bnnhw.compiler.plan.front import front_layers
+from bnnhw.compiler.plan.places import ValuePlace
 from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
@@ -101,7 +102,9 @@ def _search(
     fastest = float("inf")
     for whole in _shapes(found, limits):
         if reference is None:
-            reference = _Reference.of(make_plan(found, whole, external=external))
+            plan = make_plan(found, whole, external=external)
+            _check_maps(plan, limits)
+            reference = _Reference.of(plan)
         if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
             continue
         for spread in dict.fromkeys(
@@ -121,6 +124,18 @@ def _search(
             if candidates and candidates[-1].shape == whole:
                 break  # it fits with more memory as well as it can
     return candidates, None if nearest is None else nearest[1:]
+
+
+def _check_maps(plan: Plan, limits: Limits) -> None:
+    """Raises DoesNotFitError for a map of values that no shape can hold: all of them stay on the chip."""
+    width = plan.engine.post.value_width
+    for tensor in (symbol.place.tensor for symbol in plan.symbols if isinstance(symbol.place, ValuePlace)):
+        need = -(-tensor.height * tensor.width * tensor.channels * width // BLOCK_BITS)
+        if need > limits.bram18k:
+            raise DoesNotFitError(
+                f"block RAMs of tensor {tensor.name} of network {plan.network.name} ({tensor.height} x {tensor.width} "
+                f"x {tensor.channels} values of {width} bits) must be at most {limits.bram18k}, not {need}"
+            )
 
 
 def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:

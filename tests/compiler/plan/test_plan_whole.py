@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bnnhw.compiler.frontend import snn
+from bnnhw.compiler.lower import lower
 from bnnhw.compiler.plan import Limits, Shape, plan, resources
 from bnnhw.errors import BnnhwError, DoesNotFitError, UnsupportedError
 from bnnhw.sim import golden, machine
@@ -65,6 +67,18 @@ def test_too_small_a_chip():
     )
     with pytest.raises(DoesNotFitError, match="of network fuzz 1/3 on a .* array with . lanes must be at most"):
         plan(network, Limits(lut4=100, bram18k=1, dsp=1))
+
+
+def test_a_map_too_large_for_a_chip():
+    network = lower(snn.untrained("small", snn.Arch(blocks=(1, 1), widths=(16, 16), tau=4, size=64, classes=7)))
+    width = plan(network, shape=SHAPE).engine.post.value_width
+    need = -(-16 * 16 * 16 * width // 18432)
+    with pytest.raises(DoesNotFitError) as error:
+        plan(network, Limits(lut4=83640, bram18k=need - 1, dsp=156))
+    assert str(error.value) == (
+        f"block RAMs of tensor maxpool of network small (16 x 16 x 16 values of {width} bits) must be at most "
+        f"{need - 1}, not {need}"
+    )
 
 
 def test_unsupported_networks_name_the_layer():
