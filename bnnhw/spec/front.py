@@ -182,8 +182,8 @@ class FrontConfig:
     @property
     def fifo_words(self) -> int:
         """Vectors between the pool and the memories: those of the rows that wait and of the one that is made, and some
-        that are still there when it begins."""
-        return 1 << (self.row_vectors * (self.ahead + 1) + SLACK - 1).bit_length()
+        that are still there, or on their way from the multipliers, when it begins."""
+        return 1 << (self.row_vectors * (self.ahead + 1) + 2 * SLACK - 1).bit_length()
 
     def rows_until(self, pooled: int) -> int:
         """Rows of the convolution that pooled row ``pooled`` and those before it need."""
