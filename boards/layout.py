@@ -39,7 +39,9 @@ class Options:
 
 DEFAULT_OPTIONS = Options()
 PLANNED_OPTIONS = Options(placer="heap", extra=("--placer-heap-beta", "0.65", "--placer-heap-timingweight", "20"))
-"""For designs with a floorplan."""
+"""For designs with a floorplan ..."""
+DENSE = 6000
+"""... whose array has fewer products: what ``heap`` makes of more of them the router does not get done."""
 
 
 @dataclass(frozen=True)

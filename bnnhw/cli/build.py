@@ -134,6 +134,7 @@ def circuit(prepared: Prepared, number: int, hertz: Fraction) -> Top:
 def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: Stages) -> Bitstream:
     """Synthesis to bitstream."""
     from bnnhw.boards import flow
+    from bnnhw.boards.layout import DEFAULT_OPTIONS, DENSE
 
     hertz = Fraction(str(clock)) * 1_000_000
     top = circuit(prepared, number, hertz)
@@ -148,6 +149,7 @@ def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: 
             prepared.board,
             folder,
             hertz,
+            options=DEFAULT_OPTIONS if prepared.plan.engine.macs_per_cycle >= DENSE else None,
             keep=(array_path(prepared),),
             together=(lane_path(prepared),),
             progress=progress,
