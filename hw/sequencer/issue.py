@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -88,7 +88,6 @@ class Issue(wiring.Component):
             m.d.comb += self.o_front_rows.eq(p.front_rows)
 
         m.submodules.walk = walk = PositionWalk(c)
-        playing = Signal()
         m.d.comb += [
             walk.i_next.eq(self.o_valid & self.o_step.last),
             walk.i_last_y.eq(fetched.last_y),
@@ -100,14 +99,9 @@ class Issue(wiring.Component):
         self._positions(m, p, fetched, walk)
         cause = {name: Signal(name=f"cause_{name}") for name in COUNTERS[1:]}
         m.d.comb += self.o_cause.eq(Cat(cause.values()))
-        # In registers, since the prefetcher lies with the loaders. They are right again when the next pass is played.
-        ready = Signal(data.StructLayout({"weights": 1, "params": 1, "drained": 1}))
-        m.d.sync += [
-            ready.weights.eq(self.i_weights),
-            ready.params.eq(self.i_params),
-            ready.drained.eq(self.i_drained),
-        ]
-        self._play(m, p, playing, barrier, walk, ready, cause)
+        playing, drained = Signal(), Signal()
+        m.d.sync += drained.eq(self.i_drained)
+        self._play(m, p, playing, Mux(walk.i_load, passes.o_first, barrier), walk, cause)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -125,12 +119,12 @@ class Issue(wiring.Component):
                     m.next = "SWITCH"
                     with m.If(final):
                         m.next = "LAST"
-            with m.State("LAST"):  # until ``ready`` knows of the last pass
+            with m.State("LAST"):  # until ``drained`` knows of the last pass
                 m.d.comb += cause["layer"].eq(1)
                 m.next = "FINISH"
             with m.State("FINISH"):
                 m.d.comb += cause["layer"].eq(1)
-                with m.If(ready.drained):
+                with m.If(drained):
                     m.d.comb += self.o_done.eq(1)
                     m.next = "IDLE"
         return m
@@ -179,38 +173,36 @@ class Issue(wiring.Component):
             m.d.sync += self.o_step.y.eq(self.o_step.y + p.stride)
 
     def _play(
-        self,
-        m: Module,
-        p: data.View,
-        playing: Signal,
-        barrier: Signal,
-        walk: PositionWalk,
-        ready: data.View,
-        cause: dict[str, Signal],
+        self, m: Module, p: data.View, playing: Signal, barrier: Value, walk: PositionWalk, cause: dict[str, Signal]
     ) -> None:
         """Issues a step, or says what the pass waits for; with ``barrier`` for all outputs before it too."""
-        cleared = Signal()  # the current pass had all it waits for
+        # Whether the pass may play is a register, set in the cycle before: what it depends on lies far
+        # away with the loaders, and what depends on it is everywhere.
+        opened, waiting, clear = Signal(), Signal(), Signal()
+        m.d.comb += [
+            waiting.eq(playing & ~opened),
+            clear.eq(self.i_weights & self.i_params & (self.i_drained | ~barrier)),
+        ]
+        m.d.sync += self.o_take.eq((walk.i_load | waiting) & clear)
+        with m.If(walk.i_load | waiting):
+            m.d.sync += opened.eq(clear)
+        with m.Elif(walk.i_next & walk.o_end):
+            m.d.sync += opened.eq(0)
+        weights, params = Signal(), Signal()
+        m.d.sync += [weights.eq(self.i_weights), params.eq(self.i_params)]
         pace = p.drain if self.config.front is None else p.pace
         timer = Signal(len(pace) + 1)  # cycles until the post-processor takes another tile
         free = Signal(init=1)  # timer == 0
-        with m.If(playing):
-            with m.If(~cleared & ~ready.weights):
-                m.d.comb += cause["weights"].eq(1)
-            with m.Elif(~cleared & ~ready.params):
-                m.d.comb += cause["params"].eq(1)
-            with m.Elif(~cleared & barrier & ~ready.drained):
-                m.d.comb += cause["layer"].eq(1)
-            with m.Else():
-                m.d.comb += self.o_take.eq(~cleared)
-                m.d.sync += cleared.eq(1)
-                with m.If(self.o_step.last & ~free):
-                    m.d.comb += cause["post"].eq(1)
-                with m.Else():
-                    m.d.comb += [cause["issue"].eq(1), self.o_valid.eq(1)]
+        m.d.comb += [
+            self.o_valid.eq(opened & (free | ~self.o_step.last)),
+            cause["issue"].eq(self.o_valid),
+            cause["post"].eq(opened & ~self.o_valid),
+            cause["weights"].eq(waiting & ~weights),
+            cause["params"].eq(waiting & weights & ~params),
+            cause["layer"].eq(waiting & weights & params),
+        ]
         with m.If(walk.i_next):
             m.d.sync += timer.eq(pace + Mux(walk.o_end, POST_SWITCH, 0))
             m.d.sync += free.eq((pace == 0) & (~walk.o_end if POST_SWITCH else 1))
         with m.Elif(~free):
             m.d.sync += [timer.eq(timer - 1), free.eq(timer == 1)]
-        with m.If(walk.i_load):
-            m.d.sync += cleared.eq(0)
