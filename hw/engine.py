@@ -171,12 +171,14 @@ class Engine(wiring.Component):
         values: ValueMemory,
     ) -> None:
         """Writes of the post-processor; the front unit's in cycles without any."""
-        own, store = post.o_writes, Signal(writes(self.config))
-        m.d.comb += store.eq(own)
+        store = Signal(writes(self.config))
+        m.d.comb += store.eq(post.o_writes)
         if front is not None:
-            m.d.comb += front.i_go.eq(~own.value_valid & ~own.bits_valid)
-            with m.If(front.i_go):
-                m.d.comb += store.eq(front.o_writes)
+            value, bits, go = post.o_free
+            m.d.comb += front.i_go.eq(go)
+            for free, kind in ((value, "value"), (bits, "bits")):
+                with m.If(free):
+                    m.d.comb += [store[n].eq(front.o_writes[n]) for n in store.shape().members if n.startswith(kind)]
         m.d.comb += [
             values.i_write_valid.eq(store.value_valid),
             values.i_write_address.eq(store.value_address),
@@ -220,13 +222,11 @@ class Engine(wiring.Component):
     def _count(self, m: Module, issue: Issue) -> None:
         """Counts the cycles of a frame, and those since the one before, by cause, a cycle late; shows them when it is
         done."""
-        m.submodules.cause = copy = Copy(len(issue.o_cause) + 1)
-        m.d.comb += copy.i.eq(Cat(issue.o_done, issue.o_cause))
-        done, cause = copy.o[0], copy.o[1:]
+        m.submodules.cause = copy = Copy(len(COUNTERS) + 1)
+        m.d.comb += copy.i.eq(Cat(issue.o_done, issue.o_cause.any(), issue.o_cause))
+        over = Signal()  # what runs is complete, and the next frame's begins
+        m.d.sync += over.eq(copy.o[0])
         running = Signal(data.ArrayLayout(32, len(COUNTERS)))
-        counted = Signal.like(running)
-        m.d.comb += counted[0].eq(running[0] + cause.any())
-        m.d.comb += [counted[n].eq(running[n] + cause[n - 1]) for n in range(1, len(COUNTERS))]
-        m.d.sync += running.eq(counted)
-        with m.If(done):
-            m.d.sync += [self.counters.eq(counted), running.eq(0)]
+        m.d.sync += [running[n].eq(Mux(over, 0, running[n]) + copy.o[1 + n]) for n in range(len(COUNTERS))]
+        with m.If(over):
+            m.d.sync += self.counters.eq(running)

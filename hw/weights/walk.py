@@ -28,7 +28,7 @@ class DecodeWalk(wiring.Component):
         All decode words.
     """
 
-    latency = 4
+    latency = 5
 
     def __init__(self, config: EngineConfig, decodes: Sequence[int]) -> None:
         self.decodes = tuple(decodes)
@@ -63,6 +63,8 @@ class DecodeWalk(wiring.Component):
         with m.Elif(move):
             wraps = offset == self.i_last
             m.d.sync += [offset.eq(Mux(wraps, 0, offset + 1)), address.eq(Mux(wraps, self.i_first, address + 1))]
+        # Two registers: the first is the block RAM's own, and what decides on loading cannot lie there.
+        answer = Signal.like(port.data)
         with m.If(move):
-            m.d.sync += self.o.eq(port.data)
+            m.d.sync += [answer.eq(port.data), self.o.eq(answer)]
         return m
