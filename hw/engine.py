@@ -69,8 +69,10 @@ class Engine(wiring.Component):
         m.submodules.values = values = ValueMemory(c)
         self._weights(m, issue, fetch, post)
 
-        # The same as array.o_capture, which seen from outside a separately synthesised array could depend on i_next.
-        captures = Signal(array.latency)
+        # As array.o_capture, which seen from outside a separately synthesised array could depend on i_next, but a cycle
+        # earlier: the post-processor gets array's and pool reader's from one register.
+        captures = Signal(array.latency - 1)
+        captured = captures[-1]
         m.d.sync += captures.eq(Cat(fetch.o_last, captures[:-1]))
 
         m.submodules.score = score = StreamRegister(shape=self.o_scores.payload.shape())
@@ -93,7 +95,6 @@ class Engine(wiring.Component):
             array.i_valid.eq(fetch.o_valid),
             array.i_shift.eq(fetch.o_shift),
             array.i_last.eq(fetch.o_last),
-            post.i_array.eq(captures[-1]),
             post.i_counts.eq(array.o_counts),
             array.i_next.eq(post.o_next),
             # scores
@@ -111,9 +112,10 @@ class Engine(wiring.Component):
                 pool.i_ok.eq(fetch.o_pool_ok),
                 pool.i_max.eq(fetch.o_pool_max),
                 pool.i_value.eq(fetch.o_value),
-                post.i_pool.eq(pool.o_capture),
                 post.i_values.eq(pool.o_values),
             ]
+            captured |= pool.o_captures
+        m.d.sync += post.i_capture.eq(captured)
         if c.front is None:
             self._windows(m, issue, fetch, scores)
             front = None

@@ -91,7 +91,7 @@ def load_gaps(config: EngineConfig, fields: Mapping[str, int], decodes: Sequence
                 gaps += [writes] + [0] * (config.tau - 1)
                 writes = 0
             writes += 1
-    return tuple(gaps), writes + 3 + staged
+    return tuple(gaps), writes + 4 + staged
 
 
 def load_cycles(config: EngineConfig, fields: Mapping[str, int], decodes: Sequence[int]) -> int:

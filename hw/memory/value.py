@@ -68,7 +68,7 @@ class ValueMemory(wiring.Component):
         chosen, mine = (Signal(len(found), name=name) for name in ("chosen", "mine"))
         m.d.sync += [chosen.eq(Cat(address[low:] == bank for bank in range(len(found)))), mine.eq(chosen)]
         later = Signal(width, reset_less=True)
-        words = [word & bank.replicate(width) for word, bank in zip(found, mine, strict=True)]
-        m.d.sync += later.eq(reduce(or_, words))
+        gated = [word & bank.replicate(width) for word, bank in zip(found, mine, strict=True)]
+        m.d.sync += later.eq(reduce(or_, gated))
         m.d.comb += self.o_word.eq(later)
         return m

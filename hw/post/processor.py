@@ -30,8 +30,8 @@ class PostProcessor(wiring.Component):
 
     Members
     -------
-    i_array, i_counts, i_sum, o_next: the array's capture, its row of counts, activation sum, drain chain.
-    i_pool, i_values: the pool reader's capture and values.
+    i_capture: a tile was captured by the array, or a value by the pool reader.
+    i_counts, i_sum, o_next: the array's row of counts, activation sum, drain chain. i_values: the pool reader's values.
     o_residual_address, i_residual: read of the value memory, answered four cycles later.
     o_writes: writes of the value and the activation memory. o_free: there are none in this cycle; one copy for each of
     those who want to know.
@@ -45,11 +45,10 @@ class PostProcessor(wiring.Component):
         word = unsigned(c.lanes * c.post.value_width)
         super().__init__(
             {
-                "i_array": In(1),
+                "i_capture": In(1),
                 "i_counts": In(data.ArrayLayout(unsigned(c.acc_width), c.cols)),
                 "i_sum": In(unsigned(c.sum_width)),
                 "o_next": Out(1),
-                "i_pool": In(1),
                 "i_values": In(data.ArrayLayout(signed(max(c.pool_width, 1)), c.lanes)),
                 "o_residual_address": Out(w.value_addr),
                 "i_residual": In(word),
@@ -73,7 +72,7 @@ class PostProcessor(wiring.Component):
         c, s = self.config, Stages(self.config)
         m.submodules.walker = walker = VectorWalker(c, self.images)
         m.submodules.params = params = ParamStore(c)
-        m.d.comb += [walker.i_array.eq(self.i_array), walker.i_pool.eq(self.i_pool), self.o_next.eq(walker.o_next)]
+        m.d.comb += [walker.i_capture.eq(self.i_capture), self.o_next.eq(walker.o_next)]
         wiring.connect(m, wiring.flipped(self.i_load), params.i_load)
         wiring.connect(m, wiring.flipped(self.i_beat), params.i_beat)
         m.d.comb += self.o_loaded.eq(params.o_done)

@@ -49,7 +49,7 @@ class VectorWalker(wiring.Component):
 
     Members
     -------
-    i_array, i_pool: a tile was captured by the array / a value by the pool reader.
+    i_capture: a tile was captured by the array, or a value by the pool reader.
     o_vector: the vector of this cycle; ``write.bits`` and ``class_`` (row * columns + column of ``border``) are 0 here.
     o_next: the array's drain chain moves a row on.
     """
@@ -58,8 +58,7 @@ class VectorWalker(wiring.Component):
         self.config, self.images = config, images
         super().__init__(
             {
-                "i_array": In(1),
-                "i_pool": In(1),
+                "i_capture": In(1),
                 "o_vector": Out(vector(config)),
                 "o_next": Out(1),
             }
@@ -122,9 +121,8 @@ class VectorWalker(wiring.Component):
         """
         c, out = self.config, self.o_vector
         left, busy = Signal(Widths.of(c).drain), Signal()  # vectors after this one; whether there are any
-        capture = self.i_array | self.i_pool
-        m.d.comb += out.valid.eq(capture | busy)
-        with m.If(capture):
+        m.d.comb += out.valid.eq(self.i_capture | busy)
+        with m.If(self.i_capture):
             m.d.sync += [left.eq(p.drain), busy.eq(p.drain != 0)]
         with m.Elif(busy):
             m.d.sync += [left.eq(left - 1), busy.eq(left != 1)]

@@ -73,10 +73,10 @@ class WeightLoader(wiring.Component):
             with m.If(last_word):
                 m.d.sync += group.eq(group.rotate_left(1))
 
-        # A raw write leaves in the next cycle, a decoded one a cycle later; only one kind is ever on its way. With
+        # A raw write leaves in the next cycle, a decoded one two cycles later; only one kind is ever on its way. With
         # codebooks all of it is a cycle later still: their decoder is large, and gets what it needs from registers.
         write = data.StructLayout({"enable": self.groups, "address": len(self.o_address), "last": 1})
-        start, delayed, out = (Signal(write, name=n) for n in ("start", "delayed", "out"))
+        start, delayed, later, out = (Signal(write, name=n) for n in ("start", "delayed", "later", "out"))
         staged = 1 if self.config.tau else 0
         started = data.View(write, delay(m, start.as_value(), staged, "started"))
         raw_started, decoded_started = (delay(m, s, staged, f"{s.name}_started") for s in (raw, decoded))
@@ -89,7 +89,8 @@ class WeightLoader(wiring.Component):
         ]
         m.d.sync += [
             delayed.eq(Mux(decoded_started, started, 0)),
-            out.eq(Mux(raw_started, started, delayed)),
+            later.eq(delayed),
+            out.eq(Mux(raw_started, started, later)),
             self.o_done.eq(out.last),
         ]
 
