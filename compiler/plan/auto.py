@@ -109,9 +109,7 @@ def _search(
             reference = _Reference.of(plan)
         if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
             continue
-        for spread in dict.fromkeys(
-            (default_spread(found.network, found.uses, found.orders, whole), maps)
-        ):
+        for spread in dict.fromkeys((default_spread(found.network, found.uses, found.orders, whole), maps)):
             schedule = make_schedule(found.network, found.uses, found.orders, whole, spread)
             for shape in _fetches(found, whole, external):
                 config, sizes = _sketch(reference, schedule, shape)
