@@ -52,10 +52,10 @@ def _engine_path(prepared: Prepared) -> str:
 
 def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
     """Work and predicted cycles of every layer."""
-    from bnnhw.compiler import cost
+    from bnnhw.compiler import losses
 
     network, plan = prepared.network, prepared.plan
-    costs = cost.layer_costs(network, plan.engine, plan.cost, plan.layer_of_job)
+    costs = losses.layer_costs(network, plan.engine, plan.cost, plan.layer_of_job)
     moved = _bytes(prepared)
     found = []
     on_array = set(plan.layer_of_job)

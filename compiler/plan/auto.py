@@ -109,9 +109,7 @@ def _search(
             reference = _Reference.of(plan)
         if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
             continue
-        for spread in dict.fromkeys(
-            (default_spread(found.network, found.uses, found.orders, whole), maps)
-        ):
+        for spread in dict.fromkeys((default_spread(found.network, found.uses, found.orders, whole), maps)):
             schedule = make_schedule(found.network, found.uses, found.orders, whole, spread)
             for shape in _fetches(found, whole, external):
                 config, sizes = _sketch(reference, schedule, shape)
@@ -198,8 +196,18 @@ def _ideal(found: Analysis, shape: Shape) -> float:
 
 def _hopeless(reference: _Reference, shape: Shape, limits: Limits) -> bool:
     """Whether array and lanes alone need more LUT4s or multipliers than there are."""
-    numbers = {name: getattr(shape, name) for name in ("rows", "cols", "depth", "lanes", "fetch")}
-    need = estimate(replace(reference.engine, **numbers, bit_words=1, value_words=1, weight_words=1), Sizes(1, 1))
+    config = replace(
+        reference.engine,
+        rows=shape.rows,
+        cols=shape.cols,
+        depth=shape.depth,
+        lanes=shape.lanes,
+        fetch=shape.fetch,
+        bit_words=1,
+        value_words=1,
+        weight_words=1,
+    )
+    need = estimate(config, Sizes(1, 1))
     return need.lut4 > limits.lut4 or need.dsp > limits.dsp
 
 

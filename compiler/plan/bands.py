@@ -16,8 +16,9 @@ from bnnhw.spec.network import Conv, Layer, Network, Pool, Window
 
 Bands = Mapping[int, int]
 """How many turns pools take with the convolutions behind them, by layer; one where nothing is said."""
-NONE: Bands = MappingProxyType({})
-MOST_BANDS = (1, 2, 4, 8)
+NO_BANDS: Bands = MappingProxyType({})
+BAND_COUNTS = (1, 2, 4, 8)
+"""Numbers of bands that are tried for a pool."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Job:
 class JobOrder:
     """All jobs of a frame, in order; a job's number is its time."""
 
-    def __init__(self, network: Network, bands: Bands = NONE, skipped: Collection[int] = ()) -> None:
+    def __init__(self, network: Network, bands: Bands = NO_BANDS, skipped: Collection[int] = ()) -> None:
         """``skipped``: layers that have no jobs, whose outputs are there before the first one."""
         self.network = network
         self.banded = frozenset(index for pool, count in bands.items() if count > 1 for index in (pool, pool + 1))
@@ -120,11 +121,11 @@ def fewest_bands(
     network: Network, pools: Sequence[int], skipped: Collection[int], need: Callable[[JobOrder], float]
 ) -> JobOrder:
     """The order that needs least, with as few bands as do it: each costs the convolution's weights once more."""
-    bands = dict.fromkeys(pools, MOST_BANDS[-1])
+    bands = dict.fromkeys(pools, BAND_COUNTS[-1])
     best = JobOrder(network, bands, skipped)
     least = need(best) if pools else 0.0
     for pool in pools:
-        for count in MOST_BANDS[:-1]:
+        for count in BAND_COUNTS[:-1]:
             order = JobOrder(network, bands | {pool: count}, skipped)
             if need(order) <= least:
                 bands[pool], best = count, order
