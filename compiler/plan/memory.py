@@ -123,8 +123,8 @@ def _parts(row: int, births: Sequence[int], deaths: Sequence[int]) -> tuple[Part
 def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder) -> list[Region]:
     """Regions of the value memory; a layer's output takes the place of its residual where that is safe.
 
-    Safe is: the residual is an identity (each word is read before the same word is written), of the same layout, and
-    nothing else reads it in this layer or later.
+    Safe is: the residual is of the same layout (each word is read before the same word is written), and no later layer
+    reads it.
     """
     owner: dict[str, str] = {}
     chains: dict[str, list[str]] = {}
@@ -133,7 +133,7 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
         layer = network.layers[index]
         residual = layer.post.residual
         head = name
-        if residual is not None and residual.stride == 1 and layer.source != residual.tensor:
+        if residual is not None:
             other = places.values[residual.tensor]
             same = (place.row, place.words, place.cell) == (other.row, other.words, other.cell)
             if same and other.tensor.channels == place.tensor.channels and uses.values(residual.tensor)[-1] == index:

@@ -102,7 +102,7 @@ def make_schedule(
         return shape.rows * shape.depth / column_width(bit_words) + value_words * shape.lanes / BRAM_SHAPES[-1][1]
 
     if bands is None:
-        order = fewest_bands(network, bandable(network, uses, taken), taken, rams)
+        order = fewest_bands(network, bandable(network, uses), taken, rams)
     else:
         order = JobOrder(network, bands, taken)
     places, bit_words, value_words = placed(order)
