@@ -65,7 +65,7 @@ def replay(found: Analysis, schedule: Schedule) -> None:
     """Fails where a job finds another row than it reads, or overwrites one that it still needs. A front unit stores the
     next frame's map as early as it may."""
     network, order, places = found.network, schedule.order, schedule.places
-    memories = [Memory(places.bits, schedule.bit_words), Memory(places.values, schedule.value_words)]
+    memories = [Memory(places.bits, schedule.memory.bit_words), Memory(places.values, schedule.memory.value_words)]
 
     def own(layer: Layer, memory: Memory) -> list[str]:
         forms = stored(network, found.uses, layer)
