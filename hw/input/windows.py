@@ -12,6 +12,7 @@ from bnnhw.hw.copy import Copy
 from bnnhw.hw.delay import chain
 from bnnhw.hw.input.receiver import Receiver
 from bnnhw.hw.input.taps import TAP, TapWalker
+from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.memory.style import style
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
@@ -59,16 +60,13 @@ class InputWindows(wiring.Component):
         m.submodules.receiver = receiver = Receiver(c)
         m.submodules.taps = taps = TapWalker(c)
         wiring.connect(m, wiring.flipped(self.i_image), receiver.i_image)
-        depth = max(receiver.pixels, 2)
-        m.submodules.image = pixels = memory.Memory(
-            shape=unsigned(8 * image.channels), depth=depth, init=[], attrs=style(depth, 8 * image.channels)
-        )
-        store, read = pixels.write_port(), pixels.read_port()
+        m.submodules.image = pixels = ColumnMemory(8 * image.channels, receiver.pixels, writable=True)
         m.d.comb += [
-            store.en.eq(receiver.o_valid),
-            store.addr.eq(receiver.o_index),
-            store.data.eq(receiver.o_pixel),
-            read.addr.eq(taps.o_address),
+            pixels.i_write_valid.eq(receiver.o_valid),
+            pixels.i_write_address.eq(receiver.o_index),
+            pixels.i_write.eq(receiver.o_pixel),
+            pixels.i_enable.eq(1),
+            pixels.i_address.eq(taps.o_address),
         ]
 
         finished = Signal()
@@ -95,7 +93,7 @@ class InputWindows(wiring.Component):
             m.d.sync += gathering.eq(0)
 
         left = Signal(range(image.groups + 1))  # words of a chunk still to be written
-        chunk = self._gather(m, taps, read.data, left)
+        chunk = self._gather(m, taps, pixels.o, left)
         m.d.comb += finished.eq(self._write(m, chunk, left, filling, computing))
         return m
 

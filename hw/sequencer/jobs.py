@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from amaranth import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import memory, wiring
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.layouts import struct
-from bnnhw.hw.memory.style import style
+from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.spec.jobs import parts
 from bnnhw.spec.layout import WordLayout
 
@@ -51,23 +51,20 @@ class JobMemory(wiring.Component):
         bits, depth = self.part_bits, self.count * self.parts
         words = [sum(bit[number] << n for bit, n in self.stored.items()) for number in range(self.count)]
         init = [word >> bits * n & ((1 << bits) - 1) for word in words for n in range(self.parts)]
-        m.submodules.rom = rom = memory.Memory(
-            shape=unsigned(bits), depth=depth, init=init, attrs=style(depth, bits, rom=True)
-        )
+        m.submodules.rom = rom = ColumnMemory(bits, depth, init=init)
         # The memory's output is a part ahead of the word, the address another one.
-        port = rom.read_port()
         address = Signal(range(max(depth, 2)))
         started, reading = Signal(), Signal()
         left = Signal(range(max(self.parts, 2)))  # parts to read after this one
         word = Signal(bits * self.parts)
-        m.d.comb += [port.addr.eq(address), port.en.eq(reading | ~started)]
+        m.d.comb += [rom.i_address.eq(address), rom.i_enable.eq(reading | ~started)]
         m.d.comb += self.o.as_value().eq(
             Cat(word[self.stored[bit]] if bit in self.stored else bit[0] for bit in self.bits)
         )
-        with m.If(port.en):
+        with m.If(rom.i_enable):
             m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         with m.If(reading):
-            m.d.sync += [word.eq(Cat(word, port.data)[bits:]), left.eq(left - 1)]
+            m.d.sync += [word.eq(Cat(word, rom.o)[bits:]), left.eq(left - 1)]
             m.d.sync += [reading.eq(left != 0), self.o_valid.eq(left == 0)]
         with m.If(self.i_take | ~started):
             m.d.sync += [started.eq(1), reading.eq(1), left.eq(self.parts - 1), self.o_valid.eq(0)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.copy import Copy
-from bnnhw.hw.memory.style import style
+from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Widths
 
@@ -42,19 +42,17 @@ class WeightBuffer(wiring.Component):
         m = Module()
         reads = []
         for g in range(self.groups):
-            depth = 1 << len(self.i_read)
-            m.submodules[f"group_{g}"] = mem = memory.Memory(
-                shape=unsigned(self.config.beat_bits), depth=depth, init=[], attrs=style(depth, self.config.beat_bits)
-            )
-            write, read = mem.write_port(), mem.read_port()
+            words = ColumnMemory(self.config.beat_bits, 1 << len(self.i_read), writable=True)
+            m.submodules[f"group_{g}"] = words
             m.submodules[f"address_{g}"] = copy = Copy(len(self.i_read))
             m.d.comb += [
-                write.addr.eq(self.i_write),
-                write.data.eq(self.i_data),
-                write.en.eq(self.i_enable[g]),
+                words.i_write_address.eq(self.i_write),
+                words.i_write.eq(self.i_data),
+                words.i_write_valid.eq(self.i_enable[g]),
                 copy.i.eq(self.i_read),
-                read.addr.eq(copy.o),
+                words.i_enable.eq(1),
+                words.i_address.eq(copy.o),
             ]
-            reads.append(read.data)
+            reads.append(words.o)
         m.d.comb += self.o_read.eq(Cat(reads))
         return m
