@@ -81,6 +81,19 @@ def test_a_map_too_large_for_a_chip():
     )
 
 
+def test_an_image_too_large_without_a_front_unit():
+    network = lower(snn.untrained("small", snn.Arch(blocks=(1, 1), widths=(16, 16), tau=4, size=64, classes=7)))
+    need = -(-2 * 8 * 32 * 32 * 147 // 18432)
+    with pytest.raises(DoesNotFitError) as error:
+        plan(network, Limits(lut4=83640, bram18k=need - 1, dsp=156), SHAPE)
+    assert str(error.value) == (
+        f"block RAMs of the image windows of network small must be at most {need - 1}, not {need}: its shape needs a "
+        "front unit"
+    )
+    assert plan(network, Limits(lut4=83640, bram18k=need - 1, dsp=156), replace(SHAPE, front=8)).engine.front
+    assert resources(plan(network, shape=SHAPE)).bram18k > need
+
+
 def test_unsupported_networks_name_the_layer():
     network = random_network(1, 0)
     last = network.layers[-1]
