@@ -222,10 +222,10 @@ class Engine(wiring.Component):
         ]
 
     def _count(self, m: Module, issue: Issue) -> None:
-        """Counts the cycles of a frame, and those since the one before, by cause, a cycle late; shows them when it is
-        done."""
+        """Counts the cycles of a frame, and those since the one before, by cause; shows them when it is done, some
+        cycles late."""
         m.submodules.cause = copy = Copy(len(COUNTERS) + 1)
-        m.d.comb += copy.i.eq(Cat(issue.o_done, issue.o_cause.any(), issue.o_cause))
+        m.d.comb += copy.i.eq(Cat(issue.o_over, issue.o_cause.any(), issue.o_cause))
         over = Signal()  # what runs is complete, and the next frame's begins
         m.d.sync += over.eq(copy.o[0])
         running = Signal(data.ArrayLayout(32, len(COUNTERS)))

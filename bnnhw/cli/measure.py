@@ -116,7 +116,7 @@ def report_inputs(
         input=(shape.height, shape.width, shape.channels),
         classes=engine.scores,
         array=Array(engine.rows, engine.cols, engine.depth, engine.lanes),
-        front_ace=engine.ace_per_cycle - engine.macs_per_cycle,
+        front_ace=engine.front_ace_per_cycle,
         memory=_memory(prepared),
         **_memory_plan(plan),
         layers=layers,

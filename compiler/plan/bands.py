@@ -94,27 +94,18 @@ def _windows(layer: Layer, name: str) -> list[Window]:
     return windows + ([Window(1, residual.stride, 0)] if residual is not None and residual.tensor == name else [])
 
 
-def bandable(network: Network, uses: Uses, skipped: Collection[int] = ()) -> list[int]:
+def bandable(network: Network, uses: Uses) -> list[int]:
     """Pools with whole windows that publish nothing but codes, for the 1x1 convolution behind them alone."""
-    found = []
-    for index, (pool, conv) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
-        publish, window = pool.post.publish, conv.window
-        if (
-            index not in skipped
-            and isinstance(pool, Pool)
-            and network.out_tensor(pool).height > 1
-            and isinstance(conv, Conv)
-            and publish.codes == conv.source
-            and uses.bits(publish.codes) == [index + 1]
-            and not uses.values(publish.value)
-            and not uses.bits(publish.bits)
-            and publish.value != network.output
-            and pool.window.pad == 0
-            and borders(network, pool)[0].count == 1
-            and (window.kernel, window.stride, window.pad) == (1, 1, 0)
-        ):
-            found.append(index)
-    return found
+    return [
+        index
+        for index, (pool, conv) in enumerate(zip(network.layers, network.layers[1:], strict=False))
+        if isinstance(pool, Pool)
+        and uses.bits(pool.post.publish.codes) == [index + 1]
+        and not uses.values(pool.post.publish.value)
+        and network.out_tensor(pool).height > 1
+        and borders(network, pool)[0].count == 1
+        and conv.window == Window(1)
+    ]
 
 
 def fewest_bands(

@@ -88,17 +88,16 @@ class ImageReceiver(wiring.Component):
             self.partial.eq(begun & ~complete),
             self.abandons.eq(self.partial & some),
             self.completed.eq(accepted[1] & complete),
-            self.filling.eq(missing != 0),
         ]
         with m.If(self.begin):
             m.d.sync += [self.current.eq(self.image), self.expected.eq(0)]
             with m.If(self.abandons):
-                m.d.sync += missing.eq(self.size - self.expected)
+                m.d.sync += [missing.eq(self.size - self.expected), self.filling.eq(1)]
         with m.If(self.accept):
             m.d.sync += self.expected.eq(self.expected + self.length)
         connect(m, flipped(self.i), flipped(self.o))
         with m.If(self.filling):
             m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(0)]
             with m.If(self.o.ready):
-                m.d.sync += missing.eq(missing - 1)
+                m.d.sync += [missing.eq(missing - 1), self.filling.eq(missing != 1)]
         return m

@@ -33,7 +33,7 @@ class Judge(wiring.Component):
     weights_expected, weights_complete, failed, loaded : In
         State of `WeightReceiver`; ``loaded`` 1 where there is none.
     full, known, done : In(1)
-        State of `ScoreStore`; the last two answer for ``frame.image`` a clock later by themselves.
+        State of `ScoreStore`; the last two answer for ``frame.image`` two clocks later by themselves.
     status : Out(Status)
     fresh : Out(1)
         With status OK: BEGIN or BLOCK has something to do; 0 for one that came twice.

@@ -52,7 +52,8 @@ class Issue(wiring.Component):
     o_front_rows: of the current pass; valid with o_take.
     o_valid, o_step: the step issued in this cycle. o_pass: static fields of the current pass, valid one cycle after
     the first step of the pass was issued until one cycle after its last (see ``Fetch``).
-    o_cause: one-hot over COUNTERS[1:], what this cycle of the frame was spent on; 0 while idle.
+    o_cause, o_over: in the next cycle. o_cause: one-hot over COUNTERS[1:], what this cycle of the frame was spent on; 0
+    while idle. o_over: o_done.
     """
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
@@ -72,6 +73,7 @@ class Issue(wiring.Component):
                 "o_step": Out(issued_step(config)),
                 "o_pass": Out(struct(job_layout(config).only(FETCH_FIELDS))),
                 "o_cause": Out(len(COUNTERS) - 1),
+                "o_over": Out(1),
             }
         )
 
@@ -98,15 +100,16 @@ class Issue(wiring.Component):
         self._steps(m, p, fetched, walk)
         self._positions(m, p, fetched, walk)
         cause = {name: Signal(name=f"cause_{name}") for name in COUNTERS[1:]}
-        m.d.comb += self.o_cause.eq(Cat(cause.values()))
-        playing, drained = Signal(), Signal()
-        m.d.sync += drained.eq(self.i_drained)
+        # All that is counted far away leaves through registers, so that this unit may stay in one place.
+        m.d.sync += [self.o_cause.eq(Cat(cause.values())), self.o_over.eq(self.o_done)]
+        playing, drained, prepared = Signal(), Signal(), Signal()  # prepared: the next frame's first pass is there
+        m.d.sync += [drained.eq(self.i_drained), prepared.eq(passes.o_valid)]
         self._play(m, p, playing, Mux(walk.i_load, passes.o_first, barrier), walk, cause)
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += cause["front"].eq(self.i_front)
-                with m.If(self.i_run & passes.o_valid):
+                with m.If(self.i_run & prepared):
                     m.d.comb += [cause["pass_"].eq(1), self.o_start.eq(1)]
                     m.next = "SWITCH"
             with m.State("SWITCH"):

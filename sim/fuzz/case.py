@@ -97,8 +97,7 @@ def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.u
             spread = frozenset(name for name in analysis.uses.convs if name != network.input and rng.random() < 0.5)
         bands = None
         if rng.random() < 0.5:
-            skipped = front_layers(network, analysis.uses).indices if shape.front else ()
-            bands = {pool: int(rng.integers(1, 5)) for pool in bandable(network, analysis.uses, skipped)}
+            bands = {pool: int(rng.integers(1, 5)) for pool in bandable(network, analysis.uses)}
         plans.append(make_plan(analysis, shape, spread, bands=bands))
         if plans[-1].cost.frame <= CYCLES:
             break
