@@ -6,7 +6,7 @@ those of one plan that is built in full.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
@@ -15,7 +15,7 @@ from bnnhw.compiler.plan.proposals import fetches, front_columns
 from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
-from bnnhw.errors import DoesNotFitError
+from bnnhw.errors import DoesNotFitError, UnsteadyError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.memory import BLOCK_BITS
@@ -52,7 +52,7 @@ class Candidate:
 def choose(found: Analysis, limits: Limits, enough: int = 0, external: SdramSetup | None = None) -> Plan:
     """The best plan for a chip; frames of ``enough`` cycles are fast enough. ``external``: where weights lie.
 
-    Raises DoesNotFitError naming what the smallest engine lacks.
+    Raises DoesNotFitError naming what the smallest engine lacks; UnsteadyError where none of the best is steady.
     """
     candidates, smallest = _search(found, limits, enough, external)
     if not candidates:
@@ -72,7 +72,10 @@ def choose(found: Analysis, limits: Limits, enough: int = 0, external: SdramSetu
     plans = []
     fastest = min(near, key=lambda c: c.cycles)  # what the others are measured by
     for candidate in dict.fromkeys([*near[: FINAL_TRIES - 1], fastest]):
-        plan = make_plan(found, candidate.shape, candidate.spread, external)
+        try:
+            plan = make_plan(found, candidate.shape, candidate.spread, external)
+        except UnsteadyError:
+            continue  # others may be steady
         need = estimate(plan.engine, Sizes.of(plan.images))
         if need.over(limits) is None:
             plans.append(plan)
@@ -89,16 +92,15 @@ def _search(
     found: Analysis, limits: Limits, enough: int, external: SdramSetup | None
 ) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
     """All shapes that fit and can be among the best, and the engine that comes nearest to fitting."""
-    reference: _Reference | None = None
     candidates: list[Candidate] = []
     maps = frozenset(found.uses.convs) - {found.network.input}
     nearest: tuple[float, EngineConfig, Resources] | None = None
     fastest = float("inf")
-    for whole in _shapes(found, limits):
-        if reference is None:
-            plan = make_plan(found, whole, external=external)
-            _check_maps(plan, limits)
-            reference = _Reference.of(plan)
+    shapes = list(_shapes(found, limits))
+    if not shapes:
+        return [], None
+    reference = _Reference.of(_first_plan(found, shapes, limits, external))
+    for whole in shapes:
         if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
             continue
         for spread in dict.fromkeys((default_spread(found.network, found.uses, found.orders, whole), maps)):
@@ -116,6 +118,19 @@ def _search(
             if candidates and candidates[-1].shape == whole:
                 break  # it fits with more memory as well as it can
     return candidates, None if nearest is None else nearest[1:]
+
+
+def _first_plan(found: Analysis, shapes: Sequence[Shape], limits: Limits, external: SdramSetup | None) -> Plan:
+    """The plan in full of the first shape that has one. Raises DoesNotFitError for maps that no shape can hold."""
+    first, *others = shapes
+    try:
+        plan = make_plan(found, first, external=external)
+    except UnsteadyError:
+        if not others:
+            raise
+        return _first_plan(found, others, limits, external)
+    _check_maps(plan, limits)
+    return plan
 
 
 def _check_maps(plan: Plan, limits: Limits) -> None:
