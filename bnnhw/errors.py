@@ -15,3 +15,7 @@ class UnsupportedError(BnnhwError):
 
 class DoesNotFitError(BnnhwError):
     """A network needs more of a board's resource than there is; names the resource, the need and the limit."""
+
+
+class UnsteadyError(BnnhwError):
+    """On this shape, at this clock, frames never come to take equally many cycles."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bnnhw.compiler.stream_clock import StreamClock
-from bnnhw.errors import BnnhwError
+from bnnhw.errors import UnsteadyError
 from bnnhw.spec import timing
 from bnnhw.spec.engine import COUNTERS, EngineConfig
 from bnnhw.spec.external import ExternalLayout
@@ -109,7 +109,7 @@ class _Program:
 def predict(config: EngineConfig, images: Images) -> Cost:
     """Cycles of a frame. Milliseconds: the work is proportional to the number of passes.
 
-    Raises BnnhwError where frames never come to be alike, because their refreshes fall elsewhere each time.
+    Raises UnsteadyError where frames never come to be alike, because their refreshes fall elsewhere each time.
     """
     program = _Program(config, images)
     # The times of the frames before this one: when the loader finished, and when the last two passes retired.
@@ -127,7 +127,7 @@ def predict(config: EngineConfig, images: Images) -> Cost:
         start = end + waited
     again = cycles[states.index(state) if state in states else 0 :]
     if min(again) != max(again):
-        raise BnnhwError(
+        raise UnsteadyError(
             f"frames must come to take equally many cycles, not {min(again)} to {max(again)} in turn: choose another "
             "clock or shape"
         )

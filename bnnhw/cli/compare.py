@@ -21,7 +21,7 @@ class Comparison:
     """Scores at a level against the golden model's.
 
     mismatches: scores that differ, of ``count`` x classes. simulated: cycles of a frame in steady state, None where
-    the level has no time. where: the first difference, in words. latency: cycles of a frame that finds the engine idle.
+    the level has no time. where: the first difference, in words.
     """
 
     level: str
@@ -29,7 +29,6 @@ class Comparison:
     mismatches: int
     predicted: int
     simulated: int | None
-    latency: int
     seconds: float
     scores: IntArray
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -57,7 +56,6 @@ def compare(prepared: Prepared, images: NDArray[np.uint8], level: str) -> Compar
 
     start = time.monotonic()
     expected = golden.run(prepared.network, images)
-    cost = prepared.plan.cost
     scores = expected
     simulated: int | None = None
     counters: dict[str, int] = {}
@@ -72,9 +70,8 @@ def compare(prepared: Prepared, images: NDArray[np.uint8], level: str) -> Compar
         level=level,
         count=len(images),
         mismatches=mismatches,
-        predicted=cost.frame,
+        predicted=prepared.plan.cost.frame,
         simulated=simulated,
-        latency=cost.first,
         seconds=time.monotonic() - start,
         scores=scores,
         counters=counters,

@@ -1,4 +1,4 @@
-"""Turns a planned, simulated and placed network into the numbers of a report."""
+"""Turns a planned network, and what was simulated and placed of it, into the numbers of a report."""
 
 from __future__ import annotations
 
@@ -82,15 +82,15 @@ def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
 
 def report_inputs(
     prepared: Prepared,
-    simulation: Comparison,
+    simulation: Comparison | None,
     clock_mhz: float,
     *,
     command: str,
-    seconds: Mapping[str, float],
+    seconds: Mapping[str, float] | None = None,
     accuracy: Accuracy | None = None,
     placed: Bitstream | None = None,
 ) -> ReportInputs:
-    """All that a report tells of a build; without ``placed``, of one that ends with the simulation."""
+    """All that a report tells of a build; without ``placed`` or ``simulation``, of one that ends before it."""
     plan, meta = prepared.plan, prepared.graph.meta
     engine, network = plan.engine, prepared.network
     image_bytes, score_bytes = link_bytes(prepared)
@@ -122,24 +122,23 @@ def report_inputs(
         layers=layers,
         losses=LOSSES,
         clock_mhz=clock_mhz,
-        latency_cycles=simulation.latency,
+        latency_cycles=plan.cost.first,
         image_bytes=image_bytes,
         score_bytes=score_bytes,
         link_bytes_per_s=prepared.board.max_baud / BITS_PER_BYTE_ON_LINE,
         paper=str(meta["paper"]) if meta.get("paper") else None,
         frame_losses={"pass_": float(plan.cost.frame - sum(layer.cycles for layer in layers))},
-        simulation=Simulation(
-            simulation.level,
-            simulation.count,
-            simulation.mismatches,
-            simulation.simulated if simulation.simulated is not None else simulation.predicted,
-            simulation.counters,
-        ),
+        simulation=None if simulation is None else _simulation(simulation),
         accuracy=accuracy,
-        seconds=seconds,
+        seconds=seconds or {},
         tools=versions(),
         **inputs,
     )
+
+
+def _simulation(found: Comparison) -> Simulation:
+    cycles = found.predicted if found.simulated is None else found.simulated
+    return Simulation(found.level, found.count, found.mismatches, cycles, found.counters)
 
 
 def versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ from bnnhw.cli.progress import Stages
 if TYPE_CHECKING:
     from bnnhw.boards import Board
     from bnnhw.compiler.ir import Graph
-    from bnnhw.compiler.plan import Plan, Shape
+    from bnnhw.compiler.plan import Limits, Plan, Shape
     from bnnhw.models.data import Data
     from bnnhw.spec.network import Network
 
@@ -49,14 +49,13 @@ def compile_model(
     """
     from bnnhw import boards, models
     from bnnhw.compiler.lower import lower
-    from bnnhw.compiler.plan import Limits, plan, resources
+    from bnnhw.compiler.plan import plan, resources
 
     target = boards.get(board)
     graph = models.load(model)
     with stages.stage("compile"):
         network = lower(graph)
-        found = target.resources
-        limits = Limits(lut4=found.lut4, bram18k=found.bram, dsp=found.dsp)
+        limits = limits_of(target)
         hertz = Fraction(str(clock)) * 1_000_000
         setup = target.sdram_setup(hertz)
         planned = plan(network, limits, shape, enough=int(hertz / Fraction(fps)), sdram=setup, check=check)
@@ -64,6 +63,14 @@ def compile_model(
     if over is not None:
         stages.note(f"this shape does not fit {board}: {over[1]} {over[0]}, and there are {over[2]}")
     return Prepared(model, target, graph, network, planned)
+
+
+def limits_of(board: Board) -> Limits:
+    """What an engine may use of a board."""
+    from bnnhw.compiler.plan import Limits
+
+    found = board.resources
+    return Limits(lut4=found.lut4, bram18k=found.bram, dsp=found.dsp)
 
 
 def labelled_data(graph: Graph, data: str | None) -> Data | None:

@@ -14,6 +14,7 @@ from typing import Any
 import fastjsonschema
 
 from bnnhw.errors import FileFormatError
+from bnnhw.report.bounds import frame_roofline, layer_roofline
 from bnnhw.report.chip import floorplan
 from bnnhw.report.inputs import KINDS, LayerCost, ReportInputs
 
@@ -48,9 +49,7 @@ def check_report(report: Any, source: str = "report") -> dict[str, Any]:
 def build_report(inputs: ReportInputs) -> dict[str, Any]:
     """The report of ``inputs`` as plain JSON values.
 
-    Derived here: roofline = max(ACE / (array + front unit), bytes / memory) in cycles, as if all the design's compute
-    could take part in every layer; a layer's is that of the unit that computes it. ideal = ACE of the array's layers /
-    array. utilisation = roofline / cycles; fps =
+    Derived here: utilisation = roofline / cycles (`report.bounds`); ideal = ACE of the array's layers / array; fps =
     clock / cycles; fps_link = link rate / bytes of a frame in the busier direction. Cycles are the simulated ones
     where there was a simulation, else the predicted ones.
     """
@@ -61,8 +60,7 @@ def build_report(inputs: ReportInputs) -> dict[str, Any]:
     predicted = sum(layer.cycles for layer in inputs.layers) + round(sum(inputs.frame_losses.values()))
     simulation = inputs.simulation
     cycles = simulation.cycles if simulation else predicted
-    compute = inputs.array.macs_per_cycle + inputs.front_ace
-    roofline = max(ace / compute, bytes_moved / inputs.memory.bytes_per_cycle)
+    roofline = frame_roofline(inputs).cycles
     hertz = inputs.clock_mhz * 1e6
     report: dict[str, Any] = {
         "kind": KIND,
@@ -143,8 +141,7 @@ def _layer(layer: LayerCost, inputs: ReportInputs) -> dict[str, Any]:
     assert not unknown, f"layer {layer.name}: losses {unknown} have no meaning given"
     total = layer.ideal + sum(layer.losses.values())
     assert abs(total - layer.cycles) < 0.5, f"layer {layer.name}: ideal + losses is {total}, not {layer.cycles}"
-    compute = inputs.front_ace if layer.unit == "front" else inputs.array.macs_per_cycle
-    roofline = max(layer.ace / compute, layer.bytes_moved / inputs.memory.bytes_per_cycle)
+    roofline = layer_roofline(layer, inputs).cycles
     return {
         "name": layer.name,
         "kind": layer.kind,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bnnhw.compiler.plan.auto import choose
-from bnnhw.compiler.plan.build import Plan, Symbol, analyse, make_plan
+from bnnhw.compiler.plan.build import Analysis, Plan, Symbol, analyse, make_plan
+from bnnhw.compiler.plan.proposals import check_windows, fetches, front_columns
 from bnnhw.compiler.plan.resources import Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import default_spread
 from bnnhw.compiler.plan.shape import Limits, Popcount, Shape
@@ -37,6 +38,8 @@ def plan(
         if limits is None:
             raise BnnhwError("limits must be given where no shape is")
         return choose(found, limits, enough, external)
+    if limits is not None and check and not shape.front:
+        check_windows(found, limits)
     default = default_spread(network, found.uses, found.orders, shape)
     result = make_plan(found, shape, default, external)
     if limits is not None and check and resources(result).over(limits) is not None:
@@ -55,4 +58,18 @@ def resources(planned: Plan) -> Resources:
     return estimate(planned.engine, Sizes.of(planned.images))
 
 
-__all__ = ["Limits", "Plan", "Popcount", "Resources", "Shape", "Symbol", "plan", "resources"]
+__all__ = [
+    "Analysis",
+    "Limits",
+    "Plan",
+    "Popcount",
+    "Resources",
+    "Shape",
+    "Symbol",
+    "analyse",
+    "fetches",
+    "front_columns",
+    "large",
+    "plan",
+    "resources",
+]

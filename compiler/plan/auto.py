@@ -6,21 +6,19 @@ those of one plan that is built in full.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
-from bnnhw.compiler.plan.front import front_layers
 from bnnhw.compiler.plan.places import ValuePlace
+from bnnhw.compiler.plan.proposals import fetches, front_columns
 from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
-from bnnhw.compiler.plan.uses import INPUT_BITS
-from bnnhw.errors import DoesNotFitError
+from bnnhw.errors import DoesNotFitError, UnsteadyError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.memory import BLOCK_BITS
-from bnnhw.spec.network import Conv
 from bnnhw.spec.program import POOL, load_layout, param_bits
 from bnnhw.spec.sdram import SdramSetup
 
@@ -30,7 +28,6 @@ ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 COLS = (4, 8, 16, 32)
 DEPTHS = (8, 16, 24, 32, 48, 64, 80, 96, 128)
 LANES = (2, 4, 8, 16, 32)
-FETCH_PARTS = (1, 2, 4, 8, 16)
 SLACK = 1.05
 LAYER_LATENCY = 30
 """Cycles from a layer's last step until the next layer's first, roughly."""
@@ -40,11 +37,6 @@ ALIKE = 0.01
 """Shapes whose crowding differs by less are alike: the fastest of them is taken ..."""
 CROWDED = 1.0
 """... but on a chip as crowded as this the one with the narrowest weight beats, whose wires go to all columns."""
-WINDOW_SHARE = 0.5
-"""Share of the block RAM that the image's windows may take; beyond it a front unit computes its convolution."""
-FRONT_SHARE = 0.75
-"""Share of the multipliers that a front unit may take."""
-MOST_COLUMNS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +52,7 @@ class Candidate:
 def choose(found: Analysis, limits: Limits, enough: int = 0, external: SdramSetup | None = None) -> Plan:
     """The best plan for a chip; frames of ``enough`` cycles are fast enough. ``external``: where weights lie.
 
-    Raises DoesNotFitError naming what the smallest engine lacks.
+    Raises DoesNotFitError naming what the smallest engine lacks; UnsteadyError where none of the best is steady.
     """
     candidates, smallest = _search(found, limits, enough, external)
     if not candidates:
@@ -80,7 +72,10 @@ def choose(found: Analysis, limits: Limits, enough: int = 0, external: SdramSetu
     plans = []
     fastest = min(near, key=lambda c: c.cycles)  # what the others are measured by
     for candidate in dict.fromkeys([*near[: FINAL_TRIES - 1], fastest]):
-        plan = make_plan(found, candidate.shape, candidate.spread, external)
+        try:
+            plan = make_plan(found, candidate.shape, candidate.spread, external)
+        except UnsteadyError:
+            continue  # others may be steady
         need = estimate(plan.engine, Sizes.of(plan.images))
         if need.over(limits) is None:
             plans.append(plan)
@@ -97,21 +92,20 @@ def _search(
     found: Analysis, limits: Limits, enough: int, external: SdramSetup | None
 ) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
     """All shapes that fit and can be among the best, and the engine that comes nearest to fitting."""
-    reference: _Reference | None = None
     candidates: list[Candidate] = []
     maps = frozenset(found.uses.convs) - {found.network.input}
     nearest: tuple[float, EngineConfig, Resources] | None = None
     fastest = float("inf")
-    for whole in _shapes(found, limits):
-        if reference is None:
-            plan = make_plan(found, whole, external=external)
-            _check_maps(plan, limits)
-            reference = _Reference.of(plan)
+    shapes = list(_shapes(found, limits))
+    if not shapes:
+        return [], None
+    reference = _Reference.of(_first_plan(found, shapes, limits, external))
+    for whole in shapes:
         if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
             continue
         for spread in dict.fromkeys((default_spread(found.network, found.uses, found.orders, whole), maps)):
             schedule = make_schedule(found.network, found.uses, found.orders, whole, spread)
-            for shape in _fetches(found, whole, external):
+            for shape in fetches(found, whole, external):
                 config, sizes = _sketch(reference, schedule, shape)
                 need = estimate(config, sizes)
                 over = need.over(limits)
@@ -124,6 +118,19 @@ def _search(
             if candidates and candidates[-1].shape == whole:
                 break  # it fits with more memory as well as it can
     return candidates, None if nearest is None else nearest[1:]
+
+
+def _first_plan(found: Analysis, shapes: Sequence[Shape], limits: Limits, external: SdramSetup | None) -> Plan:
+    """The plan in full of the first shape that has one. Raises DoesNotFitError for maps that no shape can hold."""
+    first, *others = shapes
+    try:
+        plan = make_plan(found, first, external=external)
+    except UnsteadyError:
+        if not others:
+            raise
+        return _first_plan(found, others, limits, external)
+    _check_maps(plan, limits)
+    return plan
 
 
 def _check_maps(plan: Plan, limits: Limits) -> None:
@@ -144,7 +151,7 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
     channels = network.tensors[network.input].channels
     widest = max(network.out_tensor(layer).width for layer in network.layers)
     most = max(network.out_tensor(layer).channels for layer in network.layers)
-    fronts = {lanes: _front(found, limits, lanes) for lanes in LANES}
+    fronts = {lanes: front_columns(found, limits, lanes) for lanes in LANES}
     shapes = [
         Shape(rows, cols, depth, lanes, cols, fronts[lanes])
         for rows in ROWS
@@ -160,31 +167,6 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
         smallest = min((d for d in DEPTHS if d >= channels), default=0)
         shapes = [Shape(1, 4, smallest, 4, 4)] if smallest else []
     yield from sorted(shapes, key=lambda s: (-s.rows * s.cols * s.depth, s.rows, s.cols, s.lanes))
-
-
-def _front(found: Analysis, limits: Limits, lanes: int) -> int:
-    """Columns of a front unit: none where the image's windows fit the block RAM or no unit can do it, else as many as
-    leave the lanes their multipliers."""
-    network = found.network
-    conv = network.layers[found.uses.bits(network.input)[0]]
-    out = network.out_tensor(conv)
-    assert isinstance(conv, Conv)
-    windows = 2 * INPUT_BITS * out.height * out.width * conv.weight[0].size
-    if windows < WINDOW_SHARE * limits.bram18k * BLOCK_BITS:
-        return 0
-    front_layers(network, found.uses)
-    columns = min(int(FRONT_SHARE * limits.dsp) // conv.window.kernel, out.channels, MOST_COLUMNS)
-    return max(columns // lanes, 1) * lanes  # lanes are 2 at least
-
-
-def _fetches(found: Analysis, whole: Shape, external: SdramSetup | None) -> Iterator[Shape]:
-    """The shape with every fetch width that still carries a codebook's beats; an external memory's 16 bits a cycle
-    need but the narrowest."""
-    books = [layer.codebook for layer in found.network.layers if isinstance(layer, Conv)]
-    needed = max((1 << book.tau for book in books if book is not None), default=0)
-    fits = [n for n in FETCH_PARTS if whole.cols % n == 0 and (whole.cols // n) * whole.depth >= needed]
-    for part in fits[-1:] if external is not None else fits:
-        yield replace(whole, fetch=whole.cols // part)
 
 
 def _ideal(found: Analysis, shape: Shape) -> float:

@@ -78,7 +78,11 @@ BOARD = ["--board", "ulx3s"]
         ),
         (
             ["explore", *MODEL, *BOARD, "--most", "1"],
-            "error: rows, cols, depth and lanes must allow a shape of at most 1 MACs a cycle, and do not\n",
+            "error: rows, cols, depth, lanes and front must allow a shape of at most 1 MACs a cycle, and do not\n",
+        ),
+        (
+            ["explore", *MODEL, *BOARD, "--front", "0,-8"],
+            "error: Invalid value for '--front': must be whole numbers from 0 on, separated by commas, not '0,-8'\n",
         ),
         (["report", "."], "error: report report.json must be a readable file: No such file or directory\n"),
         (["run", *BOARD, "--port", "sim", "a.png"], "error: --model must be given with --port sim\n"),

@@ -107,14 +107,6 @@ def test_compile_writes_the_same_bytes_again(capsys: pytest.CaptureFixture[str],
     assert f"{weights.crc:08x}" == told["crc"]
 
 
-def test_explore_sorts_by_cycles(capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = ["--rows", "2,4", "--cols", "8", "--depth", "8,16", "--lanes", "8"]
-    found = printed(["explore", *MODEL, "--board", "ulx3s", *sizes], capsys)
-    assert len(found) == 4
-    assert [row["cycles"] for row in found] == sorted(row["cycles"] for row in found)
-    assert (found[0]["rows"], found[0]["depth"], found[0]["front"]) == (4, 16, 0)
-
-
 def test_run_on_a_simulated_board(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     from bnnhw import models
     from bnnhw.compiler.lower import lower

@@ -48,7 +48,7 @@ def test_weight_file_is_what_the_device_wants(prepared: Prepared, tmp_path: Path
 
 def report_of(prepared: Prepared) -> dict[str, Any]:
     cost = prepared.plan.cost
-    simulated = Comparison("rtl", 1, 0, cost.frame, cost.frame, cost.first, 1.0, np.zeros((1, 10), np.int64))
+    simulated = Comparison("rtl", 1, 0, cost.frame, cost.frame, 1.0, np.zeros((1, 10), np.int64))
     return build_report(report_inputs(prepared, simulated, 100.0, command="bnnhw build", seconds={}))
 
 
@@ -63,6 +63,15 @@ def test_report_counts_what_is_read(prepared: Prepared) -> None:
     assert report["memory"] == {"name": "SDRAM", "bytes_per_cycle": 2.0, "loaded_bytes": 16 * layout.params.end}
     assert report["bytes_moved"] == 2 * (layout.weights.words + layout.params.words)
     assert report["fps_link"] == pytest.approx(300_000 / image_wire_bytes(identity(prepared, 1, 1)), rel=1e-4)
+
+
+def test_report_of_a_plan_alone(prepared: Prepared) -> None:
+    cost = prepared.plan.cost
+    report = build_report(report_inputs(prepared, None, 50.0, command="bnnhw explore"))
+    assert (report["cycles"]["predicted"], report["cycles"]["simulated"]) == (cost.frame, None)
+    assert report["simulation"] is None
+    assert report["fps"] == pytest.approx(50e6 / cost.frame, rel=1e-5)
+    assert report["latency_ms"] == pytest.approx(cost.first / 50e3, rel=1e-5)
 
 
 def test_report_tells_what_array_and_front_unit_can_do() -> None:

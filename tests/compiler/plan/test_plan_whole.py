@@ -10,8 +10,8 @@ import pytest
 
 from bnnhw.compiler.frontend import snn
 from bnnhw.compiler.lower import lower
-from bnnhw.compiler.plan import Limits, Shape, plan, resources
-from bnnhw.errors import BnnhwError, DoesNotFitError, UnsupportedError
+from bnnhw.compiler.plan import Limits, Shape, auto, plan, resources
+from bnnhw.errors import BnnhwError, DoesNotFitError, UnsteadyError, UnsupportedError
 from bnnhw.sim import golden, machine
 from bnnhw.sim.fuzz.network import random_images, random_network
 from bnnhw.spec.network import Conv
@@ -79,6 +79,40 @@ def test_a_map_too_large_for_a_chip():
         f"block RAMs of tensor maxpool of network small (16 x 16 x 16 values of {width} bits) must be at most "
         f"{need - 1}, not {need}"
     )
+
+
+def test_an_image_too_large_without_a_front_unit():
+    network = lower(snn.untrained("small", snn.Arch(blocks=(1, 1), widths=(16, 16), tau=4, size=64, classes=7)))
+    need = -(-2 * 8 * 32 * 32 * 147 // 18432)
+    with pytest.raises(DoesNotFitError) as error:
+        plan(network, Limits(lut4=83640, bram18k=need - 1, dsp=156), SHAPE)
+    assert str(error.value) == (
+        f"block RAMs of the image windows of network small must be at most {need - 1}, not {need}: its shape needs a "
+        "front unit"
+    )
+    assert plan(network, Limits(lut4=83640, bram18k=need - 1, dsp=156), replace(SHAPE, front=8)).engine.front
+    assert resources(plan(network, shape=SHAPE)).bram18k > need
+
+
+def test_a_shape_whose_frames_differ_is_not_chosen(monkeypatch):
+    network = random_network(1, 3)
+    best = plan(network, LARGE).shape
+    make_plan, refused = auto.make_plan, []
+
+    def unsteady(found, shape, *rest, **named):
+        if shape == best or not refused:  # the first is the one that widths are taken from
+            refused.append(shape)
+            raise UnsteadyError("frames differ")
+        return make_plan(found, shape, *rest, **named)
+
+    monkeypatch.setattr(auto, "make_plan", unsteady)
+    other = plan(network, LARGE)
+    assert other.shape != best
+    assert best in refused
+    assert resources(other).over(LARGE) is None
+    monkeypatch.setattr(auto, "make_plan", lambda *_, **__: unsteady(None, best))
+    with pytest.raises(UnsteadyError, match="frames differ"):
+        plan(network, LARGE)
 
 
 def test_unsupported_networks_name_the_layer():
