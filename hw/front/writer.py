@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from bnnhw.hw.arithmetic import less, table
 from bnnhw.hw.fifo import StreamFifo, StreamRegister
@@ -12,6 +12,18 @@ from bnnhw.hw.front.pool import pooled_place
 from bnnhw.hw.memory.writes import writes
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import SLACK, FrontConfig, FrontImages, MapTarget, row_width
+
+
+def ring_ports(config: EngineConfig) -> dict[str, Member]:
+    """Ports of values that go to the SDRAM."""
+    if config.front is None or not config.front.spilled or config.spill is None:
+        return {}
+    return {
+        "o_valid": Out(1),
+        "o_address": Out(range(config.spill.front_words)),
+        "o_word": Out(config.lanes * config.post.value_width),
+        "o_row": Out(1),
+    }
 
 
 class FrontWriter(wiring.Component):
@@ -23,6 +35,8 @@ class FrontWriter(wiring.Component):
     o_room: all vectors of another row have room. i_limit: rows of the map that may be stored.
     i_go: this cycle's writes, if there are any, are done. o_writes: to the value and the activation memory.
     o_done: pulse, the last vector of an image was written.
+    Where values go to the SDRAM: o_valid, o_address, o_word: writes to a ring of two rows, word = x * groups + group;
+    o_row: pulse, a row is in it.
     """
 
     def __init__(self, config: EngineConfig, images: FrontImages) -> None:
@@ -39,6 +53,7 @@ class FrontWriter(wiring.Component):
                 "i_go": In(1),
                 "o_writes": Out(writes(config)),
                 "o_done": Out(1),
+                **ring_ports(config),
             }
         )
 
@@ -53,8 +68,11 @@ class FrontWriter(wiring.Component):
                 "values": data.ArrayLayout(signed(c.value_width), lanes),
             }
         )
+        queued = vector
+        if c.spilled:  # only bits wait
+            queued = data.StructLayout({"x": vector["x"].shape, "group": vector["group"].shape, "bits": lanes})
         depth = c.fifo_words
-        m.submodules.fifo = fifo = StreamFifo(shape=vector, depth=depth)
+        m.submodules.fifo = fifo = StreamFifo(shape=queued, depth=depth)
         m.submodules.placed = placed = StreamRegister(shape=writes(self.engine))
         self._collect(m, vector, fifo.i)
         self._place(m, fifo.o, placed.i)
@@ -114,7 +132,33 @@ class FrontWriter(wiring.Component):
                 held.group.eq(table(place.channel, [n // lanes for n in range(c.outs)], held.group.shape())),
             ]
         m.d.sync += complete.eq(valid & last_lane)
-        m.d.comb += [out.valid.eq(complete), out.payload.eq(held)]
+        if not c.spilled:
+            m.d.comb += [out.valid.eq(complete), out.payload.eq(held)]
+            return
+        m.d.comb += [
+            out.valid.eq(complete if c.bits is not None else 0),
+            out.payload.x.eq(held.x),
+            out.payload.group.eq(held.group),
+            out.payload.bits.eq(Cat(self._reached(held))),
+        ]
+        self._ring(m, held, complete)
+
+    def _ring(self, m: Module, held: data.View, complete: Signal) -> None:
+        """Values of complete vectors to the ring of those for the SDRAM."""
+        c, groups = self.config, self.config.spilled
+        cell = table(held.x, [n * groups for n in range(c.pool_width)], self.o_address.shape())
+        base, row, last = Signal.like(self.o_address), Signal(range(max(c.pool_height, 2))), Signal()
+        m.d.comb += last.eq(complete & (held.x == c.pool_width - 1) & (held.group == c.outs // self.engine.lanes - 1))
+        with m.If(last):
+            end = row == c.pool_height - 1
+            m.d.sync += [row.eq(Mux(end, 0, row + 1)), base.eq(Mux(end, 0, base + c.pool_width * groups))]
+        m.d.sync += [
+            self.o_valid.eq(complete & (held.group < groups)),
+            self.o_address.eq(base + cell + held.group),
+            self.o_row.eq(last),
+        ]
+        for n in range(self.engine.lanes):
+            m.d.sync += self.o_word.word_select(n, self.engine.post.value_width).eq(held.values[n])
 
     @staticmethod
     def _row_base(m: Module, target: MapTarget, height: int, end: Signal, last_row: Signal, name: str) -> Signal:
@@ -147,7 +191,7 @@ class FrontWriter(wiring.Component):
             chosen = table(group, [1 << n % slots for n in groups], all_slots)
             m.d.comb += [
                 put.bits_valid.eq(group < target.groups),
-                put.bits.bits.eq(Cat(self._reached(vector.payload))),
+                put.bits.bits.eq(vector.payload.bits if c.spilled else Cat(self._reached(vector.payload))),
                 put.bits.bank.eq(table(x, banks, put.bits.bank.shape())),
                 put.bits.column.eq(table(x, columns, put.bits.column.shape())),
                 put.bits.address.eq(cell + inside),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,7 @@ from bnnhw.hw.layouts import struct
 from bnnhw.hw.sequencer.passes import PassWalk
 from bnnhw.hw.sequencer.positions import PositionWalk
 from bnnhw.hw.sequencer.walk import NestedWalk
-from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import row_width
 from bnnhw.spec.jobs import FETCH_FIELDS, ISSUE_FIELDS, job_layout
 from bnnhw.spec.program import POOL, Images, Widths
@@ -52,7 +52,9 @@ class Issue(wiring.Component):
     o_front_rows: of the current pass; valid with o_take.
     o_valid, o_step: the step issued in this cycle. o_pass: static fields of the current pass, valid one cycle after
     the first step of the pass was issued until one cycle after its last (see ``Fetch``).
-    o_cause: one-hot over COUNTERS[1:], what this cycle of the frame was spent on; 0 while idle.
+    i_permitted: the next row of a job that waits for rows (``spill``) may be issued; o_row: it is, in this cycle; o_job:
+    such a job is begun.
+    o_cause: one-hot over the counters but the first, what this cycle of the frame was spent on; 0 while idle.
     """
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
@@ -71,7 +73,10 @@ class Issue(wiring.Component):
                 "o_valid": Out(1),
                 "o_step": Out(issued_step(config)),
                 "o_pass": Out(struct(job_layout(config).only(FETCH_FIELDS))),
-                "o_cause": Out(len(COUNTERS) - 1),
+                "i_permitted": In(1),
+                "o_row": Out(1),
+                "o_job": Out(1),
+                "o_cause": Out(len(config.counters) - 1),
             }
         )
 
@@ -83,7 +88,7 @@ class Issue(wiring.Component):
         )
         fetched, p = passes.o, Signal(passes.o.shape())
         barrier, final = Signal(), Signal()
-        m.d.sync += [self.o_pass[name].eq(p[name]) for name in FETCH_FIELDS]
+        m.d.sync += [self.o_pass[name].eq(p[name]) for name in self.o_pass.shape().members]
         if c.front is not None:
             m.d.comb += self.o_front_rows.eq(p.front_rows)
 
@@ -98,7 +103,7 @@ class Issue(wiring.Component):
         ]
         self._steps(m, p, fetched, walk)
         self._positions(m, p, fetched, walk)
-        cause = {name: Signal(name=f"cause_{name}") for name in COUNTERS[1:]}
+        cause = {name: Signal(name=f"cause_{name}") for name in c.counters[1:]}
         m.d.comb += self.o_cause.eq(Cat(cause.values()))
         # In registers, since the prefetcher lies with the loaders. They are right again when the next pass is played.
         ready = Signal(data.StructLayout({"weights": 1, "params": 1, "drained": 1}))
@@ -190,6 +195,7 @@ class Issue(wiring.Component):
     ) -> None:
         """Issues a step, or says what the pass waits for; with ``barrier`` for all outputs before it too."""
         cleared = Signal()  # the current pass had all it waits for
+        held = self._rows(m, p, walk) if self.config.spill is not None else Const(0)
         pace = p.drain if self.config.front is None else p.pace
         timer = Signal(len(pace) + 1)  # cycles until the post-processor takes another tile
         free = Signal(init=1)  # timer == 0
@@ -203,7 +209,10 @@ class Issue(wiring.Component):
             with m.Else():
                 m.d.comb += self.o_take.eq(~cleared)
                 m.d.sync += cleared.eq(1)
-                with m.If(self.o_step.last & ~free):
+                m.d.comb += self.o_job.eq(~cleared & barrier & (p.spill if self.config.spill is not None else 0))
+                with m.If(held):
+                    m.d.comb += cause["spill" if self.config.spill is not None else "post"].eq(1)
+                with m.Elif(self.o_step.last & ~free):
                     m.d.comb += cause["post"].eq(1)
                 with m.Else():
                     m.d.comb += [cause["issue"].eq(1), self.o_valid.eq(1)]
@@ -214,3 +223,13 @@ class Issue(wiring.Component):
             m.d.sync += [timer.eq(timer - 1), free.eq(timer == 1)]
         with m.If(walk.i_load):
             m.d.sync += cleared.eq(0)
+
+    def _rows(self, m: Module, p: data.View, walk: PositionWalk) -> Value:
+        """Whether the step is the first of a row that is not permitted."""
+        first = Signal()
+        with m.If(walk.i_load | (walk.i_next & walk.o_move.y)):
+            m.d.sync += first.eq(p.spill)
+        with m.Elif(self.o_valid):
+            m.d.sync += first.eq(0)
+        m.d.comb += self.o_row.eq(first & self.o_valid)
+        return first & ~self.i_permitted
