@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from bnnhw.compiler.stream_clock import StreamClock
 from bnnhw.spec import timing
-from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.engine import ALL_COUNTERS, COUNTERS, EngineConfig
 from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.jobs import job_layout
@@ -20,14 +20,14 @@ from bnnhw.spec.network import Bits, Codes, Conv, Network
 from bnnhw.spec.program import POOL, Images, load_layout
 
 CAUSES = COUNTERS[1:]
-LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_", "front")
+LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_", "front", "spill")
 """What cycles beyond the ideal went to. rows, columns: array rows and columns beyond the map or the channels; depth:
 unused bits of a step; pool: pooling steps; the others as in ``spec.engine.COUNTERS``."""
 
 
 @dataclass(frozen=True)
 class JobCost:
-    """Cycles of one job by cause, in the order of CAUSES; its passes, and its steps for each tile."""
+    """Cycles of one job by cause, in the order of the engine's counters; its passes, and its steps for each tile."""
 
     cycles: tuple[int, ...]
     passes: int
@@ -39,7 +39,8 @@ class JobCost:
 
     def after(self, front: int) -> JobCost:
         """The same with cycles in which the frame waited for the front unit."""
-        return replace(self, cycles=(*self.cycles[:-1], self.cycles[-1] + front))
+        at = CAUSES.index("front")
+        return replace(self, cycles=(*self.cycles[:at], self.cycles[at] + front, *self.cycles[at + 1 :]))
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Cost:
 
     def causes(self) -> dict[str, int]:
         """Cycles of a frame by cause."""
-        return {name: sum(job.cycles[n] for job in self.jobs) for n, name in enumerate(CAUSES)}
+        names = ALL_COUNTERS[1 : len(self.jobs[0].cycles) + 1]
+        return {name: sum(job.cycles[n] for job in self.jobs) for n, name in enumerate(names)}
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class _Load:
         return request + sum(self.gaps) + len(self.gaps), request + self.params
 
 
-class _Program:
+class Program:
     """Unpacked descriptors, and for each job's passes the times that do not depend on others."""
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
@@ -118,7 +120,11 @@ class _Program:
 
 def predict(config: EngineConfig, images: Images) -> Cost:
     """Cycles of a frame. Milliseconds: the work is proportional to the number of passes."""
-    program = _Program(config, images)
+    if config.spill is not None:
+        from bnnhw.compiler.spill_cost import predict_spilled
+
+        return predict_spilled(config, images)
+    program = Program(config, images)
     # The times of the frames before this one: when the loader finished, and when the last two passes retired.
     loaded, retired = BEFORE, [BEFORE] * 2
     timer = BEFORE
@@ -161,7 +167,7 @@ class FrontClock:
 
 
 def _frame(
-    program: _Program, start: int, loaded: int, retired: Sequence[int], timer: int
+    program: Program, start: int, loaded: int, retired: Sequence[int], timer: int
 ) -> tuple[tuple[JobCost, ...], int, list[int], int, int, list[int]]:
     """One frame from cycle ``start``: its jobs' costs, the state that the next frame starts from, and the cycles in
     which the jobs' first passes were taken into use.
@@ -178,7 +184,7 @@ def _frame(
     for n, (job, load) in enumerate(zip(program.jobs, program.loads, strict=True)):
         spent = dict.fromkeys(CAUSES, 0)
         spent["pass_"] = int(n == 0)
-        steps, tiles = (job["step_last"] - job["step_first"]) + 1, _tiles(job)
+        steps, tiles = (job["step_last"] - job["step_first"]) + 1, tiles(job)
         post = job["drain"] if program.front is None else job["pace"]
         pace = max(steps, post + 1)
         for number in range(job["last_pass"] + 1):
@@ -212,7 +218,7 @@ def _frame(
     return tuple(costs), loaded, retired[-2:], timer, end, taken
 
 
-def _tiles(job: Mapping[str, int]) -> int:
+def tiles(job: Mapping[str, int]) -> int:
     """Tiles of a pass."""
     positions = (job["last_y"] + 1) * (job["last_lx"] + 1)
     return positions * (job["last_r"] + 1) if job["kind"] == POOL else positions
@@ -223,7 +229,7 @@ def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_job
     result = []
     for index, layer in enumerate(network.layers):
         mine = [job for job, owner in zip(cost.jobs, layer_of_job, strict=True) if owner == index]
-        by_cause = {name: sum(job.cycles[n] for job in mine) for n, name in enumerate(CAUSES)}
+        by_cause = {name: sum(job.cycles[n] for job in mine) for n, name in enumerate(config.counters[1:])}
         losses = {name: Fraction(by_cause.get(name, 0)) for name in LOSSES}
         issue = Fraction(by_cause["issue"])
         ace = network.ace(layer)

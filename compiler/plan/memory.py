@@ -129,6 +129,8 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
     owner: dict[str, str] = {}
     chains: dict[str, list[str]] = {}
     for name, place in places.values.items():
+        if place.spilled:
+            continue
         index = uses.producer[name]
         layer = network.layers[index]
         residual = layer.post.residual
@@ -136,6 +138,7 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
         if residual is not None and residual.stride == 1 and layer.source != residual.tensor:
             other = places.values[residual.tensor]
             same = (place.row, place.words, place.cell) == (other.row, other.words, other.cell)
+            same = same and not other.spilled
             if same and other.tensor.channels == place.tensor.channels and uses.values(residual.tensor)[-1] == index:
                 head = owner[residual.tensor]
         owner[name] = head
@@ -155,8 +158,9 @@ def place_all(
     """The maps at their addresses, words of a bank of activation memory, words of the value memory. ``front``: the
     layer whose map is made during the frame before."""
     bottom = (None, None) if front is None else (front.post.publish.bits, front.post.publish.value)
+    in_sdram = bottom[1] in places.values and places.values[bottom[1]].spilled
     bits, bit_words = assign(bit_regions(network, uses, places, order), bottom[0])
-    values, value_words = assign(value_regions(network, uses, places, order), bottom[1])
+    values, value_words = assign(value_regions(network, uses, places, order), None if in_sdram else bottom[1])
     return places.rebase(bits, values), bit_words, value_words
 
 
@@ -169,7 +173,7 @@ def front_rows(network: Network, uses: Uses, places: Places, order: JobOrder, fr
     ]
     rows = [network.out_tensor(front).height] * len(order.jobs)
     for maps, name, regions in stored:
-        if name is not None and name in maps:
+        if name is not None and name in maps and not getattr(maps[name], "spilled", False):
             bases, own = {other: place.base for other, place in maps.items()}, maps[name]
             rows = [min(n, free_words(regions, bases, t, own.words) // own.row) for t, n in enumerate(rows)]
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bnnhw.compiler.plan.bands import Bands, Job, JobOrder, bandable, fewest_bands
 from bnnhw.compiler.plan.front import FrontLayers, front_layers
@@ -84,9 +84,16 @@ class Schedule:
 
 
 def make_schedule(
-    network: Network, uses: Uses, orders: Orders, shape: Shape, spread: frozenset[str], bands: Bands | None = None
+    network: Network,
+    uses: Uses,
+    orders: Orders,
+    shape: Shape,
+    spread: frozenset[str],
+    bands: Bands | None = None,
+    spilled: frozenset[str] = frozenset(),
 ) -> Schedule:
-    """The schedule of a network on a shape; ``bands``: unless given those that need the fewest block RAMs.
+    """The schedule of a network on a shape; ``bands``: unless given those that need the fewest block RAMs; ``spilled``:
+    maps of values that lie in the SDRAM.
 
     Raises DoesNotFitError if a pixel of the input is deeper than the array.
     """
@@ -94,7 +101,7 @@ def make_schedule(
     last, taken = (None, ()) if front is None else (front.last, front.indices)
 
     def placed(order: JobOrder) -> tuple[Places, int, int]:
-        places = make_places(network, uses, orders, shape, spread, order, frozenset(taken[:-1]))
+        places = make_places(network, uses, orders, shape, spread, order, frozenset(taken[:-1]), spilled)
         return place_all(network, uses, places, order, last)
 
     def rams(order: JobOrder) -> float:
@@ -183,7 +190,9 @@ def _job(
     words: tuple[Word, ...] = ()
     coded: tuple[Decode, ...] = ()
     if not isinstance(layer, Conv):
-        first, steps = add_pool(table, places.values[layer.source], layer.window, shape.slots)
+        source = places.values[layer.source]
+        source = replace(source, stored_groups=1) if source.spilled else source  # as it lies in its ring
+        first, steps = add_pool(table, source, layer.window, shape.slots)
         kind, weight_words = POOL, 0
         target = places.bits.get(forms.bits or "")
         strip = out.width if target is None else target.strip
@@ -223,4 +232,15 @@ def _job(
     )
 
 
-__all__ = ["JobSchedule", "Schedule", "default_spread", "input_config", "make_schedule"]
+def filled_passes(schedule: Schedule, s: JobSchedule) -> int:
+    """Passes with channels. A pool pass may have none: its map may be stored with more groups than it fills."""
+    if s.kind != POOL:
+        return s.passes
+    bits = schedule.places.bits.get(s.forms.bits or "")
+    source = schedule.places.values[s.layer.source].stored_groups
+    filled = source if bits is None else bits.stored_groups
+    assert filled <= source
+    return min(s.passes, filled)
+
+
+__all__ = ["JobSchedule", "Schedule", "default_spread", "filled_passes", "input_config", "make_schedule"]
