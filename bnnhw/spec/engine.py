@@ -131,13 +131,14 @@ class SpillConfig:
 
     load_words, store_words, front_words: value words of the rings for loads, for what the lanes store, and for what the
     front unit stores (0 where its map stays on the chip); powers of two. bursts: of all spilled maps, behind the
-    weights. jobs: that load or store.
+    weights; burst_bits: of the number of a burst. jobs: that load or store.
     """
 
     load_words: int
     store_words: int
     front_words: int
     bursts: int
+    burst_bits: int
     jobs: int
 
 

@@ -54,8 +54,7 @@ def rows_released(needs: list[int], lag: int) -> list[int]:
 def spill_layout(c: EngineConfig) -> WordLayout:
     """What is moved for a job that loads or stores rows of spilled maps."""
     assert c.spill is not None
-    assert c.external is not None
-    w, bursts = Widths.of(c), c.external.part.burst_bits
+    w, bursts = Widths.of(c), c.spill.burst_bits
     row = unsigned_width(max(row_bursts(c, c.map_size) - 1, 1))
     room = unsigned_width(max(c.spill.load_words, c.spill.store_words))
     f = BitField

@@ -89,7 +89,9 @@ def spill_config(schedule: Schedule, config: EngineConfig) -> tuple[SpillConfig,
             size = _bursts(config, place)
             bursts += 2 * size if name == front else size
             front_words = _power(2 * place.row) if name == front else front_words
-    return SpillConfig(_power(load_words), _power(store_words), front_words, bursts, jobs), bases
+    assert config.external is not None
+    bits = config.external.part.burst_bits
+    return SpillConfig(_power(load_words), _power(store_words), front_words, bursts, bits, jobs), bases
 
 
 def _power(words: int) -> int:

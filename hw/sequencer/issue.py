@@ -112,7 +112,7 @@ class Issue(wiring.Component):
             ready.params.eq(self.i_params),
             ready.drained.eq(self.i_drained),
         ]
-        self._play(m, p, playing, barrier, walk, ready, cause)
+        self._play(m, p, fetched, playing, barrier, walk, ready, cause)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -187,6 +187,7 @@ class Issue(wiring.Component):
         self,
         m: Module,
         p: data.View,
+        fetched: data.View,
         playing: Signal,
         barrier: Signal,
         walk: PositionWalk,
@@ -195,7 +196,7 @@ class Issue(wiring.Component):
     ) -> None:
         """Issues a step, or says what the pass waits for; with ``barrier`` for all outputs before it too."""
         cleared = Signal()  # the current pass had all it waits for
-        held = self._rows(m, p, walk) if self.config.spill is not None else Const(0)
+        held = self._rows(m, p, fetched, walk) if self.config.spill is not None else Const(0)
         pace = p.drain if self.config.front is None else p.pace
         timer = Signal(len(pace) + 1)  # cycles until the post-processor takes another tile
         free = Signal(init=1)  # timer == 0
@@ -224,10 +225,12 @@ class Issue(wiring.Component):
         with m.If(walk.i_load):
             m.d.sync += cleared.eq(0)
 
-    def _rows(self, m: Module, p: data.View, walk: PositionWalk) -> Value:
+    def _rows(self, m: Module, p: data.View, fetched: data.View, walk: PositionWalk) -> Value:
         """Whether the step is the first of a row that is not permitted."""
         first = Signal()
-        with m.If(walk.i_load | (walk.i_next & walk.o_move.y)):
+        with m.If(walk.i_load):
+            m.d.sync += first.eq(fetched.spill)
+        with m.Elif(walk.i_next & walk.o_move.y):
             m.d.sync += first.eq(p.spill)
         with m.Elif(self.o_valid):
             m.d.sync += first.eq(0)

@@ -38,6 +38,7 @@ class FrontStorer(wiring.Component):
                 rows=unsigned_width(store.height),
                 subs=unsigned_width(store.groups),
                 burst=unsigned_width(store.row),
+                bursts=config.spill.burst_bits,
             ),
         )
         members = self.storer.signature.members

@@ -26,9 +26,10 @@ class StoreSizes:
     rows: int
     subs: int
     burst: int
+    bursts: int
 
 
-def stored_rows(part: SdramPart, sizes: StoreSizes) -> data.StructLayout:
+def stored_rows(sizes: StoreSizes) -> data.StructLayout:
     """What is stored; names as in ``spec.spill.spill_layout``. rows: words of the ring that a row of all groups takes."""
     return data.StructLayout(
         {
@@ -37,10 +38,10 @@ def stored_rows(part: SdramPart, sizes: StoreSizes) -> data.StructLayout:
             "last_sub": sizes.subs,
             "last_burst": sizes.burst,
             "words": sizes.ring.bit_length(),
-            "base": part.burst_bits,
-            "d_pass": part.burst_bits,
-            "d_row": part.burst_bits,
-            "d_sub": part.burst_bits,
+            "base": sizes.bursts,
+            "d_pass": sizes.bursts,
+            "d_row": sizes.bursts,
+            "d_sub": sizes.bursts,
         }
     )
 
@@ -64,7 +65,7 @@ class SpillStorer(wiring.Component):
         super().__init__(
             {
                 "i_begin": In(1),
-                "i_job": In(stored_rows(part, sizes)),
+                "i_job": In(stored_rows(sizes)),
                 "i_done": In(1),
                 "o_stored": Out(1),
                 "o_idle": Out(1),
@@ -81,7 +82,7 @@ class SpillStorer(wiring.Component):
         m = Module()
         job, sizes = self.i_job, self.sizes
         m.submodules.rows = rows = RowWalk(
-            bursts=self.part.burst_bits, passes=sizes.passes, rows=sizes.rows, subs=sizes.subs
+            bursts=sizes.bursts, passes=sizes.passes, rows=sizes.rows, subs=sizes.subs
         )
         m.d.comb += [
             rows.i_load.eq(self.i_begin),

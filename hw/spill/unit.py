@@ -67,6 +67,7 @@ class SpillUnit(wiring.Component):
                 rows=job["last_y"].width,
                 subs=job["last_sub"].width,
                 burst=job["store_last_burst"].width,
+                bursts=config.spill.burst_bits,
             ),
         )
         super().__init__(
