@@ -23,7 +23,7 @@ from bnnhw.spec.spill import SETTLED, spill_layout, value_beats
 FRAMES = 8
 """Frames that are predicted, at most, until they are alike."""
 Unit = Generator[Callable[[], Any], Any, None]
-FRONT_RING = 3
+FRONT_RING = 4
 """Cycles by which a row's last values are in their ring before its last bits could be in the activation memory."""
 
 
@@ -121,7 +121,7 @@ class SpilledEngine:
             complete = row_start + c.tail
             if store is not None:
                 settled = yield self._front_stored
-                own = settled + SETTLED
+                own = settled + SETTLED + 1
                 complete = max(complete + 1, own) if c.bits is not None else own
             self.complete.append(complete)
             image += 1
