@@ -184,7 +184,7 @@ def _frame(
     for n, (job, load) in enumerate(zip(program.jobs, program.loads, strict=True)):
         spent = dict.fromkeys(CAUSES, 0)
         spent["pass_"] = int(n == 0)
-        steps, tiles = (job["step_last"] - job["step_first"]) + 1, tiles(job)
+        steps, count = (job["step_last"] - job["step_first"]) + 1, tiles(job)
         post = job["drain"] if program.front is None else job["pace"]
         pace = max(steps, post + 1)
         for number in range(job["last_pass"] + 1):
@@ -206,9 +206,9 @@ def _frame(
                 at = max(at, ready)
             taken += [] if number else [at]
             first_last = max(at + steps - 1, timer)
-            last_issue = first_last + (tiles - 1) * pace
-            spent["post"] += first_last - (at + steps - 1) + (tiles - 1) * (pace - steps)
-            spent["issue"] += steps * tiles
+            last_issue = first_last + (count - 1) * pace
+            spent["post"] += first_last - (at + steps - 1) + (count - 1) * (pace - steps)
+            spent["issue"] += steps * count
             timer = last_issue + post + timing.POST_SWITCH + 1
             retired.append(last_issue + program.retire[n] + job["drain"])
         if n == len(program.jobs) - 1:

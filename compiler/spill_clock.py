@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Mapping
 
 from bnnhw.compiler.stream_clock import LONG_AGO, OFFER, ROOM
-from bnnhw.spec.sdram import BURST, READ_WORDS
+from bnnhw.spec.sdram import BURST, READ_WORDS, WRITE_WORDS
 from bnnhw.spec.spill import rows_needed, rows_released
 
-WRITE_BURSTS = 4
+WRITE_BURSTS = WRITE_WORDS // BURST
 """Bursts that are in a port that writes, at most, when another one's words come."""
 FIRST_WORD = 3
 """Cycles from a request until the first of its words."""
