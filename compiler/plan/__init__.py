@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bnnhw.compiler.plan.auto import choose
-from bnnhw.compiler.plan.build import Plan, Symbol, analyse, make_plan
+from bnnhw.compiler.plan.auto import choose, spilled_need
+from bnnhw.compiler.plan.build import Analysis, Plan, Symbol, analyse, make_plan
+from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.resources import Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import default_spread
 from bnnhw.compiler.plan.shape import Limits, Popcount, Shape
@@ -23,7 +24,8 @@ def plan(
 ) -> Plan:
     """The plan of a network on a chip: on ``shape``, or on the best shape that fits ``limits``.
 
-    Weights and parameters come from ``sdram``, if there is one, where they take more than half of the block RAM.
+    Weights and parameters come from ``sdram``, if there is one, where they take more than half of the block RAM, and
+    maps of values lie in it where no engine fits otherwise.
     Without ``check`` a given shape may need more than there is.
 
     The best shape is the one that crowds the chip least of those that take at most ``enough`` cycles a frame, or
@@ -36,12 +38,25 @@ def plan(
     if shape is None:
         if limits is None:
             raise BnnhwError("limits must be given where no shape is")
-        return choose(found, limits, enough, external)
+        return choose(found, limits, enough, external, sdram)
     default = default_spread(network, found.uses, found.orders, shape)
     result = make_plan(found, shape, default, external)
     if limits is not None and check and resources(result).over(limits) is not None:
-        result = make_plan(found, shape, frozenset(found.uses.convs), external)
-        check_fits(network.name, result.engine, resources(result), limits)
+        result = _fitting(found, shape, limits, make_plan(found, shape, frozenset(found.uses.convs), external), sdram)
+    return result
+
+
+def _fitting(found: Analysis, shape: Shape, limits: Limits, first: Plan, sdram: SdramSetup | None) -> Plan:
+    """``first``, which has as few activation memories as can be, if it fits, else with as few maps in ``sdram`` as it
+    takes. Raises DoesNotFitError."""
+    need, result = resources(first), first
+    if need.bram18k > limits.bram18k and sdram is not None:
+        for spilled in spill_levels(found.network, found.uses):
+            if spilled_need(found, first, sdram, spilled).over(limits) is None:
+                result = make_plan(found, shape, frozenset(found.uses.convs), sdram, spilled=spilled)
+                need = resources(result)
+                break
+    check_fits(found.network.name, result.engine, need, limits)
     return result
 
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
 from bnnhw.compiler.plan.front import front_layers
+from bnnhw.compiler.plan.levels import BUS, JOB, spill_levels, spilled_words
 from bnnhw.compiler.plan.places import ValuePlace
 from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
+from bnnhw.compiler.plan.spill import spill_config
 from bnnhw.compiler.plan.uses import INPUT_BITS
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import EngineConfig
@@ -36,6 +38,8 @@ LAYER_LATENCY = 30
 """Cycles from a layer's last step until the next layer's first, roughly."""
 PASS_SWITCH = 2
 FINAL_TRIES = 6
+SPILLED_TRIES = 2
+"""Exact cycles of an engine that spills take many seconds."""
 ALIKE = 0.01
 """Shapes whose crowding differs by less are alike: the fastest of them is taken ..."""
 CROWDED = 1.0
@@ -55,14 +59,33 @@ class Candidate:
     spread: frozenset[str]
     cycles: int
     need: Resources
+    spilled: frozenset[str] = frozenset()
+
+    def plan(self, found: Analysis, external: SdramSetup | None) -> Plan:
+        """The plan in full."""
+        return make_plan(found, self.shape, self.spread, external, spilled=self.spilled)
 
 
-def choose(found: Analysis, limits: Limits, enough: int = 0, external: SdramSetup | None = None) -> Plan:
-    """The best plan for a chip; frames of ``enough`` cycles are fast enough. ``external``: where weights lie.
+def choose(
+    found: Analysis,
+    limits: Limits,
+    enough: int = 0,
+    external: SdramSetup | None = None,
+    sdram: SdramSetup | None = None,
+) -> Plan:
+    """The best plan for a chip; frames of ``enough`` cycles are fast enough. ``external``: where weights lie; ``sdram``:
+    what takes maps of values that do not fit the chip, if there is one. Then weights come from it, too.
 
     Raises DoesNotFitError naming what the smallest engine lacks.
     """
-    candidates, smallest = _search(found, limits, enough, external)
+    candidates, smallest = _search(found, limits, enough, external, spills=sdram is not None)
+    if not candidates and sdram is not None:
+        external = sdram
+        for spilled in spill_levels(found.network, found.uses):
+            fastest = min((c.cycles for c in candidates), default=float("inf"))
+            more, nearest = _search(found, limits, enough, sdram, spilled, fastest)
+            candidates += more
+            smallest = nearest or smallest
     if not candidates:
         if smallest is None:
             channels = found.network.tensors[found.network.input].channels
@@ -79,40 +102,56 @@ def choose(found: Analysis, limits: Limits, enough: int = 0, external: SdramSetu
     near[: len(alike)] = alike
     plans = []
     fastest = min(near, key=lambda c: c.cycles)  # what the others are measured by
-    for candidate in dict.fromkeys([*near[: FINAL_TRIES - 1], fastest]):
-        plan = make_plan(found, candidate.shape, candidate.spread, external)
+    tries = SPILLED_TRIES if fastest.spilled else FINAL_TRIES
+    for candidate in dict.fromkeys([*near[: tries - 1], fastest]):
+        plan = candidate.plan(found, external)
         need = estimate(plan.engine, Sizes.of(plan.images))
         if need.over(limits) is None:
             plans.append(plan)
             if plan.cost.frame <= enough:
                 return plan
     if not plans:
-        plan = make_plan(found, near[0].shape, near[0].spread, external)
+        plan = near[0].plan(found, external)
         check_fits(found.network.name, plan.engine, estimate(plan.engine, Sizes.of(plan.images)), limits)
     most = max(enough, SLACK * min(p.cost.frame for p in plans))
     return next(p for p in plans if p.cost.frame <= most)
 
 
+def spilled_need(found: Analysis, plan: Plan, sdram: SdramSetup, spilled: frozenset[str]) -> Resources:
+    """What the engine of a plan would need with these maps in ``sdram``, and its weights."""
+    maps = frozenset(found.uses.convs)
+    schedule = make_schedule(found.network, found.uses, found.orders, plan.shape, maps, spilled=spilled)
+    reference = _Reference.of(plan)
+    return estimate(*_sketch(replace(reference, engine=replace(plan.engine, external=sdram)), schedule, plan.shape))
+
+
 def _search(
-    found: Analysis, limits: Limits, enough: int, external: SdramSetup | None
+    found: Analysis,
+    limits: Limits,
+    enough: int,
+    external: SdramSetup | None,
+    spilled: frozenset[str] = frozenset(),
+    fastest: float = float("inf"),
+    spills: bool = True,
 ) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
-    """All shapes that fit and can be among the best, and the engine that comes nearest to fitting."""
+    """All shapes that fit and can be among the best, and the engine that comes nearest to fitting. ``spilled``: maps in
+    the SDRAM; ``fastest``: cycles of the fastest candidate so far; ``spills``: large maps may be spilled."""
     reference: _Reference | None = None
     candidates: list[Candidate] = []
     maps = frozenset(found.uses.convs) - {found.network.input}
     nearest: tuple[float, EngineConfig, Resources] | None = None
-    fastest = float("inf")
     for whole in _shapes(found, limits):
         if reference is None:
             plan = make_plan(found, whole, external=external)
-            _check_maps(plan, limits)
+            if not spills:
+                _check_maps(plan, limits)
             reference = _Reference.of(plan)
         if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
             continue
         for spread in dict.fromkeys(
             (default_spread(found.network, found.uses, found.orders, whole), maps)
         ):
-            schedule = make_schedule(found.network, found.uses, found.orders, whole, spread)
+            schedule = make_schedule(found.network, found.uses, found.orders, whole, spread, spilled=spilled)
             for shape in _fetches(found, whole, external):
                 config, sizes = _sketch(reference, schedule, shape)
                 need = estimate(config, sizes)
@@ -120,7 +159,7 @@ def _search(
                 if over is None:
                     cycles = _cycles(config, schedule, shape, reference.classes)
                     fastest = min(fastest, cycles)
-                    candidates.append(Candidate(shape, spread, cycles, need))
+                    candidates.append(Candidate(shape, spread, cycles, need, spilled))
                 elif nearest is None or over[1] / max(over[2], 1) < nearest[0]:
                     nearest = over[1] / max(over[2], 1), config, need
             if candidates and candidates[-1].shape == whole:
@@ -129,7 +168,7 @@ def _search(
 
 
 def _check_maps(plan: Plan, limits: Limits) -> None:
-    """Raises DoesNotFitError for a map of values that no shape can hold: all of them stay on the chip."""
+    """Raises DoesNotFitError for a map of values that no shape can hold, where all of them stay on the chip."""
     width = plan.engine.post.value_width
     for tensor in (symbol.place.tensor for symbol in plan.symbols if isinstance(symbol.place, ValuePlace)):
         need = -(-tensor.height * tensor.width * tensor.channels * width // BLOCK_BITS)
@@ -245,6 +284,13 @@ def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[En
         groups = -(-config.front.outs // shape.lanes)
         own = replace(config.front, columns=shape.front, lanes=shape.lanes, outs=groups * shape.lanes)
         config = replace(config, front=own)
+    spilled = any(place.spilled for place in schedule.places.values.values())
+    if spilled:
+        config = replace(config, spill=spill_config(schedule, config)[0])
+    if spilled and config.front is not None and schedule.front is not None:
+        place = schedule.places.values.get(schedule.front.last.post.publish.value or "")
+        groups = place.stored_groups if place is not None and place.spilled else 0
+        config = replace(config, front=replace(config.front, spilled=groups))
     weights = sum(s.passes * _beats(config, s) for s in schedule.jobs)
     params = sum(s.passes * _params(config, reference.classes[s.index]) for s in schedule.jobs)
     return config, Sizes(weights, params)
@@ -266,6 +312,7 @@ def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Map
     may be stored."""
     work: list[int] = []
     load: list[int] = []
+    moved: list[int] = []
     blocked = total = 0
     for s in schedule.jobs:
         count = classes[s.index]
@@ -277,10 +324,14 @@ def _cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Map
             words = _beats(config, s) * config.beat_bits + _params(config, count) * param_bits(config)
             needed = max(needed, words // WORD)
         load += [needed] * s.passes
-        total += LAYER_LATENCY
+        words = spilled_words(schedule, config, s) if config.spill is not None else 0
+        moved += [int(BUS * words)] * s.passes
+        total += LAYER_LATENCY + (JOB if words else 0)
         blocked = blocked if s.front_rows else len(work)
+    if any(moved):  # weights and maps come over the same bus
+        work = [max(a, b + c) for a, b, c in zip(work, [*load[1:], 0], moved, strict=True)]
     total += load[0] + sum(max(a, b) for a, b in zip(work, [*load[1:], 0], strict=True))
     return total if config.front is None else max(total, config.front.cycles + sum(work[:blocked]))
 
 
-__all__ = ["choose"]
+__all__ = ["choose", "spilled_need"]
