@@ -51,7 +51,7 @@ def _fitting(found: Analysis, shape: Shape, limits: Limits, first: Plan, sdram: 
     takes. Raises DoesNotFitError."""
     need, result = resources(first), first
     if need.bram18k > limits.bram18k and sdram is not None:
-        for spilled in spill_levels(found.network, found.uses):
+        for spilled in spill_levels(found.network, found.uses, bool(shape.front)):
             if spilled_need(found, first, sdram, spilled).over(limits) is None:
                 result = make_plan(found, shape, frozenset(found.uses.convs), sdram, spilled=spilled)
                 need = resources(result)

@@ -78,12 +78,14 @@ def choose(
 
     Raises DoesNotFitError naming what the smallest engine lacks.
     """
-    candidates, smallest = _search(found, limits, enough, external, spills=sdram is not None)
+    references = _References(found)
+    candidates, smallest = _search(found, limits, enough, external, references, spills=sdram is not None)
     if not candidates and sdram is not None:
         external = sdram
-        for spilled in spill_levels(found.network, found.uses):
+        front = any(_front(found, limits, lanes) for lanes in LANES)
+        for spilled in spill_levels(found.network, found.uses, front):
             fastest = min((c.cycles for c in candidates), default=float("inf"))
-            more, nearest = _search(found, limits, enough, sdram, spilled, fastest)
+            more, nearest = _search(found, limits, enough, sdram, references, spilled, fastest)
             candidates += more
             smallest = nearest or smallest
     if not candidates:
@@ -130,6 +132,7 @@ def _search(
     limits: Limits,
     enough: int,
     external: SdramSetup | None,
+    references: _References,
     spilled: frozenset[str] = frozenset(),
     fastest: float = float("inf"),
     spills: bool = True,
@@ -142,11 +145,10 @@ def _search(
     nearest: tuple[float, EngineConfig, Resources] | None = None
     for whole in _shapes(found, limits):
         if reference is None:
-            plan = make_plan(found, whole, external=external)
+            reference = references.get(whole, external)
             if not spills:
-                _check_maps(plan, limits)
-            reference = _Reference.of(plan)
-        if _ideal(found, whole) > max(enough, SLACK * fastest) or (candidates and _hopeless(reference, whole, limits)):
+                _check_maps(reference.plan, limits)
+        if _ideal(found, whole) > max(enough, SLACK * fastest) or ((candidates or spilled) and _hopeless(reference, whole, limits)):
             continue
         for spread in dict.fromkeys(
             (default_spread(found.network, found.uses, found.orders, whole), maps)
@@ -246,6 +248,7 @@ def _hopeless(reference: _Reference, shape: Shape, limits: Limits) -> bool:
 class _Reference:
     """What a plan in full says about others: its engine, and the border classes of layers."""
 
+    plan: Plan
     engine: EngineConfig
     classes: Mapping[int, int]
 
@@ -254,7 +257,21 @@ class _Reference:
         layout, classes = load_layout(plan.engine), {}
         for layer, load in zip(plan.layer_of_job, plan.images.loads, strict=True):
             classes[layer] = layout.unpack(load)["last_class"] + 1
-        return cls(plan.engine, classes)
+        return cls(plan, plan.engine, classes)
+
+
+class _References:
+    """Of the largest shape, with weights on the chip and in an external memory; made when they are asked for."""
+
+    def __init__(self, found: Analysis) -> None:
+        self._found = found
+        self._made: dict[bool, _Reference] = {}
+
+    def get(self, whole: Shape, external: SdramSetup | None) -> _Reference:
+        key = external is not None
+        if key not in self._made:
+            self._made[key] = _Reference.of(make_plan(self._found, whole, external=external))
+        return self._made[key]
 
 
 def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[EngineConfig, Sizes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bnnhw.compiler.plan.front import front_layers
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule
 from bnnhw.compiler.plan.spill import loaded, source_rows, stored
 from bnnhw.compiler.plan.uses import Uses
@@ -19,11 +20,15 @@ JOB = 600
 """Cycles from a job's begin to its first row, roughly, with those until what was stored before is in the SDRAM."""
 
 
-def spill_levels(network: Network, uses: Uses) -> Iterator[frozenset[str]]:
+def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozenset[str]]:
     """Maps of values to spill: those of the largest size, those of the two largest sizes, and so on. Not those that
-    are pooled by windows which begin farther above a row than the next row is below it."""
+    are pooled by windows which begin farther above a row than the next row is below it, nor what a ``front`` unit, if
+    there is one, keeps to itself."""
     sizes: dict[str, int] = {}
-    for layer in network.layers:
+    fused = front_layers(network, uses).indices[:-1] if front else ()
+    for index, layer in enumerate(network.layers):
+        if index in fused:
+            continue
         name = forms(network, uses, layer).value
         if name is not None and all(
             network.layers[reader].window.pad <= network.layers[reader].window.stride
