@@ -26,7 +26,7 @@ def plan(
 
     Weights and parameters come from ``sdram``, if there is one, where they take more than half of the block RAM, and
     maps of values lie in it where no engine fits otherwise.
-    Without ``check`` a given shape may need more than there is.
+    Without ``check`` a given shape may need more than there is, if that cannot be helped.
 
     The best shape is the one that crowds the chip least of those that take at most ``enough`` cycles a frame, or
     nearly the fastest if none does.
@@ -41,23 +41,27 @@ def plan(
         return choose(found, limits, enough, external, sdram)
     default = default_spread(network, found.uses, found.orders, shape)
     result = make_plan(found, shape, default, external)
-    if limits is not None and check and resources(result).over(limits) is not None:
-        result = _fitting(found, shape, limits, make_plan(found, shape, frozenset(found.uses.convs), external), sdram)
-    return result
+    if limits is None or resources(result).over(limits) is None:
+        return result
+    fitting = _fitting(found, shape, limits, external, sdram)
+    if check:
+        check_fits(network.name, fitting.engine, resources(fitting), limits)
+    return fitting if resources(fitting).over(limits) is None else result
 
 
-def _fitting(found: Analysis, shape: Shape, limits: Limits, first: Plan, sdram: SdramSetup | None) -> Plan:
-    """``first``, which has as few activation memories as can be, if it fits, else with as few maps in ``sdram`` as it
-    takes. Raises DoesNotFitError."""
-    need, result = resources(first), first
-    if need.bram18k > limits.bram18k and sdram is not None:
-        for spilled in spill_levels(found.network, found.uses, bool(shape.front)):
-            if spilled_need(found, first, sdram, spilled).over(limits) is None:
-                result = make_plan(found, shape, frozenset(found.uses.convs), sdram, spilled=spilled)
-                need = resources(result)
-                break
-    check_fits(found.network.name, result.engine, need, limits)
-    return result
+def _fitting(
+    found: Analysis, shape: Shape, limits: Limits, external: SdramSetup | None, sdram: SdramSetup | None
+) -> Plan:
+    """The plan with as few activation memories as can be and, if it still needs too many block RAMs, as few maps of
+    values in ``sdram`` as it takes; without any where that does not help either."""
+    maps = frozenset(found.uses.convs)
+    first = make_plan(found, shape, maps, external)
+    if sdram is None or resources(first).bram18k <= limits.bram18k:
+        return first
+    for spilled in spill_levels(found.network, found.uses, bool(shape.front)):
+        if spilled_need(found, first, sdram, spilled).over(limits) is None:
+            return make_plan(found, shape, maps, sdram, spilled=spilled)
+    return first
 
 
 def large(network: Network, limits: Limits) -> bool:
