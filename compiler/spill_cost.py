@@ -13,6 +13,7 @@ from typing import Any
 from bnnhw.compiler.cost import BEFORE, Cost, JobCost, Program, tiles
 from bnnhw.compiler.spill_clock import SpillClock, StoreClient
 from bnnhw.compiler.stream_clock import StreamClock
+from bnnhw.errors import BnnhwError
 from bnnhw.spec import timing
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import ExternalLayout
@@ -54,7 +55,7 @@ class SpilledEngine:
         self.frames: list[tuple[int, tuple[JobCost, ...]]] = []
 
     def run(self) -> Cost:
-        """Frames until two are alike."""
+        """Frames until two are alike. Raises BnnhwError where that does not come."""
         units = [self._prefetch(), self._frames()]
         if self.program.front is not None:
             units.append(self._front(self.program.front.config, self.images.front_store))
@@ -76,7 +77,12 @@ class SpilledEngine:
         found = self.frames
         if len(found) > 2 and found[-1] == found[-2]:
             return True
-        assert len(found) < FRAMES, "a frame's cycles depend on more than the frames before"
+        if len(found) == FRAMES:
+            cycles = [count for count, _ in found[FRAMES // 2 :]]
+            raise BnnhwError(
+                f"frames must come to take equally many cycles, not {min(cycles)} to {max(cycles)} in turn: choose "
+                "another clock or shape"
+            )
         return False
 
     def _prefetch(self) -> Unit:
@@ -144,9 +150,8 @@ class SpilledEngine:
 
     def _frames(self) -> Unit:
         """The issue unit and what follows from it, frame by frame."""
-        end = timer = passes = 0
+        end = passes = number = 0
         timer = BEFORE
-        number = 0
         while True:
             start = end
             if self.program.front is not None:

@@ -15,7 +15,7 @@ from bnnhw.compiler.plan.build import analyse, make_plan
 from bnnhw.compiler.plan.front import front_layers
 from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.uses import find_uses
-from bnnhw.errors import UnsupportedError
+from bnnhw.errors import BnnhwError, UnsupportedError
 from bnnhw.sim import golden, machine
 from bnnhw.sim.fuzz.network import features, random_images, random_network
 from bnnhw.sim.fuzz.verify import faults
@@ -109,9 +109,16 @@ def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.u
         levels = list(spill_levels(network, analysis.uses, bool(shape.front)))
         if levels and fresh.random() < SPILLED:
             external, spilled = SDRAM, levels[int(fresh.integers(len(levels)))]
-        plans.append(make_plan(analysis, shape, spread, external, bands, spilled))
+        try:
+            plans.append(make_plan(analysis, shape, spread, external, bands, spilled))
+        except BnnhwError:
+            if not spilled:
+                raise
+            continue  # refreshes fall elsewhere in every other frame
         if plans[-1].cost.frame <= CYCLES:
             break
+    if not plans:
+        plans.append(make_plan(analysis, shape))
     image = network.tensors[network.input]
     images = random_images(rng, IMAGES, (image.height, image.width, image.channels))
     return min(plans, key=lambda p: p.cost.frame), images, "; ".join(faults(network)) or None
