@@ -25,7 +25,9 @@ class LoadClient:
 
     def __init__(self, latency: int) -> None:
         self.latency = latency
-        self._units: deque[tuple[int, int, int]] = deque()  # first burst, bursts, last useful word, of what is not asked
+        self._units: deque[tuple[int, int, int]] = (
+            deque()
+        )  # first burst, bursts, last useful word, of what is not asked
         self._granted = LONG_AGO
         self._last_words: deque[int] = deque([LONG_AGO] * (READ_WORDS // BURST), READ_WORDS // BURST)
         self._burst = self._left = self._useful = 0
@@ -101,7 +103,9 @@ class StoreClient:
         self._bursts = 1
         self._waiting: deque[int] = deque()
         self._ready = self._granted = LONG_AGO
-        self._words: deque[int] = deque([LONG_AGO] * WRITE_BURSTS, WRITE_BURSTS)  # when words of bursts were taken first
+        self._words: deque[int] = deque(
+            [LONG_AGO] * WRITE_BURSTS, WRITE_BURSTS
+        )  # when words of bursts were taken first
         self._fed: list[int] = []
         self._first = self._sent = self._request = 0
         self._active = self._ends_row = False
@@ -196,9 +200,7 @@ class SpillClock:
     def begin(self, at: int, job: Mapping[str, int], second: bool) -> None:
         """A job, from ``start`` on; ``second``: of the front unit's maps."""
         self._job = job
-        per_pass = rows_needed(
-            job["last_y"] + 1, job["load_last_row"] + 1, job["need_first"], job["need_step"]
-        )
+        per_pass = rows_needed(job["last_y"] + 1, job["load_last_row"] + 1, job["need_first"], job["need_step"])
         released = rows_released(per_pass, job["lag"])
         loads = job["load_last_pass"] + 1 if job["load"] else 0
         rest = (job["last_pass"] + 1 - loads) * (job["last_y"] + 1)

@@ -7,22 +7,24 @@ wait for the SDRAM, its next burst is granted: grants come in the order of time,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from bnnhw.compiler.cost import BEFORE, Cost, JobCost, Program, tiles
 from bnnhw.compiler.spill_clock import SpillClock, StoreClient
-from bnnhw.compiler.stream_clock import StreamClock
+from bnnhw.compiler.stream_clock import Client, StreamClock
 from bnnhw.errors import BnnhwError
 from bnnhw.spec import timing
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.front import FrontConfig, FrontStore
-from bnnhw.spec.program import POOL, Images
+from bnnhw.spec.program import Images
 from bnnhw.spec.spill import SETTLED, spill_layout, value_beats
 
 FRAMES = 8
 """Frames that are predicted, at most, until they are alike."""
+T = TypeVar("T")
 Unit = Generator[Callable[[], Any], Any, None]
 FRONT_RING = 4
 """Cycles by which a row's last values are in their ring before its last bits could be in the activation memory."""
@@ -40,7 +42,7 @@ class SpilledEngine:
         store = images.front_store
         self.spill = SpillClock(config.external.read_latency, value_beats(config), store.size if store else 0)
         self.front_store = StoreClient() if store else None
-        others = [self.spill.load, self.spill.store]
+        others: list[Client] = [self.spill.load, self.spill.store]
         self.memory = StreamClock(
             config.external,
             ExternalLayout.of(config, images),
@@ -91,7 +93,7 @@ class SpilledEngine:
         while True:
             for job, load in zip(self.program.jobs, self.program.loads, strict=True):
                 for _ in range(job["last_pass"] + 1):
-                    two_before = yield lambda n=number: self.retired[n] if n < len(self.retired) else None
+                    two_before = yield partial(_at, self.retired, number)
                     request = max(loaded, two_before) + 1
                     self.memory.request(request, load.gaps, load.params)
                     yield lambda: self.memory.loaded or None
@@ -106,7 +108,7 @@ class SpilledEngine:
         assert self.program.front is not None
         allowed, image = self.program.front.allowed, 0
         while True:
-            started = yield lambda n=image: (0 if n == 0 else self.starts[n - 1] + 2 if n <= len(self.starts) else None)
+            started = yield partial(self._image, image)
             if store is not None and self.front_store is not None:
                 self.front_store.begin(store.base + image % 2 * store.size, _front_job(store))
             row_start, number, stored = started, 0, 0
@@ -116,10 +118,10 @@ class SpilledEngine:
                 needed = c.permitted(number)
                 since = 0
                 if image and needed:
-                    since = yield lambda n=image - 1, k=needed: self._allowed(n, k, allowed)
+                    since = yield partial(self._allowed, image - 1, needed, allowed)
                 row_start = max(row_start + (c.row_cycles if row else 0), since + 1 if since else row_start)
                 if store is not None and number > 1:
-                    left = yield lambda k=number - 2: self._left(k)
+                    left = yield partial(self._left, number - 2)
                     row_start = max(row_start, left + 1)
                 while store is not None and stored < c.pool_height and c.rows_until(stored) - 1 == row:
                     self.front_store.row(row_start + c.tail - FRONT_RING)  # type: ignore[union-attr]
@@ -132,17 +134,25 @@ class SpilledEngine:
             self.complete.append(complete)
             image += 1
 
-    def _allowed(self, frame: int, rows: int, allowed: Any) -> int | None:
+    def _image(self, number: int) -> int | None:
+        """When the first row of an image may begin."""
+        if not number:
+            return 0
+        started = _at(self.starts, number - 1)
+        return None if started is None else started + 2
+
+    def _allowed(self, frame: int, rows: int, allowed: Sequence[int]) -> int | None:
         """When a frame's jobs let so many rows of the next first map be stored."""
         taken = self.taken[frame]
         for at, found in zip(taken, allowed, strict=False):
             if found >= rows:
-                return int(at)
+                return at
         return self.ends[frame] - 1 if frame < len(self.ends) else None
 
     def _left(self, row: int) -> int | None:
+        """When a row of the front unit's map left its ring."""
         assert self.front_store is not None
-        return self.front_store.stored[row] if row < len(self.front_store.stored) else None
+        return _at(self.front_store.stored, row)
 
     def _front_stored(self) -> int | None:
         assert self.front_store is not None
@@ -155,7 +165,7 @@ class SpilledEngine:
         while True:
             start = end
             if self.program.front is not None:
-                complete = yield lambda n=number: self.complete[n] if n < len(self.complete) else None
+                complete = yield partial(_at, self.complete, number)
                 start = max(end, complete)
             self.starts.append(start)
             self.taken.append([])
@@ -167,7 +177,7 @@ class SpilledEngine:
                 spent["front"] = start - end if n == 0 else 0
                 spent["pass_"] = int(n == 0)
                 for pass_ in range(job["last_pass"] + 1):
-                    loads = yield lambda k=passes: self.loads[k] if k < len(self.loads) else None
+                    loads = yield partial(_at, self.loads, passes)
                     passes += 1
                     at = self._wait(spent, last_issue, pass_, *loads)
                     if not pass_:
@@ -227,6 +237,10 @@ class SpilledEngine:
             if job["spill"]:
                 self.spill.done(last_issue + self.program.retire[n] + job["drain"])
         return last_issue, timer
+
+
+def _at(items: Sequence[T], number: int) -> T | None:
+    return items[number] if number < len(items) else None
 
 
 def _front_job(store: FrontStore) -> dict[str, int]:

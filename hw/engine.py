@@ -41,9 +41,9 @@ class Engine(wiring.Component):
     i_image: image bytes in (y, x, channel) order; images come whole.
     i_weights, i_params: beats in the order of use, once a frame, where the engine has no memories for them; o_start: a
     frame starts.
-    o_load, i_load_words; o_store, o_store_words, i_store_busy; o_front, o_front_words, i_front_busy: of ports of the SDRAM
-    controller, for rows of spilled maps that are loaded, stored by the lanes, and stored by the front unit, where there
-    are any.
+    o_load, i_load_words; o_store, o_store_words, i_store_busy; o_front, o_front_words, i_front_busy: of ports of the
+    SDRAM controller, for rows of spilled maps that are loaded, stored by the lanes, and stored by the front unit, where
+    there are any.
     o_scores: scores in class order with the frame's end marked.
     counters: cycles of the last finished frame, as ``spec.engine.COUNTERS`` names them.
     """

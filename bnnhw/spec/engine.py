@@ -25,8 +25,8 @@ is the sum of all others.
 
 issue: a step entered the array (or the pool reader). weights, params: the loader had not finished the next pass.
 post: the post-processor still drained the previous tile. layer: waiting for the last output of the previous job, or
-of the frame. pass_: switching to a pass. front: before the frame, waiting for the front unit. spill: waiting for rows of
-a map in the SDRAM, or for room for those that are on their way there.
+of the frame. pass_: switching to a pass. front: before the frame, waiting for the front unit. spill: waiting for rows
+of a map in the SDRAM, or for room for those that are on their way there.
 """
 ALL_COUNTERS = (*COUNTERS, "spill")
 

@@ -208,8 +208,8 @@ class FrontImages:
 
 @dataclass(frozen=True)
 class FrontStore:
-    """The front unit's map in the SDRAM (`spec.spill`): two of them, used in turns, the second ``size`` bursts behind the
-    first; ``groups`` of ``height`` rows of ``width`` value words."""
+    """The front unit's map in the SDRAM (`spec.spill`): two of them, used in turns, the second ``size`` bursts behind
+    the first; ``groups`` of ``height`` rows of ``width`` value words."""
 
     base: int
     size: int

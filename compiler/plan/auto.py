@@ -73,8 +73,8 @@ def choose(
     external: SdramSetup | None = None,
     sdram: SdramSetup | None = None,
 ) -> Plan:
-    """The best plan for a chip; frames of ``enough`` cycles are fast enough. ``external``: where weights lie; ``sdram``:
-    what takes maps of values that do not fit the chip, if there is one. Then weights come from it, too.
+    """The best plan for a chip; frames of ``enough`` cycles are fast enough. ``external``: where weights lie;
+    ``sdram``: what takes maps of values that do not fit the chip, if there is one. Then weights come from it, too.
 
     Raises DoesNotFitError naming what the smallest engine lacks.
     """
@@ -84,8 +84,8 @@ def choose(
         external = sdram
         front = any(_front(found, limits, lanes) for lanes in LANES)
         for spilled in spill_levels(found.network, found.uses, front):
-            fastest = min((c.cycles for c in candidates), default=float("inf"))
-            more, nearest = _search(found, limits, enough, sdram, references, spilled, fastest)
+            least_cycles = min((c.cycles for c in candidates), default=float("inf"))
+            more, nearest = _search(found, limits, enough, sdram, references, spilled, least_cycles)
             candidates += more
             smallest = nearest or smallest
     if not candidates:
@@ -148,11 +148,11 @@ def _search(
             reference = references.get(whole, external)
             if not spills:
                 _check_maps(reference.plan, limits)
-        if _ideal(found, whole) > max(enough, SLACK * fastest) or ((candidates or spilled) and _hopeless(reference, whole, limits)):
-            continue
-        for spread in dict.fromkeys(
-            (default_spread(found.network, found.uses, found.orders, whole), maps)
+        if _ideal(found, whole) > max(enough, SLACK * fastest) or (
+            (candidates or spilled) and _hopeless(reference, whole, limits)
         ):
+            continue
+        for spread in dict.fromkeys((default_spread(found.network, found.uses, found.orders, whole), maps)):
             schedule = make_schedule(found.network, found.uses, found.orders, whole, spread, spilled=spilled)
             for shape in _fetches(found, whole, external):
                 config, sizes = _sketch(reference, schedule, shape)

@@ -87,7 +87,8 @@ def make_plan(
     spilled: frozenset[str] = frozenset(),
 ) -> Plan:
     """The plan of a network on one shape. ``spread``: bits maps that keep each channel group in one slot only;
-    ``external``: where weights and parameters lie, if not in the engine; ``bands``, ``spilled``: see `make_schedule`."""
+    ``external``: where weights and parameters lie, if not in the engine; ``bands``, ``spilled``: see
+    `make_schedule`."""
     network = found.network
     assert external is not None or not spilled, "spilled maps need an external memory"
     if spread is None:

@@ -45,8 +45,8 @@ def job_word(
 
 
 def _rings(schedule: Schedule, s: JobSchedule, fields: Fields) -> Fields:
-    """What is different of a job of an engine that spills maps: which of its maps are in rings, and there in what places;
-    rows that follow each other in a ring do so from pass to pass too."""
+    """What is different in an engine that spills maps: which of a job's maps are in rings, and where in them. Rows of a
+    pass lie in a ring behind those of the pass before."""
     rings: Fields = {"spill": spills(schedule, s), "res_dpass": s.groups, "val_dpass": s.groups}
     source, target = loaded(schedule, s), stored(schedule, s)
     if source is not None and s.kind == POOL:

@@ -135,9 +135,7 @@ def make_places(
             groups = -(-len(orders[forms.value]) // shape.lanes)
             added = any(isinstance(network.layers[i], Conv) for i in uses.residuals.get(forms.value, []))
             count = -(-groups // shape.subs) * shape.subs if whole or added else groups
-            values[forms.value] = ValuePlace(
-                tensor, orders[forms.value], groups, count, forms.value in spilled
-            )
+            values[forms.value] = ValuePlace(tensor, orders[forms.value], groups, count, forms.value in spilled)
     return Places(bits, values)
 
 

@@ -30,8 +30,8 @@ class Front(wiring.Component):
     i_start: the map of the image before was taken into use: the next image may begin. i_limit: rows of the map that may
     be stored. o_done: pulse, the last vector of a map is written. o_waits: for pixels, or for i_start.
     i_go, o_writes: writes, see `FrontWriter`.
-    Where values go to the SDRAM: o_valid, o_address, o_word, o_row: see `FrontWriter`; i_stored: pulse, a row has left the
-    ring; i_settled: pulse, all rows of a map are in the SDRAM.
+    Where values go to the SDRAM: o_valid, o_address, o_word, o_row: see `FrontWriter`; i_stored: pulse, a row has left
+    the ring; i_settled: pulse, all rows of a map are in the SDRAM.
     """
 
     def __init__(self, config: EngineConfig, images: FrontImages) -> None:

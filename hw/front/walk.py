@@ -26,7 +26,8 @@ class FrontWalker(wiring.Component):
     Members
     -------
     i_lines: rows of the image are there. i_room: the results of a row have room. i_limit: pooled rows that may be
-    stored. i_stored: pooled rows that have left the ring of those for the SDRAM, which holds two. i_start: pulse, another image may begin.
+    stored. i_stored: pooled rows that have left the ring of those for the SDRAM, which holds two. i_start: pulse,
+    another image may begin.
     o_row, o_last_row: a row begins; the image's last. o_idle: waits for i_start. o_starved: for rows of the image.
     o_byte, o_inside: what to read. o_step: what to do with it.
     """

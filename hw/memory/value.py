@@ -74,9 +74,7 @@ class ValueMemory(wiring.Component):
         m.d.comb += self.o_word.eq(later)
         return m
 
-    def _ring(
-        self, m: Module, spill: SpillConfig, address: Signal, bank: Value, found: list[Signal]
-    ) -> Value:
+    def _ring(self, m: Module, spill: SpillConfig, address: Signal, bank: Value, found: list[Signal]) -> Value:
         """The ring of loaded rows, which becomes the last of the banks ``found``; returns the number of the bank."""
         m.submodules.ring = ring = ColumnMemory(len(self.o_word), spill.load_words, writable=True)
         word, selected = Signal(len(self.o_word), name="word_ring", reset_less=True), Signal()

@@ -29,8 +29,8 @@ class PostProcessor(wiring.Component):
     -------
     i_array, i_counts, i_sum, o_next: the array's capture, its row of counts, activation sum, drain chain.
     i_pool, i_values: the pool reader's capture and values.
-    o_residual_address, i_residual: read of the value memory, answered four cycles later; o_residual_ring: of the ring of
-    loaded rows. o_row: like o_retired, for rows of jobs that load or store rows.
+    o_residual_address, i_residual: read of the value memory, answered four cycles later; o_residual_ring: of the ring
+    of loaded rows. o_row: like o_retired, for rows of jobs that load or store rows.
     o_writes: writes of the value and the activation memory.
     o_score_valid, o_scores: a vector of scores. i_load, i_beat, o_loaded: see ``ParamStore``.
     """

@@ -52,8 +52,8 @@ class Issue(wiring.Component):
     o_front_rows: of the current pass; valid with o_take.
     o_valid, o_step: the step issued in this cycle. o_pass: static fields of the current pass, valid one cycle after
     the first step of the pass was issued until one cycle after its last (see ``Fetch``).
-    i_permitted: the next row of a job that waits for rows (``spill``) may be issued; o_row: it is, in this cycle; o_job:
-    such a job is begun.
+    i_permitted: the next row of a job that waits for rows (``spill``) may be issued; o_row: it is, in this cycle;
+    o_job: such a job is begun.
     o_cause: one-hot over the counters but the first, what this cycle of the frame was spent on; 0 while idle.
     """
 

@@ -7,7 +7,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 
-
 class RowWalk(wiring.Component):
     """o_burst = base + pass * d_pass + row * d_row + sub * d_sub; walks pass, row, then sub.
 

@@ -30,7 +30,7 @@ class StoreSizes:
 
 
 def stored_rows(sizes: StoreSizes) -> data.StructLayout:
-    """What is stored; names as in ``spec.spill.spill_layout``. rows: words of the ring that a row of all groups takes."""
+    """What is stored; names as in ``spec.spill.spill_layout``. words: of the ring, that a row of all groups takes."""
     return data.StructLayout(
         {
             "last_pass": sizes.passes,
@@ -53,8 +53,8 @@ class SpillStorer(wiring.Component):
 
     Members
     -------
-    i_begin: i_job, which stays, is begun; only when idle. i_done: pulse, a row is in the ring. o_stored: pulse, a row has
-    left it.
+    i_begin: i_job, which stays, is begun; only when idle. i_done: pulse, a row is in the ring. o_stored: pulse, a row
+    has left it.
     o_idle: all is stored: what others ask of the SDRAM from now on comes after it.
     i_valid, i_address, i_word: writes to the ring.
     o_request, o_words, i_busy: of a port of the SDRAM controller.
@@ -81,9 +81,7 @@ class SpillStorer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         job, sizes = self.i_job, self.sizes
-        m.submodules.rows = rows = RowWalk(
-            bursts=sizes.bursts, passes=sizes.passes, rows=sizes.rows, subs=sizes.subs
-        )
+        m.submodules.rows = rows = RowWalk(bursts=sizes.bursts, passes=sizes.passes, rows=sizes.rows, subs=sizes.subs)
         m.d.comb += [
             rows.i_load.eq(self.i_begin),
             rows.i_base.eq(job.base),

@@ -1,4 +1,4 @@
-"""Spill unit: loads and stores the rows of spilled maps beside the lanes, and says which rows of a job may be issued."""
+"""Spill unit: loads and stores rows of spilled maps beside the lanes, and says which rows of a job may be issued."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class SpillUnit(wiring.Component):
 
     A job begins when the issue unit has begun it (i_job) and all that earlier ones stored is in the SDRAM. From then on
     rows are loaded while their ring has room, permitted one a cycle once all they need is loaded and what they make has
-    room, and stored as they are done. Latencies are those of ``spec.timing``.
+    room, and stored as they are done.
 
     Members
     -------
-    i_job: pulse, the issue unit begins the next job that loads or stores. o_permitted: its next row may be issued; i_row:
-    it is, in this cycle. i_done: pulse, all that a row reads and writes is read and written.
+    i_job: pulse, the issue unit begins the next job that loads or stores. o_permitted: its next row may be issued;
+    i_row: it is, in this cycle. i_done: pulse, all that a row reads and writes is read and written.
     i_front: the frame's map of the front unit is the second of the two.
     i_valid, i_address, i_word: writes to the ring of what is stored; o_valid, o_address, o_word: to that of what is
     loaded.

@@ -11,7 +11,6 @@ from typing import Any
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
-from tests.hw.sdram.rig import Rig, at, small
 
 from bnnhw.compiler.spill_clock import SpillClock
 from bnnhw.compiler.stream_clock import Chip
@@ -20,6 +19,7 @@ from bnnhw.hw.spill.unit import SpillUnit
 from bnnhw.spec.engine import EngineConfig, SpillConfig
 from bnnhw.spec.sdram import BURST, SdramSetup
 from bnnhw.spec.spill import row_bursts, rows_needed, rows_released, spill_layout, value_beats
+from tests.hw.sdram.rig import Rig, at, small
 
 BUSY = (20, 150)
 """Cycles from a row's issue until it is done, in these tests."""

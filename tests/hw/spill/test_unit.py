@@ -8,12 +8,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.hw.spill.rig import BUSY, Job, SpillRig, moves, predicted, spilling
 
 from bnnhw.sim.kit import Bench
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.sdram import BURST
 from bnnhw.spec.spill import row_bursts, value_beats
+from tests.hw.spill.rig import BUSY, Job, SpillRig, moves, predicted, spilling
 
 START = 400
 CONV = Job(passes=3, loads=2, rows=4, subs=2, width=5, source=0, target=100)

@@ -26,7 +26,7 @@ from bnnhw.sim.rtl import Effort, Simulation
 SIZE = 64
 
 
-@pytest.mark.parametrize("level, front", [(0, 4), (-1, 8)], ids=["the largest maps, front unit decides", "all maps"])
+@pytest.mark.parametrize(("level", "front"), [(0, 4), (-1, 8)], ids=["the largest maps", "all maps"])
 def test_reduced_network(level: int, front: int) -> None:
     arch = replace(snn.ARCHS["snn_r18"], widths=(32, 64, 64, 128), size=SIZE, classes=100)
     network = lower(snn.untrained("snn_r18 reduced", arch), Widths(value=9, factor=18))
