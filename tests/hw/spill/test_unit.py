@@ -8,7 +8,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from amaranth import Module, Signal
 
+from bnnhw.hw.spill.unit import SpillUnit
 from bnnhw.sim.kit import Bench
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.sdram import BURST
@@ -150,3 +152,16 @@ def test_rows(config: EngineConfig, name: str, seed: int) -> None:
     issued, wrong = play(own, jobs, seed)
     assert not wrong
     assert issued == predicted(own, jobs, Random(seed), START)
+
+
+class Hasty(SpillUnit):
+    """Permits rows whether they are loaded or not."""
+
+    def _permit(self, m: Module, begin: Signal, job: Signal) -> None:
+        m.d.comb += self.o_permitted.eq(1)
+
+
+def test_rows_that_are_not_loaded_are_seen(config: EngineConfig) -> None:
+    jobs = CASES["residual"]
+    _, wrong = play(spilling(config, len(jobs), 32), jobs, 1, unit=Hasty)
+    assert wrong
