@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--shape", default="2x16x48x16x4", help="rows x cols x depth x lanes x fetch x front")
     parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
-    chosen = plan(lower(models.load(arguments.model)), None, Shape(*map(int, arguments.shape.split("x"))))
+    chosen = plan(lower(models.load(arguments.model)), None, Shape.parse(arguments.shape))
     c, images = chosen.engine, chosen.images
     blocks: dict[str, Callable[[], wiring.Component]] = {
         "lane": lambda: Lane(c),

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--shape", default="8x16x64x8x1x16", help="rows x cols x depth x lanes x fetch x front")
     parser.add_argument("--clock", type=Fraction, default=Fraction(100), help="MHz")
     arguments = parser.parse_args()
-    shape = Shape(*map(int, arguments.shape.split("x")))
+    shape = Shape.parse(arguments.shape)
     setup = boards.get("ulx3s").sdram_setup(arguments.clock * 10**6)
     print(f"{'tau':>3} {'cycles':>10} {'frames/s':>9} {'waits for memory':>17} {'SDRAM bytes':>12} {'weights':>9} "
           f"{'parameters':>10} {'Bit-OPs':>8}")  # fmt: skip

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from bnnhw.compiler.stream_clock import StreamClock
+from bnnhw.errors import BnnhwError
 from bnnhw.spec import timing
 from bnnhw.spec.engine import ALL_COUNTERS, COUNTERS, EngineConfig
 from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.jobs import job_layout
-from bnnhw.spec.network import Bits, Codes, Conv, Network
 from bnnhw.spec.program import POOL, Images, load_layout
 
 CAUSES = COUNTERS[1:]
-LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_", "front", "spill")
-"""What cycles beyond the ideal went to. rows, columns: array rows and columns beyond the map or the channels; depth:
-unused bits of a step; pool: pooling steps; the others as in ``spec.engine.COUNTERS``."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +63,6 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class LayerCost:
-    """Cycles of one layer: ideal = ACE / array size, plus losses by name, = ``cycles``."""
-
-    name: str
-    macs: int
-    ace: int
-    cycles: int
-    ideal: Fraction
-    losses: dict[str, Fraction]
-
-
-@dataclass(frozen=True)
 class _Load:
     """What a pass has loaded: the least cycles before each weight beat beyond one, the cycles from the last beat to the
     end; parameter beats."""
@@ -117,9 +101,18 @@ class Program:
         fetch = [timing.POOL_FETCH if job["kind"] == POOL else timing.FETCH + array for job in self.jobs]
         self.retire = [latency + result for latency in fetch]
 
+    def state(self, start: int, waited: int, *times: int) -> tuple[object, ...]:
+        """All that decides the cycles of a frame which starts in cycle ``start`` after ``waited`` cycles: ``times`` of
+        the frame before it, and what the streams are at."""
+        streams = None if self.streams is None else self.streams.state(start)
+        return waited, [time - start for time in times], streams
+
 
 def predict(config: EngineConfig, images: Images) -> Cost:
-    """Cycles of a frame. Milliseconds: the work is proportional to the number of passes."""
+    """Cycles of a frame. Milliseconds: the work is proportional to the number of passes.
+
+    Raises BnnhwError where frames never come to be alike, because their refreshes fall elsewhere each time.
+    """
     if config.spill is not None:
         from bnnhw.compiler.spill_cost import predict_spilled
 
@@ -128,20 +121,35 @@ def predict(config: EngineConfig, images: Images) -> Cost:
     # The times of the frames before this one: when the loader finished, and when the last two passes retired.
     loaded, retired = BEFORE, [BEFORE] * 2
     timer = BEFORE
-    frames: list[tuple[int, tuple[JobCost, ...]]] = []
+    states: list[tuple[object, ...]] = []
+    cycles: list[int] = []
     start, waited = 0, 0 if program.front is None else program.front.config.cycles
-    for _ in range(4):
+    while (state := program.state(start, waited, loaded, *retired, timer)) not in states and len(states) < MOST:
+        states.append(state)
         costs, loaded, retired, timer, end, taken = _frame(program, start, loaded, retired, timer)
-        first, *others = costs
-        frames.append((waited + end - start, (first.after(waited), *others)))
+        jobs = (costs[0].after(waited), *costs[1:])
+        cycles.append(waited + end - start)
         waited = 0 if program.front is None else max(0, program.front.complete(start, taken, end) - end)
         start = end + waited
-    assert frames[-2][0] == frames[-1][0], "a frame's cycles depend on more than the frames before"
-    cycles = [found for found, _ in frames]
-    settled = cycles.index(cycles[-1], 1)
-    return Cost(tuple(cycles[: settled + 1]), frames[-1][1])
+    again = cycles[states.index(state) if state in states else 0 :]
+    if min(again) != max(again):
+        raise BnnhwError(
+            f"frames must come to take equally many cycles, not {min(again)} to {max(again)} in turn: choose another "
+            "clock or shape"
+        )
+    return Cost(settled(cycles), jobs)
 
 
+def settled(cycles: Sequence[int]) -> tuple[int, ...]:
+    """The same cycles when the last ones repeat for ever, without repetitions at the end; of two frames at least."""
+    count = len(cycles)
+    while count > 2 and cycles[count - 2] == cycles[-1]:
+        count -= 1
+    return tuple(cycles[:count])
+
+
+MOST = 64
+"""Frames after which one must begin as an earlier one did; then all that follows is known."""
 BEFORE = -(1 << 15)
 """When the first two passes may be loaded: long before the first frame."""
 
@@ -222,34 +230,3 @@ def tiles(job: Mapping[str, int]) -> int:
     """Tiles of a pass."""
     positions = (job["last_y"] + 1) * (job["last_lx"] + 1)
     return positions * (job["last_r"] + 1) if job["kind"] == POOL else positions
-
-
-def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_job: Sequence[int]) -> list[LayerCost]:
-    """Each layer's cycles, split exactly into ideal and losses."""
-    result = []
-    for index, layer in enumerate(network.layers):
-        mine = [job for job, owner in zip(cost.jobs, layer_of_job, strict=True) if owner == index]
-        by_cause = {name: sum(job.cycles[n] for job in mine) for n, name in enumerate(config.counters[1:])}
-        losses = {name: Fraction(by_cause.get(name, 0)) for name in LOSSES}
-        issue = Fraction(by_cause["issue"])
-        ace = network.ace(layer)
-        ideal = Fraction(ace, config.macs_per_cycle)
-        if not mine:  # the front unit's: what the frame waits for it is told by its first job
-            ideal = Fraction(0)
-        elif isinstance(layer, Conv):
-            source, out = network.tensors[layer.source], network.out_tensor(layer)
-            assert isinstance(source.format, Bits | Codes)
-            steps_used = Fraction(layer.weight[0].size * layer.weight_bits * source.format.planes, config.depth)
-            pixels = Fraction(out.height * out.width, config.rows)
-            steps, passes = mine[0].steps, mine[0].passes
-            positions = issue / passes / steps
-            groups = Fraction(out.channels, config.cols)
-            losses["depth"] = (steps - steps_used) * positions * passes
-            losses["columns"] = steps_used * positions * (passes - groups)
-            losses["rows"] = steps_used * (positions - pixels) * groups
-        else:
-            losses["pool"] = issue
-        cycles = sum(job.total for job in mine)
-        assert ideal + sum(losses.values()) == cycles, f"losses of {layer.name} do not add up"
-        result.append(LayerCost(layer.name, network.macs(layer), ace, cycles, ideal, losses))
-    return result

@@ -26,7 +26,7 @@ FRAMES = 8
 """Frames that are predicted, at most, until they are alike."""
 T = TypeVar("T")
 Unit = Generator[Callable[[], Any], Any, None]
-FRONT_RING = 4
+FRONT_RING = 5
 """Cycles by which a row's last values are in their ring before its last bits could be in the activation memory."""
 
 

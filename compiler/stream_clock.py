@@ -14,11 +14,18 @@ from bnnhw.spec.external import ExternalLayout, Region
 from bnnhw.spec.sdram import BURST, READ_WORDS, SdramSetup
 
 LONG_AGO = -(1 << 40)
+FORGOTTEN = 1 << 12
+"""Cycles after which it does not matter when something was: nothing has to be waited for so long."""
 START = -100_000
 """When the streams begin to be read: long before the first frame."""
 OFFER, WRAP, ROOM = 2, 3, 3
 """Cycles until a burst may be offered: from the grant of the one before, of the region's last, from the word that made
 its room."""
+
+
+def _since(now: int, cycle: int) -> int:
+    """A cycle, counted from ``now``; the same for all that are long ago."""
+    return max(cycle - now, -FORGOTTEN)
 
 
 class Chip:
@@ -39,6 +46,11 @@ class Chip:
         """A frame starts: a refresh is due two cycles later, unless one comes in between."""
         self.asked = start
         self.due = min(self.due, start + 2)
+
+    def state(self, now: int) -> tuple[object, ...]:
+        """All that decides what comes from cycle ``now`` on, when a frame starts."""
+        times = (*self.opened, *self.closed, *self.used, self.refreshed, self.accessed, self.read)
+        return sorted(self.rows.items()), self.due - now, [_since(now, cycle) for cycle in times]
 
     def ready(self, at: int) -> int:
         """First cycle from ``at`` on in which the idle scheduler takes a burst."""
@@ -161,6 +173,14 @@ class Stream:
     def done(self) -> bool:
         return self.earliest is None
 
+    def state(self, now: int) -> tuple[object, ...]:
+        """All that decides what comes from cycle ``now`` on, between two loads."""
+        room = self.last_words[max(0, self.burst - READ_WORDS // BURST) :]
+        times = (self.granted, *self.words, self.taken, *room, self.free)
+        valid = None if self.valid is None else _since(now, self.valid)
+        place = (self.burst % self.region.bursts, self.burst * BURST - self.word, self.beat, self.filled, self.skip)
+        return place, valid, len(room), [_since(now, cycle) for cycle in times]
+
     def offer(self) -> int | None:
         """First cycle in which the next burst is offered; None while its room is not known."""
         since = self.granted + (WRAP if self.burst % self.region.bursts == 0 else OFFER)
@@ -223,6 +243,11 @@ class StreamClock:
     def frame(self, start: int) -> None:
         """A frame starts."""
         self.chip.ask(start)
+
+    def state(self, now: int) -> tuple[object, ...]:
+        """All that decides what comes from cycle ``now`` on, when a frame starts: where it is the same, all is."""
+        own = _since(now, self._free)
+        return own, self.chip.state(now), self.weights.state(now), self.params.state(now)
 
     def load(self, at: int, weights: Sequence[int], params: int) -> tuple[int, int]:
         """Cycles in which the loaders take the last beats of a pass that is requested in cycle ``at``. ``weights``: the

@@ -76,8 +76,10 @@ class Engine(wiring.Component):
         m.submodules.values = values = ValueMemory(c)
         self._weights(m, issue, fetch, post)
 
-        # The same as array.o_capture, which seen from outside a separately synthesised array could depend on i_next.
-        captures = Signal(array.latency)
+        # As array.o_capture, which seen from outside a separately synthesised array could depend on i_next, but a cycle
+        # earlier: the post-processor gets array's and pool reader's from one register.
+        captures = Signal(array.latency - 1)
+        captured = captures[-1]
         m.d.sync += captures.eq(Cat(fetch.o_last, captures[:-1]))
 
         m.submodules.score = score = StreamRegister(shape=self.o_scores.payload.shape())
@@ -100,7 +102,6 @@ class Engine(wiring.Component):
             array.i_valid.eq(fetch.o_valid),
             array.i_shift.eq(fetch.o_shift),
             array.i_last.eq(fetch.o_last),
-            post.i_array.eq(captures[-1]),
             post.i_counts.eq(array.o_counts),
             array.i_next.eq(post.o_next),
             # scores
@@ -118,9 +119,10 @@ class Engine(wiring.Component):
                 pool.i_ok.eq(fetch.o_pool_ok),
                 pool.i_max.eq(fetch.o_pool_max),
                 pool.i_value.eq(fetch.o_value),
-                post.i_pool.eq(pool.o_capture),
                 post.i_values.eq(pool.o_values),
             ]
+            captured |= pool.o_captures
+        m.d.sync += post.i_capture.eq(captured)
         if c.front is None:
             self._windows(m, issue, fetch, scores)
             front = None
@@ -183,9 +185,11 @@ class Engine(wiring.Component):
         own, store = post.o_writes, Signal(writes(self.config))
         m.d.comb += store.eq(own)
         if front is not None:
-            m.d.comb += front.i_go.eq(~own.value_valid & ~own.bits_valid)
-            with m.If(front.i_go):
-                m.d.comb += store.eq(front.o_writes)
+            value, bits, go = post.o_free
+            m.d.comb += front.i_go.eq(go)
+            for free, kind in ((value, "value"), (bits, "bits")):
+                with m.If(free):
+                    m.d.comb += [store[n].eq(front.o_writes[n]) for n in store.shape().members if n.startswith(kind)]
         m.d.comb += [
             values.i_write_valid.eq(store.value_valid & ~own.value_ring if self.config.spill else store.value_valid),
             values.i_write_address.eq(store.value_address),
@@ -280,15 +284,13 @@ class Engine(wiring.Component):
         ]
 
     def _count(self, m: Module, issue: Issue) -> None:
-        """Counts the cycles of a frame, and those since the one before, by cause, a cycle late; shows them when it is
-        done."""
-        m.submodules.cause = copy = Copy(len(issue.o_cause) + 1)
-        m.d.comb += copy.i.eq(Cat(issue.o_done, issue.o_cause))
-        done, cause = copy.o[0], copy.o[1:]
+        """Counts the cycles of a frame, and those since the one before, by cause; shows them when it is done, some
+        cycles late."""
+        m.submodules.cause = copy = Copy(len(issue.o_cause) + 2)
+        m.d.comb += copy.i.eq(Cat(issue.o_over, issue.o_cause.any(), issue.o_cause))
+        over = Signal()  # what runs is complete, and the next frame's begins
+        m.d.sync += over.eq(copy.o[0])
         running = Signal(self.counters.shape())
-        counted = Signal.like(running)
-        m.d.comb += counted[0].eq(running[0] + cause.any())
-        m.d.comb += [counted[n].eq(running[n] + cause[n - 1]) for n in range(1, len(self.config.counters))]
-        m.d.sync += running.eq(counted)
-        with m.If(done):
-            m.d.sync += [self.counters.eq(counted), running.eq(0)]
+        m.d.sync += [count.eq(Mux(over, 0, count) + copy.o[1 + n]) for n, count in enumerate(running)]
+        with m.If(over):
+            m.d.sync += self.counters.eq(running)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.fifo import StreamFifo
 from bnnhw.spec.engine import EngineConfig
 
 
@@ -35,10 +36,10 @@ class Scores(wiring.Component):
         m = Module()
         c, width = self.config, self.config.post.value_width
         vectors = -(-c.scores // c.lanes)
-        m.submodules.fifo = buffer = fifo.SyncFIFOBuffered(width=c.lanes * width, depth=2 * vectors + 1)
+        m.submodules.fifo = buffer = StreamFifo(shape=unsigned(c.lanes * width), depth=2 * vectors + 1)
         # The last pass may have more channel groups than there are scores.
         left = Signal(range(vectors + 1))
-        m.d.sync += [buffer.w_en.eq(self.i_valid & (left != 0)), buffer.w_data.eq(self.i_scores.as_value())]
+        m.d.sync += [buffer.i.valid.eq(self.i_valid & (left != 0)), buffer.i.payload.eq(self.i_scores.as_value())]
         with m.If(self.i_start):
             m.d.sync += left.eq(vectors)
         with m.Elif(self.i_valid & (left != 0)):
@@ -54,12 +55,12 @@ class Scores(wiring.Component):
         last = Signal()
         m.d.comb += [
             last.eq(score == c.scores - 1),
-            self.o_scores.valid.eq(buffer.r_rdy),
+            self.o_scores.valid.eq(buffer.o.valid),
             self.o_scores.payload.last.eq(last),
-            self.o_scores.payload.score.eq(buffer.r_data.word_select(lane, width).as_signed()),
+            self.o_scores.payload.score.eq(buffer.o.payload.word_select(lane, width).as_signed()),
         ]
         with m.If(self.o_scores.valid & self.o_scores.ready):
             vector_end = last | (lane == c.lanes - 1)
             m.d.sync += [lane.eq(Mux(vector_end, 0, lane + 1)), score.eq(Mux(last, 0, score + 1))]
-            m.d.comb += buffer.r_en.eq(vector_end)
+            m.d.comb += buffer.o.ready.eq(vector_end)
         return m

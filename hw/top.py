@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from bnnhw.hw.fifo import StreamFifo
+from bnnhw.hw.fifo import StreamBuffer, StreamFifo
 from bnnhw.hw.link.host_link import HostLink
 from bnnhw.hw.link.uart import UartReceiver, UartTransmitter, divisor
 from bnnhw.spec.link import FIFO_BYTES, Identity
@@ -63,7 +63,9 @@ class Top(wiring.Component):
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
         connect(m, receiver.o, rx_fifo.i)
         connect(m, rx_fifo.o, link.i)
-        connect(m, link.o, tx_fifo.i)
+        m.submodules.tx_buffer = tx_buffer = StreamBuffer(shape=8)  # the sender does not see how full the FIFO is
+        connect(m, link.o, tx_buffer.i)
+        connect(m, tx_buffer.o, tx_fifo.i)
         connect(m, tx_fifo.o, transmitter.i)
         connect(m, link.o_image, engine.i_image)
         connect(m, engine.o_scores, link.i_scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -165,9 +166,9 @@ def _command(context: click.Context) -> str:
         if not given or name in ("as_json", "out"):
             continue
         if name == "shape":
-            value = "x".join(str(getattr(value, part)) for part in ("rows", "cols", "depth", "lanes", "fetch"))
+            value = value or "auto"
         words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _tell(report: dict[str, Any], target: Path) -> None:

@@ -33,9 +33,8 @@ def compile(model: str, board: str, shape: Shape | None, fps: float, out: Path |
     target = out or out_folder(model, board, "-compile")
     with whole_folder(target) as folder:
         write_program(prepared, folder)
-    array, layers = prepared.plan.shape, layer_costs(prepared)
+    chosen, layers = prepared.plan.shape.numbers, layer_costs(prepared)
     cycles = prepared.plan.cost.frame
-    chosen = {name: getattr(array, name) for name in ("rows", "cols", "depth", "lanes", "fetch")}
     ideal = sum(layer.ideal for layer in layers)
     if as_json:
         rows = [

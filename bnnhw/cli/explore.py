@@ -75,7 +75,7 @@ def explore(
     reason = ""
     with stages.stage("explore") as step:
         for index, shape in enumerate(shapes):
-            step(f"{shape.rows}x{shape.cols}x{shape.depth}x{shape.lanes}", index, len(shapes))
+            step(str(shape), index, len(shapes))
             try:
                 planned = plan(network, limits, shape)
             except DoesNotFitError as error:
@@ -84,7 +84,7 @@ def explore(
             need, cycles = resources(planned), planned.cost.frame
             ideal = sum(map(network.ace, network.layers)) / planned.engine.ace_per_cycle
             found.append(
-                {name: getattr(shape, name) for name in ("rows", "cols", "depth", "lanes", "fetch")}
+                shape.numbers
                 | {"cycles": cycles, "fps": round(clock * 1e6 / cycles, 1), "utilisation": round(ideal / cycles, 4)}
                 | {"lut4": need.lut4, "bram": need.bram18k, "dsp": need.dsp}
             )

@@ -53,10 +53,10 @@ def _engine_path(prepared: Prepared) -> str:
 
 def layer_costs(prepared: Prepared) -> tuple[LayerCost, ...]:
     """Work and predicted cycles of every layer."""
-    from bnnhw.compiler import cost
+    from bnnhw.compiler import losses
 
     network, plan = prepared.network, prepared.plan
-    costs = cost.layer_costs(network, plan.engine, plan.cost, plan.layer_of_job)
+    costs = losses.layer_costs(network, plan.engine, plan.cost, plan.layer_of_job)
     moved = _bytes(prepared)
     found = []
     on_array = set(plan.layer_of_job)
@@ -117,7 +117,7 @@ def report_inputs(
         input=(shape.height, shape.width, shape.channels),
         classes=engine.scores,
         array=Array(engine.rows, engine.cols, engine.depth, engine.lanes),
-        front_ace=engine.ace_per_cycle - engine.macs_per_cycle,
+        front_ace=engine.front_ace_per_cycle,
         memory=_memory(prepared),
         **_memory_plan(plan),
         layers=layers,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,24 +15,15 @@ Decorator = Callable[[Any], Any]
 
 
 class ShapeType(click.ParamType):  # type: ignore[type-arg]  # generic for newer click only
-    """``auto``, or ROWSxCOLSxDEPTHxLANES, optionally with xFETCH (columns of weights loaded a cycle) and xFRONT
-    (channels at once of the front unit, 0 for none)."""
+    """``auto``, or a shape as it is written, with FETCH columns of weights loaded a cycle and FRONT channels at once of
+    the front unit, 0 for none."""
 
     name = "shape"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Shape | None:
         from bnnhw.compiler.plan import Shape
 
-        if value == "auto":
-            return None
-        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)x(\d+)(?:x(\d+)(?:x(\d+))?)?", str(value))
-        if match is None:
-            form = "ROWSxCOLSxDEPTHxLANES[xFETCH[xFRONT]], such as 8x16x63x16"
-            self.fail(f"must be auto or {form}, not '{value}'", param, ctx)
-        rows, cols, depth, lanes, fetch, front = (
-            int(number or default) for number, default in zip(match.groups(), "111110", strict=True)
-        )
-        return Shape(rows, cols, depth, lanes, fetch, front)
+        return None if value == "auto" else Shape.parse(str(value))
 
 
 MODEL = click.option("--model", "-m", required=True, metavar="M", help="A shipped name or a .bnn file.")

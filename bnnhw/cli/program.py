@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from dataclasses import asdict
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bnnhw.cli.output import write_bytes
 from bnnhw.cli.prepare import Prepared
 from bnnhw.cli.weight_file import WeightFile
 from bnnhw.errors import FileFormatError
+from bnnhw.spec.external import ExternalLayout, WeightImage, weights_crc
 from bnnhw.spec.link import Identity
-
-if TYPE_CHECKING:
-    from bnnhw.spec.external import WeightImage
 
 KIND = "bnnhw program"
 VERSION = 2
@@ -28,8 +25,6 @@ MEMORIES = ("jobs", "steps", "loads", "decodes", "params")
 
 def sdram_image(prepared: Prepared) -> WeightImage | None:
     """What the SDRAM is loaded with; None where all weights are part of the bitstream."""
-    from bnnhw.spec.external import ExternalLayout
-
     engine, images = prepared.plan.engine, prepared.plan.images
     return None if engine.external is None else ExternalLayout.of(engine, images).image(images)
 
@@ -64,7 +59,7 @@ def program(prepared: Prepared) -> dict[str, Any]:
             "beats": len(plan.images.weights),
             "bits": plan.engine.beat_bits,
             "bytes": len(weights),
-            "crc": f"{zlib.crc32(weights):08x}",
+            "crc": f"{weights_crc(weights):08x}",
         },
     }
     digest = hashlib.sha256(json.dumps(content).encode() + weights)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from bnnhw.cli.output import write_bytes
 from bnnhw.errors import BnnhwError, FileFormatError
+from bnnhw.spec.external import weights_crc
 from bnnhw.spec.link import Identity
 
 MAGIC = b"bnnhw-wt"
@@ -29,7 +29,7 @@ class WeightFile:
 
     @property
     def crc(self) -> int:
-        return zlib.crc32(self.content)
+        return weights_crc(self.content)
 
     def pack(self) -> bytes:
         """The bytes of the file."""
@@ -55,11 +55,10 @@ class WeightFile:
         name, content = raw[HEADER.size : HEADER.size + name_bytes], raw[HEADER.size + name_bytes :]
         if len(content) != size:
             raise FileFormatError(f"weight file {path} must have {size} bytes of weights, not {len(content)}")
-        if zlib.crc32(content) != crc:
-            raise FileFormatError(
-                f"weight file {path} must have weights with CRC {crc:08x}, not {zlib.crc32(content):08x}"
-            )
-        return cls(name.decode(errors="replace"), build, content)
+        found = cls(name.decode(errors="replace"), build, content)
+        if found.crc != crc:
+            raise FileFormatError(f"weight file {path} must have weights with CRC {crc:08x}, not {found.crc:08x}")
+        return found
 
     def check(self, path: Path, identity: Identity) -> None:
         """Raises BnnhwError when a device does not want these weights; ``path`` is their file."""

@@ -237,9 +237,14 @@ class EngineConfig:
         return max(count, self.pool_width)
 
     @property
+    def front_ace_per_cycle(self) -> int:
+        """ACE that the front unit can do in a cycle, 0 without one."""
+        return 0 if self.front is None else self.front.ace_per_cycle
+
+    @property
     def ace_per_cycle(self) -> int:
         """ACE that array and front unit can do in a cycle, both of them at work."""
-        return self.macs_per_cycle + (0 if self.front is None else self.front.ace_per_cycle)
+        return self.macs_per_cycle + self.front_ace_per_cycle
 
     @property
     def beat_bits(self) -> int:

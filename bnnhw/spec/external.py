@@ -54,9 +54,14 @@ class Region:
         return np.frombuffer(raw.ljust(2 * BURST * self.bursts, b"\0"), "<u2")
 
 
+def weights_crc(content: bytes) -> int:
+    """The CRC-32 by which weights are known again, in files and on the device."""
+    return zlib.crc32(content)
+
+
 @dataclass(frozen=True)
 class WeightImage:
-    """What the memory is loaded with, from burst 0 on, and how it is known again: the CRC-32 of its bytes."""
+    """What the memory is loaded with, from burst 0 on."""
 
     content: bytes
 
@@ -66,7 +71,7 @@ class WeightImage:
 
     @property
     def crc(self) -> int:
-        return zlib.crc32(self.content)
+        return weights_crc(self.content)
 
 
 @dataclass(frozen=True)
@@ -103,4 +108,4 @@ class ExternalLayout:
         return WeightImage(self.pack(images).astype("<u2").tobytes())
 
 
-__all__ = ["BURST_BYTES", "WORD", "ExternalLayout", "Region", "WeightImage"]
+__all__ = ["BURST_BYTES", "WORD", "ExternalLayout", "Region", "WeightImage", "weights_crc"]

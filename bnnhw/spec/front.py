@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bnnhw.spec.network import BorderAxis, Window
 from bnnhw.spec.numbers import unsigned_width
 
-LATENCY = 37
+LATENCY = 38
 """Cycles from a start to the last write that are spent in registers, beside those of the adder tree."""
 SLACK = 32
 """Vectors that may be in the FIFO when a row begins, beyond whole rows."""

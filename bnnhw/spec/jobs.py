@@ -32,9 +32,9 @@ ISSUE_FIELDS = (
 )
 """Fields of the unit that issues steps."""
 CARRIED_FIELDS = (
-    *("shift", "slope_shift", "code_shift", "low", "high", "residual", "value", "score", "bits", "codes", "last_plane"),
-    *("spill", "res_ring", "val_ring"),
-)
+    "shift", "slope_shift", "code_shift", "low", "high", "residual", "value", "score", "bits", "codes", "last_plane",
+    "spill", "res_ring", "val_ring",
+)  # fmt: skip
 """Fields that travel with a vector through the post-processor."""
 VECTOR_FIELDS = (
     *WALK_FIELDS,

@@ -80,8 +80,9 @@ def load_gaps(config: EngineConfig, fields: Mapping[str, int], decodes: Sequence
     the word loads indices, and a cycle for the write.
     """
     groups, words = config.cols // config.fetch, fields["last_word"] + 1
+    staged = 1 if config.tau else 0  # the decoder's register
     if not fields.get("codebook", 0):
-        return (0,) * (groups * words), 2
+        return (0,) * (groups * words), 2 + staged
     first = fields["decode"]
     gaps, writes = [0] * 9, 0
     for _ in range(groups):
@@ -90,7 +91,7 @@ def load_gaps(config: EngineConfig, fields: Mapping[str, int], decodes: Sequence
                 gaps += [writes] + [0] * (config.tau - 1)
                 writes = 0
             writes += 1
-    return tuple(gaps), writes + 3
+    return tuple(gaps), writes + 4 + staged
 
 
 def load_cycles(config: EngineConfig, fields: Mapping[str, int], decodes: Sequence[int]) -> int:

@@ -239,8 +239,18 @@ def _ideal(found: Analysis, shape: Shape) -> float:
 
 def _hopeless(reference: _Reference, shape: Shape, limits: Limits) -> bool:
     """Whether array and lanes alone need more LUT4s or multipliers than there are."""
-    numbers = {name: getattr(shape, name) for name in ("rows", "cols", "depth", "lanes", "fetch")}
-    need = estimate(replace(reference.engine, **numbers, bit_words=1, value_words=1, weight_words=1), Sizes(1, 1))
+    config = replace(
+        reference.engine,
+        rows=shape.rows,
+        cols=shape.cols,
+        depth=shape.depth,
+        lanes=shape.lanes,
+        fetch=shape.fetch,
+        bit_words=1,
+        value_words=1,
+        weight_words=1,
+    )
+    need = estimate(config, Sizes(1, 1))
     return need.lut4 > limits.lut4 or need.dsp > limits.dsp
 
 
@@ -286,8 +296,8 @@ def _sketch(reference: _Reference, schedule: Schedule, shape: Shape) -> tuple[En
         lanes=shape.lanes,
         fetch=shape.fetch,
         input=schedule.input,
-        bit_words=max(schedule.bit_words, 1),
-        value_words=max(schedule.value_words, 1),
+        bit_words=max(schedule.memory.bit_words, 1),
+        value_words=max(schedule.memory.value_words, 1),
         weight_words=max(s.weight_words for s in schedule.jobs),
         steps=schedule.steps.count,
         jobs=len(schedule.jobs),

@@ -16,8 +16,9 @@ from bnnhw.spec.network import Conv, Layer, Network, Pool, Window
 
 Bands = Mapping[int, int]
 """How many turns pools take with the convolutions behind them, by layer; one where nothing is said."""
-NONE: Bands = MappingProxyType({})
-MOST_BANDS = (1, 2, 4, 8)
+NO_BANDS: Bands = MappingProxyType({})
+BAND_COUNTS = (1, 2, 4, 8)
+"""Numbers of bands that are tried for a pool."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Job:
 class JobOrder:
     """All jobs of a frame, in order; a job's number is its time."""
 
-    def __init__(self, network: Network, bands: Bands = NONE, skipped: Collection[int] = ()) -> None:
+    def __init__(self, network: Network, bands: Bands = NO_BANDS, skipped: Collection[int] = ()) -> None:
         """``skipped``: layers that have no jobs, whose outputs are there before the first one."""
         self.network = network
         self.banded = frozenset(index for pool, count in bands.items() if count > 1 for index in (pool, pool + 1))
@@ -93,38 +94,29 @@ def _windows(layer: Layer, name: str) -> list[Window]:
     return windows + ([Window(1, residual.stride, 0)] if residual is not None and residual.tensor == name else [])
 
 
-def bandable(network: Network, uses: Uses, skipped: Collection[int] = ()) -> list[int]:
+def bandable(network: Network, uses: Uses) -> list[int]:
     """Pools with whole windows that publish nothing but codes, for the 1x1 convolution behind them alone."""
-    found = []
-    for index, (pool, conv) in enumerate(zip(network.layers, network.layers[1:], strict=False)):
-        publish, window = pool.post.publish, conv.window
-        if (
-            index not in skipped
-            and isinstance(pool, Pool)
-            and network.out_tensor(pool).height > 1
-            and isinstance(conv, Conv)
-            and publish.codes == conv.source
-            and uses.bits(publish.codes) == [index + 1]
-            and not uses.values(publish.value)
-            and not uses.bits(publish.bits)
-            and publish.value != network.output
-            and pool.window.pad == 0
-            and borders(network, pool)[0].count == 1
-            and (window.kernel, window.stride, window.pad) == (1, 1, 0)
-        ):
-            found.append(index)
-    return found
+    return [
+        index
+        for index, (pool, conv) in enumerate(zip(network.layers, network.layers[1:], strict=False))
+        if isinstance(pool, Pool)
+        and uses.bits(pool.post.publish.codes) == [index + 1]
+        and not uses.values(pool.post.publish.value)
+        and network.out_tensor(pool).height > 1
+        and borders(network, pool)[0].count == 1
+        and conv.window == Window(1)
+    ]
 
 
 def fewest_bands(
     network: Network, pools: Sequence[int], skipped: Collection[int], need: Callable[[JobOrder], float]
 ) -> JobOrder:
     """The order that needs least, with as few bands as do it: each costs the convolution's weights once more."""
-    bands = dict.fromkeys(pools, MOST_BANDS[-1])
+    bands = dict.fromkeys(pools, BAND_COUNTS[-1])
     best = JobOrder(network, bands, skipped)
     least = need(best) if pools else 0.0
     for pool in pools:
-        for count in MOST_BANDS[:-1]:
+        for count in BAND_COUNTS[:-1]:
             order = JobOrder(network, bands | {pool: count}, skipped)
             if need(order) <= least:
                 bands[pool], best = count, order

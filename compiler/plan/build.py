@@ -107,7 +107,8 @@ def make_plan(
     images = replace(_images(found, config, schedule, weights, channels), front=front_images)
     if spilled:
         first = ExternalLayout.of(config, images).first_map
-        schedule = replace(schedule, places=with_bursts(schedule.places, bases, first))
+        memory = replace(schedule.memory, places=with_bursts(schedule.places, bases, first))
+        schedule = replace(schedule, memory=memory)
         spills, store = spill_words(schedule, config), front_store(schedule, config)
         images = replace(images, spills=spills, front_store=store)
     return Plan(

@@ -159,9 +159,8 @@ def _source(schedule: Schedule, s: JobSchedule) -> Fields:
         value = schedule.places.values[s.layer.source]
         first = value.base + s.job.first * s.layer.window.stride * value.row
         return {"base": first - pad * (value.row + value.cell), "d_pass": 1}
-    bits = schedule.places.bits[s.layer.source]
-    first = bits.base + bits.first_word(s.job.first * s.layer.window.stride)
-    return {"base": first + bits.halo_low * bits.cell - pad * (bits.row + bits.cell)}
+    bits = schedule.places.bits[s.layer.source]  # whole, or the very band that the job reads
+    return {"base": bits.base + bits.halo_low * bits.cell - pad * (bits.row + bits.cell)}
 
 
 def _outputs(schedule: Schedule, s: JobSchedule) -> Fields:

@@ -123,8 +123,8 @@ def _parts(row: int, births: Sequence[int], deaths: Sequence[int]) -> tuple[Part
 def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder) -> list[Region]:
     """Regions of the value memory; a layer's output takes the place of its residual where that is safe.
 
-    Safe is: the residual is an identity (each word is read before the same word is written), of the same layout, and
-    nothing else reads it in this layer or later.
+    Safe is: the residual is of the same layout (each word is read before the same word is written), and no later layer
+    reads it.
     """
     owner: dict[str, str] = {}
     chains: dict[str, list[str]] = {}
@@ -135,7 +135,7 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
         layer = network.layers[index]
         residual = layer.post.residual
         head = name
-        if residual is not None and residual.stride == 1 and layer.source != residual.tensor:
+        if residual is not None:
             other = places.values[residual.tensor]
             same = (place.row, place.words, place.cell) == (other.row, other.words, other.cell)
             same = same and not other.spilled
@@ -152,31 +152,35 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
     return regions
 
 
-def place_all(
-    network: Network, uses: Uses, places: Places, order: JobOrder, front: Layer | None = None
-) -> tuple[Places, int, int]:
-    """The maps at their addresses, words of a bank of activation memory, words of the value memory. ``front``: the
-    layer whose map is made during the frame before."""
-    bottom = (None, None) if front is None else (front.post.publish.bits, front.post.publish.value)
-    in_sdram = bottom[1] in places.values and places.values[bottom[1]].spilled
-    bits, bit_words = assign(bit_regions(network, uses, places, order), bottom[0])
-    values, value_words = assign(value_regions(network, uses, places, order), None if in_sdram else bottom[1])
-    return places.rebase(bits, values), bit_words, value_words
+@dataclass(frozen=True, eq=False)
+class MemoryPlan:
+    """The maps at their addresses, and the words of a bank of each memory. ``front_rows``: for every job, the rows of
+    the front unit's map that the next frame's may take from then on; 0 without a front unit."""
+
+    places: Places
+    bit_words: int
+    value_words: int
+    front_rows: Sequence[int]
 
 
-def front_rows(network: Network, uses: Uses, places: Places, order: JobOrder, front: Layer) -> list[int]:
-    """For every job, the rows of the map of ``front`` that the next frame's may take from then on."""
-    publish = front.post.publish
-    stored: list[tuple[Mapping[str, BitPlace | ValuePlace], str | None, list[Region]]] = [
-        (places.values, publish.value, value_regions(network, uses, places, order)),
-        (places.bits, publish.bits, bit_regions(network, uses, places, order)),
+def place_all(network: Network, uses: Uses, places: Places, order: JobOrder, front: Layer | None = None) -> MemoryPlan:
+    """All maps; that of layer ``front`` is made during the frame before."""
+    bits, value = (None, None) if front is None else (front.post.publish.bits, front.post.publish.value)
+    memories: list[tuple[Mapping[str, BitPlace | ValuePlace], str | None, list[Region]]] = [
+        (places.bits, bits, bit_regions(network, uses, places, order)),
+        (places.values, value, value_regions(network, uses, places, order)),
     ]
-    rows = [network.out_tensor(front).height] * len(order.jobs)
-    for maps, name, regions in stored:
-        if name is not None and name in maps and not getattr(maps[name], "spilled", False):
-            bases, own = {other: place.base for other, place in maps.items()}, maps[name]
-            rows = [min(n, free_words(regions, bases, t, own.words) // own.row) for t, n in enumerate(rows)]
-    return rows
+    rows = [0 if front is None else network.out_tensor(front).height] * len(order.jobs)
+    placed: list[tuple[dict[str, int], int]] = []
+    for maps, first, regions in memories:
+        on_chip = first if first is not None and first in maps and not getattr(maps[first], "spilled", False) else None
+        bases, words = assign(regions, on_chip)
+        placed.append((bases, words))
+        if on_chip is not None:
+            own = maps[on_chip]
+            rows = [min(n, free_words(regions, bases, time, own.words) // own.row) for time, n in enumerate(rows)]
+    (bit_bases, bit_words), (value_bases, value_words) = placed
+    return MemoryPlan(places.rebase(bit_bases, value_bases), bit_words, value_words, rows)
 
 
-__all__ = ["Part", "Region", "assign", "bit_regions", "front_rows", "place_all", "value_regions"]
+__all__ = ["MemoryPlan", "Part", "Region", "assign", "bit_regions", "place_all", "value_regions"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from bnnhw.compiler.plan.bands import Bands, Job, JobOrder, bandable, fewest_bands
 from bnnhw.compiler.plan.front import FrontLayers, front_layers
-from bnnhw.compiler.plan.memory import front_rows, place_all
+from bnnhw.compiler.plan.memory import MemoryPlan, place_all
 from bnnhw.compiler.plan.orders import Orders
 from bnnhw.compiler.plan.places import Places, make_places, replication_gain
 from bnnhw.compiler.plan.shape import Shape
@@ -64,15 +65,17 @@ class Schedule:
     """All jobs, tables shared by them, and the maps at their addresses."""
 
     shape: Shape
-    places: Places
-    bit_words: int
-    value_words: int
+    memory: MemoryPlan
     input: InputConfig
     front: FrontLayers | None
     order: JobOrder
     jobs: tuple[JobSchedule, ...]
     steps: StepTable
     decodes: tuple[Decode, ...]
+
+    @property
+    def places(self) -> Places:
+        return self.memory.places
 
     @property
     def alike(self) -> bool:
@@ -100,29 +103,28 @@ def make_schedule(
     front = front_layers(network, uses) if shape.front else None
     last, taken = (None, ()) if front is None else (front.last, front.indices)
 
-    def placed(order: JobOrder) -> tuple[Places, int, int]:
+    @cache
+    def placed(order: JobOrder) -> MemoryPlan:
         places = make_places(network, uses, orders, shape, spread, order, frozenset(taken[:-1]), spilled)
         return place_all(network, uses, places, order, last)
 
     def rams(order: JobOrder) -> float:
-        _, bit_words, value_words = placed(order)
-        return shape.rows * shape.depth / column_width(bit_words) + value_words * shape.lanes / BRAM_SHAPES[-1][1]
+        found = placed(order)
+        bits = shape.rows * shape.depth / column_width(found.bit_words)
+        return bits + found.value_words * shape.lanes / BRAM_SHAPES[-1][1]
 
     if bands is None:
-        order = fewest_bands(network, bandable(network, uses, taken), taken, rams)
+        order = fewest_bands(network, bandable(network, uses), taken, rams)
     else:
         order = JobOrder(network, bands, taken)
-    places, bit_words, value_words = placed(order)
-    rows = [0] * len(order.jobs) if last is None else front_rows(network, uses, places, order, last)
+    memory = placed(order)
     config = input_config(network, uses, shape)
     table, decodes = StepTable(), DecodeTable()
     jobs = [
-        _job(network, uses, orders, job, shape, places, config, table, decodes, free)
-        for job, free in zip(order.jobs, rows, strict=True)
+        _job(network, uses, orders, job, shape, memory.places, config, table, decodes, free)
+        for job, free in zip(order.jobs, memory.front_rows, strict=True)
     ]
-    return Schedule(
-        shape, places, bit_words, value_words, config, front, order, tuple(jobs), table, tuple(decodes.words)
-    )
+    return Schedule(shape, memory, config, front, order, tuple(jobs), table, tuple(decodes.words))
 
 
 def default_spread(network: Network, uses: Uses, orders: Orders, shape: Shape) -> frozenset[str]:

@@ -8,7 +8,7 @@ accumulators doubling from one significance to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cache
 from typing import NamedTuple, TypeVar
 
@@ -66,18 +66,14 @@ def pack_units(kernel: int, groups: int, slots: int, spread: bool) -> tuple[Word
 
 def significances(activation_planes: int, weight_planes: int) -> list[tuple[int, int, bool]]:
     """Pairs (activation plane, weight plane, double before) in the order they are played."""
-
-    def planes(s: int) -> list[tuple[int, int]]:
-        return [(s - j, j) for j in range(weight_planes) if 0 <= s - j < activation_planes]
-
-    return [(i, j, double) for double, (i, j) in _falling(activation_planes + weight_planes - 2, planes)]
+    pairs = [(i + j, (i, j)) for j in range(weight_planes) for i in range(activation_planes)]
+    return [(i, j, double) for double, (i, j) in _falling(pairs)]
 
 
-def _falling(top: int, at: Callable[[int], list[T]]) -> Iterator[tuple[bool, T]]:
-    """What is played at each significance, from ``top`` down, with whether the accumulators double before it."""
-    for s in range(top, -1, -1):
-        for number, item in enumerate(at(s)):
-            yield s != top and number == 0, item
+def _falling(found: Iterable[tuple[int, T]]) -> list[tuple[bool, T]]:
+    """What is played at each significance, from the highest down, with whether the accumulators double before it."""
+    played = sorted(found, key=lambda item: -item[0])
+    return [(n > 0 and played[n - 1][0] != s, item) for n, (s, item) in enumerate(played)]
 
 
 class InputPair(NamedTuple):
@@ -92,19 +88,15 @@ class InputPair(NamedTuple):
 def input_pairs(config: InputConfig, weight_planes: int) -> list[tuple[bool, InputPair]]:
     """(double before, pair) in the order they are played. A last group of fewer parts has weight words of its own,
     after the others."""
-    parts = config.parts
-
-    def groups(s: int) -> list[InputPair]:
-        pairs = []
-        for group in range(config.groups):
-            mine = config.last_parts if group == config.groups - 1 else parts
-            word = s - group * parts
-            own = weight_planes + parts - 1 if mine < parts else 0
+    parts, words = config.parts, weight_planes + config.parts - 1
+    found: list[tuple[int, InputPair]] = []
+    for group in range(config.groups):
+        mine = config.last_parts if group == config.groups - 1 else parts
+        for word in range(words):
             used = tuple(q < mine and 0 <= word - q < weight_planes for q in range(parts))
-            pairs += [InputPair(group, own + word, used)] if any(used) else []
-        return pairs
-
-    return list(_falling(config.planes + weight_planes - 2, groups))
+            pair = InputPair(group, word if mine == parts else words + word, used)
+            found += [(group * parts + word, pair)] if any(used) else []
+    return _falling(found)
 
 
 def input_words(config: InputConfig, weight_planes: int) -> list[dict[int, int]]:

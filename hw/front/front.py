@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, Value
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -114,8 +114,10 @@ class Front(wiring.Component):
         c = self.config
         steps = [Signal(step(c), name=f"step_{n}") for n in range(lines.latency + latency(c))]
         chain(m, [walk.o_step, *steps])
-        with_taps, adding = steps[lines.latency - 1], steps[-1 - EARLY]
+        before_taps, with_taps, adding = steps[lines.latency - 2], steps[lines.latency - 1], steps[-1 - EARLY]
         asked = steps[lines.latency - 3]  # a word comes two cycles after its address
+        load = Signal(c.columns)  # which column takes it, with the taps
+        m.d.sync += load.eq(Mux(before_taps.control.load, 1 << before_taps.pixel, 0))
 
         words = self.images.weights
         m.submodules.weights = weights = ColumnMemory(c.window.kernel * c.weight_bits, len(words), init=words)
@@ -142,7 +144,7 @@ class Front(wiring.Component):
             m.d.comb += [
                 column.i_taps.eq(lines.o_taps),
                 column.i_word.eq(word),
-                column.i_load.eq(with_taps.control.load & (with_taps.pixel == n)),
+                column.i_load.eq(load[n]),
                 column.i_swap.eq(with_taps.control.swap),
                 column.i_add.eq(add),
                 column.i_handover.eq(affine.o_handover),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Member, Out
 
 from bnnhw.hw.arithmetic import less, table
 from bnnhw.hw.fifo import StreamFifo, StreamRegister
 from bnnhw.hw.front.pool import pooled_place
+from bnnhw.hw.memory.activation import bit_write
 from bnnhw.hw.memory.writes import writes
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import SLACK, FrontConfig, FrontImages, MapTarget, row_width
@@ -73,9 +76,11 @@ class FrontWriter(wiring.Component):
             queued = data.StructLayout({"x": vector["x"].shape, "group": vector["group"].shape, "bits": lanes})
         depth = c.fifo_words
         m.submodules.fifo = fifo = StreamFifo(shape=queued, depth=depth)
+        m.submodules.looked_up = looked_up = StreamRegister(shape=self._looked_up(queued))
         m.submodules.placed = placed = StreamRegister(shape=writes(self.engine))
         self._collect(m, vector, fifo.i)
-        self._place(m, fifo.o, placed.i)
+        self._look_up(m, fifo.o, looked_up.i)
+        self._place(m, looked_up.o, placed.i)
         waiting = Signal(range(depth + 2 * c.row_vectors))
         taken, more, allowed = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -85,15 +90,19 @@ class FrontWriter(wiring.Component):
         ]
         m.d.sync += [waiting.eq(waiting + more - taken), self.o_room.eq(waiting <= SLACK + c.ahead * c.row_vectors)]
 
-        row, following = Signal(range(max(c.pool_height, 2))), Signal(range(max(c.pool_height, 2)))
-        number = Signal(range(max(c.row_vectors, 2)))
-        last_row, end = row == c.pool_height - 1, taken & (number == c.row_vectors - 1)
-        m.d.comb += [following.eq(row), self.o_done.eq(end & last_row)]
+        # The row that is written, the one after it, and whether they may be: what comes next is only chosen.
+        row, following = (Signal(range(max(c.pool_height, 2)), init=n % c.pool_height) for n in (0, 1))
+        number, last = Signal(range(max(c.row_vectors, 2))), Signal(init=c.row_vectors == 1)
+        end, last_row = Signal(), Signal(init=c.pool_height == 1)
+        m.d.comb += [end.eq(taken & last), self.o_done.eq(end & last_row)]
         with m.If(taken):
-            m.d.sync += number.eq(Mux(end, 0, number + 1))
+            m.d.sync += [number.eq(Mux(last, 0, number + 1)), last.eq(number == c.row_vectors - 2)]
+            if c.row_vectors == 1:
+                m.d.sync += last.eq(1)
         with m.If(end):
-            m.d.comb += following.eq(Mux(last_row, 0, row + 1))
-        m.d.sync += [row.eq(following), allowed.eq(following < self.i_limit)]
+            m.d.sync += [row.eq(following), last_row.eq(following == c.pool_height - 1)]
+            m.d.sync += following.eq(Mux(following == c.pool_height - 1, 0, following + 1))
+        m.d.sync += allowed.eq(Mux(end, following < self.i_limit, row < self.i_limit))
         found, out = placed.o.payload, self.o_writes
         if c.value is not None:
             base = self._row_base(m, c.value, c.pool_height, end, last_row, "value")
@@ -114,6 +123,16 @@ class FrontWriter(wiring.Component):
                 out.bits.halo_high.eq(c.bits.halo_high),
             ]
         return m
+
+    def _looked_up(self, vector: data.StructLayout) -> data.StructLayout:
+        """A vector with what `_look_up` finds for it."""
+        write, bits = writes(self.engine), bit_write(self.engine)
+        fields = {name: vector[name].shape for name in vector.members if name != "x"}
+        fields["value_cell"] = write["value_address"].shape
+        fields |= {"bit_cell": bits["address"].shape, "bank": bits["bank"].shape, "column": bits["column"].shape}
+        if "values" in fields:
+            fields["bounds"] = data.ArrayLayout(self._bound, self.engine.lanes)
+        return data.StructLayout(fields)
 
     def _collect(self, m: Module, vector: data.StructLayout, out: stream.Interface) -> None:
         """Values of a pixel into vectors."""
@@ -139,7 +158,7 @@ class FrontWriter(wiring.Component):
             out.valid.eq(complete if c.bits is not None else 0),
             out.payload.x.eq(held.x),
             out.payload.group.eq(held.group),
-            out.payload.bits.eq(Cat(self._reached(held))),
+            out.payload.bits.eq(_reached(held.values, self._bounds(held.group))),
         ]
         self._ring(m, held, complete)
 
@@ -168,39 +187,66 @@ class FrontWriter(wiring.Component):
             m.d.sync += base.eq(Mux(last_row, target.base, base + target.row))
         return base
 
-    def _place(self, m: Module, vector: stream.Interface, out: stream.Interface) -> None:
-        """Vectors to the writes that they are, with addresses from the row's first pixel on."""
-        c, slots, put = self.config, self.engine.slots, out.payload
+    @property
+    def _bound(self) -> Shape:
+        """Of a threshold, which may be one more than the largest value."""
+        return signed(self.config.value_width + 1)
+
+    def _bounds(self, group: Value) -> list[Value]:
+        """Thresholds of a channel group."""
+        bounds, lanes = self.images.thresholds, self.engine.lanes
+        return [table(group, bounds[n::lanes], self._bound) for n in range(lanes)]
+
+    def _look_up(self, m: Module, vector: stream.Interface, out: stream.Interface) -> None:
+        """What depends on the vector's column or group alone; addresses without the group."""
+        c, put = self.config, out.payload
         x, group = vector.payload.x, vector.payload.group
         m.d.comb += [
             vector.ready.eq(out.ready),
             out.valid.eq(vector.valid),
+            *(put[name].eq(vector.payload[name]) for name in ("group", "bits" if c.spilled else "values")),
         ]
         if c.value is not None:
-            cell = table(x, [n * c.value.cell for n in range(c.pool_width)], put.value_address.shape())
-            m.d.comb += [put.value_valid.eq(group < c.value.groups), put.value_address.eq(cell + group)]
+            cells = [n * c.value.cell for n in range(c.pool_width)]
+            m.d.comb += put.value_cell.eq(table(x, cells, put.value_cell.shape()))
+        if c.bits is not None:
+            target = c.bits
+            banks, columns = zip(*(divmod(n, target.strip) for n in range(c.pool_width)), strict=True)
+            cells = [(target.halo_low + column) * target.cell for column in columns]
+            m.d.comb += [
+                put.bank.eq(table(x, banks, put.bank.shape())),
+                put.column.eq(table(x, columns, put.column.shape())),
+                put.bit_cell.eq(table(x, cells, put.bit_cell.shape())),
+            ]
+            if not c.spilled:
+                m.d.comb += [put.bounds[n].eq(bound) for n, bound in enumerate(self._bounds(group))]
+
+    def _place(self, m: Module, found: stream.Interface, out: stream.Interface) -> None:
+        """Vectors to the writes that they are, with addresses from the row's first pixel on."""
+        c, slots, put, vector = self.config, self.engine.slots, out.payload, found.payload
+        group = vector.group
+        m.d.comb += [found.ready.eq(out.ready), out.valid.eq(found.valid)]
+        if c.value is not None:
+            m.d.comb += [
+                put.value_valid.eq(group < c.value.groups),
+                put.value_address.eq(vector.value_cell + group),
+            ]
             for n in range(self.engine.lanes):
-                wide = put.value_word.word_select(n, self.engine.post.value_width)
-                m.d.comb += wide.eq(vector.payload.values[n])
+                m.d.comb += put.value_word.word_select(n, self.engine.post.value_width).eq(vector.values[n])
         if c.bits is not None:
             target, groups = c.bits, range(c.outs // self.engine.lanes)
-            banks, columns = zip(*(divmod(n, target.strip) for n in range(c.pool_width)), strict=True)
-            address, all_slots = put.bits.address.shape(), put.bits.slots.shape()
-            cell = table(x, [(target.halo_low + column) * target.cell for column in columns], address)
-            inside = table(group, [n // slots for n in groups], address) if target.spread else group
-            chosen = table(group, [1 << n % slots for n in groups], all_slots)
+            inside = table(group, [n // slots for n in groups], vector.bit_cell.shape()) if target.spread else group
+            chosen = table(group, [1 << n % slots for n in groups], put.bits.slots.shape())
             m.d.comb += [
                 put.bits_valid.eq(group < target.groups),
-                put.bits.bits.eq(vector.payload.bits if c.spilled else Cat(self._reached(vector.payload))),
-                put.bits.bank.eq(table(x, banks, put.bits.bank.shape())),
-                put.bits.column.eq(table(x, columns, put.bits.column.shape())),
-                put.bits.address.eq(cell + inside),
+                put.bits.bits.eq(vector.bits if c.spilled else _reached(vector.values, vector.bounds)),
+                put.bits.bank.eq(vector.bank),
+                put.bits.column.eq(vector.column),
+                put.bits.address.eq(vector.bit_cell + inside),
                 put.bits.slots.eq(chosen if target.spread else (1 << slots) - 1),
             ]
 
-    def _reached(self, vector: data.View) -> list[Value]:
-        """Of each value, whether it reaches its channel's threshold."""
-        lanes, shape = self.engine.lanes, signed(self.config.value_width + 1)
-        bounds = self.images.thresholds
-        own = [table(vector.group, bounds[n::lanes], shape) for n in range(lanes)]
-        return [~less(vector.values[n], bound) for n, bound in enumerate(own)]
+
+def _reached(values: Any, bounds: Any) -> Value:
+    """Of each value, whether it reaches its channel's threshold."""
+    return Cat(~less(value, bound) for value, bound in zip(values, bounds, strict=True))

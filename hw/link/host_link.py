@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from bnnhw.hw.fifo import StreamFifo
+from bnnhw.hw.fifo import StreamBuffer, StreamFifo
 from bnnhw.hw.link.block import BlockForwarder
 from bnnhw.hw.link.commands import CommandHandler
 from bnnhw.hw.link.frame_in import FrameReceiver
@@ -82,7 +82,9 @@ class HostLink(wiring.Component):
         connect(m, handler.o, reply.i)
         connect(m, reply.o, sender.i)
         connect(m, sender.o, flipped(self.o))
-        connect(m, image.o, flipped(self.o_image))
+        m.submodules.image_out = image_out = StreamBuffer(shape=8)  # the engine's end of it may lie far away
+        connect(m, image.o, image_out.i)
+        connect(m, image_out.o, flipped(self.o_image))
         connect(m, constants.o, handler.i_identity)
         connect(m, scores.o, handler.i_scores)
         connect(m, counts.o, handler.i_counters)
@@ -136,6 +138,7 @@ class HostLink(wiring.Component):
         self, m: Module, block: BlockForwarder, image: ImageReceiver, handler: CommandHandler, judge: Judge
     ) -> None:
         """Before the weights are loaded, all blocks are theirs; no image begins until then."""
+        m.submodules.weights_out = weights_out = StreamBuffer(shape=8)
         m.submodules.weights = weights = WeightReceiver(size=self.identity.weight_bytes)
         loaded = self.weights.loaded
         m.d.comb += [
@@ -150,7 +153,8 @@ class HostLink(wiring.Component):
             judge.loaded.eq(loaded),
             image.i.valid.eq(block.o.valid & loaded),
             image.i.payload.eq(block.o.payload),
-            self.o_weights.valid.eq(block.o.valid & ~loaded),
-            self.o_weights.payload.eq(block.o.payload),
-            block.o.ready.eq(Mux(loaded, image.i.ready, self.o_weights.ready)),
+            weights_out.i.valid.eq(block.o.valid & ~loaded),
+            weights_out.i.payload.eq(block.o.payload),
+            block.o.ready.eq(Mux(loaded, image.i.ready, weights_out.i.ready)),
         ]
+        connect(m, weights_out.o, flipped(self.o_weights))

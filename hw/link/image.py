@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -34,7 +34,7 @@ class ImageReceiver(wiring.Component):
     abandons : Out(1)
         The engine has a part of that image: ``begin`` abandons it. Its scores will come.
     completed : Out(1)
-        1 clock after ``accept``: that block completed the image.
+        2 clocks after ``accept``: that block completed the image.
     filling : Out(1)
         An abandoned image is being filled up.
     i : In(stream of 8 bits), o : Out(stream of 8 bits)
@@ -75,24 +75,29 @@ class ImageReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        accepted = Signal()
+        accepted = Signal(2)
+        begun, some, complete = Signal(), Signal(), Signal()  # a clock late: nothing asks so soon
         missing = Signal(range(self.size + 1))  # bytes of the abandoned image
-        m.d.sync += accepted.eq(self.accept)
+        m.d.sync += [
+            accepted.eq(Cat(self.accept, accepted)),
+            begun.eq(self.current != 0),
+            some.eq(self.expected != 0),
+            complete.eq(self.expected == self.size),
+        ]
         m.d.comb += [
-            self.partial.eq((self.current != 0) & (self.expected != self.size)),
-            self.abandons.eq(self.partial & (self.expected != 0)),
-            self.completed.eq(accepted & (self.expected == self.size)),
-            self.filling.eq(missing != 0),
+            self.partial.eq(begun & ~complete),
+            self.abandons.eq(self.partial & some),
+            self.completed.eq(accepted[1] & complete),
         ]
         with m.If(self.begin):
             m.d.sync += [self.current.eq(self.image), self.expected.eq(0)]
             with m.If(self.abandons):
-                m.d.sync += missing.eq(self.size - self.expected)
+                m.d.sync += [missing.eq(self.size - self.expected), self.filling.eq(1)]
         with m.If(self.accept):
             m.d.sync += self.expected.eq(self.expected + self.length)
         connect(m, flipped(self.i), flipped(self.o))
         with m.If(self.filling):
             m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(0)]
             with m.If(self.o.ready):
-                m.d.sync += missing.eq(missing - 1)
+                m.d.sync += [missing.eq(missing - 1), self.filling.eq(missing != 1)]
         return m

@@ -33,7 +33,7 @@ class Judge(wiring.Component):
     weights_expected, weights_complete, failed, loaded : In
         State of `WeightReceiver`; ``loaded`` 1 where there is none.
     full, known, done : In(1)
-        State of `ScoreStore`; the last two answer for ``frame.image`` a clock later by themselves.
+        State of `ScoreStore`; the last two answer for ``frame.image`` two clocks later by themselves.
     status : Out(Status)
     fresh : Out(1)
         With status OK: BEGIN or BLOCK has something to do; 0 for one that came twice.
@@ -80,19 +80,17 @@ class Judge(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         frame, sizes = self.frame, self.identity
-        # First clock: the block's end. Second clock: comparisons.
+        # First clock: the block's end, and what it is compared with. Second clock: comparisons.
         right_length, same, nobody = Signal(), Signal(), Signal()
         at_expected, taken, beyond, no_score = Signal(), Signal(), Signal(), Signal()
         end, expected, size = Signal(33), Signal(32), Signal(32)
         length = Signal(8)
-        m.d.comb += [
-            length.eq(frame.length - HEAD_BYTES),
-            expected.eq(self.expected),
-            size.eq(sizes.image_bytes),
-        ]
+        busy, full = Signal(), Signal()
+        m.d.comb += length.eq(frame.length - HEAD_BYTES)
+        m.d.sync += [expected.eq(self.expected), size.eq(sizes.image_bytes), busy.eq(self.busy), full.eq(self.full)]
         if sizes.weight_bytes:
             with m.If(frame.command == Command.LOAD):
-                m.d.comb += [expected.eq(self.weights_expected), size.eq(sizes.weight_bytes)]
+                m.d.sync += [expected.eq(self.weights_expected), size.eq(sizes.weight_bytes)]
         m.d.sync += [
             end.eq(frame.word + length),
             same.eq(frame.image == self.current),
@@ -126,7 +124,7 @@ class Judge(wiring.Component):
                     (~right_length, Status.BAD_LENGTH),
                     (nobody, Status.OUT_OF_RANGE),
                     (~self.loaded, Status.NOT_LOADED),
-                    (~same & (self.busy | (self.full & ~self.again)), Status.BUSY),
+                    (~same & (busy | (full & ~self.again)), Status.BUSY),
                 )
             with m.Case(Command.BLOCK):
                 m.d.sync += self.fresh.eq(~taken)
@@ -135,7 +133,7 @@ class Judge(wiring.Component):
                     (nobody | ~same, Status.UNKNOWN_IMAGE),
                     (beyond, Status.OUT_OF_RANGE),
                     (~taken & ~at_expected, Status.WRONG_OFFSET),
-                    (~taken & self.busy, Status.BUSY),
+                    (~taken & busy, Status.BUSY),
                 )
             with m.Case(Command.SCORES):
                 decide(
@@ -147,7 +145,7 @@ class Judge(wiring.Component):
                 )
             if sizes.weight_bytes:
                 with m.Case(Command.LOAD):
-                    self._load(m, decide, length, right_length, taken, at_expected, beyond)
+                    self._load(m, decide, length, right_length, taken, at_expected, beyond, busy)
             with m.Default():
                 m.d.sync += self.status.eq(Status.BAD_COMMAND)
         with m.If(~frame.good):
@@ -163,6 +161,7 @@ class Judge(wiring.Component):
         taken: Signal,
         at_expected: Signal,
         beyond: Signal,
+        busy: Signal,
     ) -> None:
         """Rules for a part of the weight image."""
         wanted, whole, empty = Signal(), Signal(), Signal()
@@ -178,6 +177,6 @@ class Judge(wiring.Component):
             (self.failed & (~at_expected | empty), Status.MISMATCH),
             (beyond, Status.OUT_OF_RANGE),
             (~taken & ~at_expected, Status.WRONG_OFFSET),
-            (~taken & self.busy, Status.BUSY),
+            (~taken & busy, Status.BUSY),
             (self.weights_complete & ~self.loaded, Status.PENDING),
         )

@@ -34,7 +34,7 @@ class ScoreStore(wiring.Component):
     i : In(stream of score_layout)
         From the engine.
     image : In(32)
-        The id that ``begin`` and the look-up mean.
+        The id that ``begin`` and the look-up mean; it stands a clock before ``begin``.
     begin : In(1)
         An image begins: in a new slot (never while ``full``), or with ``again`` 1 in that of the image before it, of
         which nothing was sent.
@@ -46,7 +46,7 @@ class ScoreStore(wiring.Component):
     full : Out(1)
         There is no slot for a new image: the scores of all are awaited.
     known, done : Out(1)
-        ``image`` has a slot; its scores are there. 1 clock after ``image``.
+        ``image`` has a slot; its scores are there. 2 clocks after ``image``.
     read : In(1), first : In
         Start reading the scores of ``image`` (``done``) from number ``first`` on. Only while ``o`` is idle.
     o : Out(stream of BODY)
@@ -104,8 +104,8 @@ class ScoreStore(wiring.Component):
         hit = Signal(range(SLOTS))
         equal = Signal(SLOTS)
         finished, slot = Signal(), Signal(range(SLOTS))
+        m.d.sync += equal.eq(Cat(i == self.image for i in ids))
         m.d.comb += [
-            equal.eq(Cat(i == self.image for i in ids)),
             self.full.eq(awaited + self.abandons >= SLOTS),
             finished.eq(self.i.valid & self.i.payload.last),
             write.en.eq(self.i.valid),

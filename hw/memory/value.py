@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Module, Mux, Shape, Signal, Value, unsigned
+from functools import reduce
+from operator import or_
+
+from amaranth import Cat, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Member, Out
 
@@ -44,23 +47,23 @@ class ValueMemory(wiring.Component):
         size = bank_words(depth, width)
         low = (size - 1).bit_length()
         address = Signal.like(self.i_address)
-        write = Signal(data.StructLayout({"valid": 1, "address": len(address), "word": width}))
+        banks = range(-(-depth // size))
+        write = Signal(data.StructLayout({"banks": len(banks), "address": len(address), "word": width}))
         m.d.sync += [
             address.eq(self.i_address),
-            write.valid.eq(self.i_write_valid),
+            write.banks.eq(Cat(self.i_write_valid & (self.i_write_address[low:] == bank) for bank in banks)),
             write.address.eq(self.i_write_address),
             write.word.eq(self.i_write_word),
         ]
         found = []
-        for first in range(0, depth, size):
-            bank = first // size
-            m.submodules[f"words_{bank}"] = words = ColumnMemory(width, min(size, depth - first), writable=True)
+        for bank in banks:
+            m.submodules[f"words_{bank}"] = words = ColumnMemory(width, min(size, depth - bank * size), writable=True)
             word = Signal(width, name=f"word_{bank}", reset_less=True)
             m.d.sync += word.eq(words.o)
             m.d.comb += [
                 words.i_enable.eq(1),
                 words.i_address.eq(address[:low]),
-                words.i_write_valid.eq(write.valid & (write.address[low:] == bank)),
+                words.i_write_valid.eq(write.banks[bank]),
                 words.i_write_address.eq(write.address[:low]),
                 words.i_write.eq(write.word),
             ]
@@ -68,9 +71,12 @@ class ValueMemory(wiring.Component):
         bank_of = address[low:]
         if self.config.spill is not None:
             bank_of = self._ring(m, self.config.spill, address, bank_of, found)
-        chosen, mine = (Signal(range(max(len(found), 2)), name=name) for name in ("chosen", "mine"))
+        # One bit a bank says whose word it is: a register each, so that choosing takes few levels of logic.
+        chosen, mine = (Signal(len(found), name=name) for name in ("chosen", "mine"))
+        m.d.sync += [chosen.eq(Cat(bank_of == bank for bank in range(len(found)))), mine.eq(chosen)]
         later = Signal(width, reset_less=True)
-        m.d.sync += [chosen.eq(bank_of), mine.eq(chosen), later.eq(Array(found)[mine])]
+        gated = [word & bank.replicate(width) for word, bank in zip(found, mine, strict=True)]
+        m.d.sync += later.eq(reduce(or_, gated))
         m.d.comb += self.o_word.eq(later)
         return m
 

@@ -14,8 +14,9 @@ from bnnhw.spec.timing import EARLY
 class PoolReader(wiring.Component):
     """o_values[l] = sum (or maximum) over a position's steps of the value of lane l; taps outside the map are skipped.
 
-    Rate: a step a cycle. Latency: o_capture is high with the last step's value, o_values follows ``spec.timing.EARLY``
-    cycles later and holds until the next position's. A maximum over no tap at all is the smallest value.
+    Rate: a step a cycle. Latency: o_captures is high with the last step, a cycle before its value, and o_values
+    follows that value ``spec.timing.EARLY`` cycles later and holds until the next position's. A maximum over no tap at
+    all is the smallest value.
 
     Members
     -------
@@ -33,7 +34,7 @@ class PoolReader(wiring.Component):
                 "i_ok": In(1),
                 "i_max": In(1),
                 "i_value": In(unsigned(config.lanes * config.post.value_width)),
-                "o_capture": Out(1),
+                "o_captures": Out(1),
                 "o_values": Out(data.ArrayLayout(signed(config.pool_width), config.lanes)),
             }
         )
@@ -42,7 +43,7 @@ class PoolReader(wiring.Component):
         m = Module()
         c, width = self.config, self.config.post.value_width
         lowest = -(1 << (width - 1))
-        m.d.sync += self.o_capture.eq(self.i_valid & self.i_last)
+        m.d.comb += self.o_captures.eq(self.i_valid & self.i_last)
         for lane in range(c.lanes):
             m.submodules[f"control_{lane}"] = control = Copy(5)  # registers of the lane's own, which lie where it does
             m.d.comb += control.i.eq(Cat(self.i_valid, self.i_first, self.i_valid & self.i_last, self.i_ok, self.i_max))

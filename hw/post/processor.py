@@ -18,6 +18,9 @@ from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Images, Widths, param_bits
 from bnnhw.spec.timing import EARLY, post_latency
 
+FREE_COPIES = 3
+"""Of ``o_free``: for the value memory, the activation memory and the front unit, which lie apart."""
+
 
 class PostProcessor(wiring.Component):
     """Takes captured tiles and pooled values, one vector of ``lanes`` channels a cycle, and stores what they become.
@@ -27,11 +30,12 @@ class PostProcessor(wiring.Component):
 
     Members
     -------
-    i_array, i_counts, i_sum, o_next: the array's capture, its row of counts, activation sum, drain chain.
-    i_pool, i_values: the pool reader's capture and values.
+    i_capture: a tile was captured by the array, or a value by the pool reader.
+    i_counts, i_sum, o_next: the array's row of counts, activation sum, drain chain. i_values: the pool reader's values.
     o_residual_address, i_residual: read of the value memory, answered four cycles later; o_residual_ring: of the ring
     of loaded rows. o_row: like o_retired, for rows of jobs that load or store rows.
-    o_writes: writes of the value and the activation memory.
+    o_writes: writes of the value and the activation memory. o_free: there are none in this cycle; one copy for each of
+    those who want to know.
     o_score_valid, o_scores: a vector of scores. i_load, i_beat, o_loaded: see ``ParamStore``.
     """
 
@@ -42,15 +46,15 @@ class PostProcessor(wiring.Component):
         word = unsigned(c.lanes * c.post.value_width)
         super().__init__(
             {
-                "i_array": In(1),
+                "i_capture": In(1),
                 "i_counts": In(data.ArrayLayout(unsigned(c.acc_width), c.cols)),
                 "i_sum": In(unsigned(c.sum_width)),
                 "o_next": Out(1),
-                "i_pool": In(1),
                 "i_values": In(data.ArrayLayout(signed(max(c.pool_width, 1)), c.lanes)),
                 "o_residual_address": Out(w.value_addr),
                 "i_residual": In(word),
                 "o_writes": Out(writes(c)),
+                "o_free": Out(FREE_COPIES),
                 "o_score_valid": Out(1),
                 "o_scores": Out(data.ArrayLayout(signed(c.post.value_width), c.lanes)),
                 "i_load": In(stream.Signature(param_load(c))),
@@ -71,7 +75,7 @@ class PostProcessor(wiring.Component):
         c, s = self.config, Stages(self.config)
         m.submodules.walker = walker = VectorWalker(c, self.images)
         m.submodules.params = params = ParamStore(c)
-        m.d.comb += [walker.i_array.eq(self.i_array), walker.i_pool.eq(self.i_pool), self.o_next.eq(walker.o_next)]
+        m.d.comb += [walker.i_capture.eq(self.i_capture), self.o_next.eq(walker.o_next)]
         wiring.connect(m, wiring.flipped(self.i_load), params.i_load)
         wiring.connect(m, wiring.flipped(self.i_beat), params.i_beat)
         m.d.comb += self.o_loaded.eq(params.o_done)
@@ -131,14 +135,25 @@ class PostProcessor(wiring.Component):
         s = Stages(self.config)
         result, end, out = vectors[s.result], vectors[s.bit], self.o_writes
         values = [lane.o_y for lane in lanes]
-        first = result.valid & result.inside & (result.plane == 0)
+        # Whether there is something to write is known a cycle before: it goes to both memories and the front unit.
+        soon, later = vectors[s.result - 1], vectors[s.bit - 1]
+        first, value, bits = Signal(), Signal(), Signal()
         m.d.comb += [
-            out.value_valid.eq(first & result.fields.value),
+            first.eq(soon.valid & soon.inside & (soon.plane == 0)),
+            value.eq(first & soon.fields.value),
+            bits.eq(later.valid & later.inside & later.fields.bits),
+        ]
+        m.submodules.free = free = Copy(FREE_COPIES)
+        m.d.comb += [free.i.eq((~(value | bits)).replicate(FREE_COPIES)), self.o_free.eq(free.o)]
+        m.d.sync += [
+            out.value_valid.eq(value),
+            out.bits_valid.eq(bits),
+            self.o_score_valid.eq(first & soon.fields.score),
+        ]
+        m.d.comb += [
             out.value_address.eq(result.value_address),
             out.value_word.eq(Cat(values)),
-            self.o_score_valid.eq(first & result.fields.score),
             self.o_scores.eq(Cat(values)),
-            out.bits_valid.eq(end.valid & end.inside & end.fields.bits),
             out.bits.eq(end.write),
             out.bits.bits.eq(Cat(lane.o_bit for lane in lanes)),
         ]

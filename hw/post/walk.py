@@ -50,7 +50,7 @@ class VectorWalker(wiring.Component):
 
     Members
     -------
-    i_array, i_pool: a tile was captured by the array / a value by the pool reader.
+    i_capture: a tile was captured by the array, or a value by the pool reader.
     o_vector: the vector of this cycle; ``write.bits`` and ``class_`` (row * columns + column of ``border``) are 0 here.
     o_next: the array's drain chain moves a row on.
     """
@@ -59,8 +59,7 @@ class VectorWalker(wiring.Component):
         self.config, self.images = config, images
         super().__init__(
             {
-                "i_array": In(1),
-                "i_pool": In(1),
+                "i_capture": In(1),
                 "o_vector": Out(vector(config)),
                 "o_next": Out(1),
             }
@@ -88,7 +87,6 @@ class VectorWalker(wiring.Component):
         m.d.comb += [out.fields[name].eq(p[name]) for name in out.shape()["fields"].shape.members]
         bank = Signal(init=1)
         m.d.comb += out.bank.eq(bank)
-        playing = Signal()
         last_plane = Signal()
         with m.FSM():
             with m.State("START"):
@@ -99,11 +97,10 @@ class VectorWalker(wiring.Component):
                 m.d.sync += [p.eq(fetched), bank.eq(~bank)]
                 m.next = "PLAY"
             with m.State("PLAY"):
-                m.d.comb += playing.eq(1)
                 with m.If(out.pass_end):
                     m.next = "SWITCH"
 
-        self._vectors(m, p, fetched, playing, walk, last_plane)
+        self._vectors(m, p, fetched, walk, last_plane)
         self._classes(m, p, walk)
         self._value_addresses(m, p, fetched, walk.o_move)
         self._cells(m, p, fetched, walk.o_move, last_plane)
@@ -114,7 +111,6 @@ class VectorWalker(wiring.Component):
         m: Module,
         p: data.View,
         fetched: data.View,
-        playing: Signal,
         walk: PositionWalk,
         last_plane: Signal,
     ) -> None:
@@ -124,9 +120,8 @@ class VectorWalker(wiring.Component):
         """
         c, out = self.config, self.o_vector
         left, busy = Signal(Widths.of(c).drain), Signal()  # vectors after this one; whether there are any
-        capture = self.i_array | self.i_pool
-        m.d.comb += out.valid.eq(capture | busy)
-        with m.If(capture):
+        m.d.comb += out.valid.eq(self.i_capture | busy)
+        with m.If(self.i_capture):
             m.d.sync += [left.eq(p.drain), busy.eq(p.drain != 0)]
         with m.Elif(busy):
             m.d.sync += [left.eq(left - 1), busy.eq(left != 1)]
@@ -134,12 +129,12 @@ class VectorWalker(wiring.Component):
         sub, plane = Signal(range(max(c.subs, 2))), Signal(out.plane.shape())
         one_sub, last_sub, one_plane = Signal(), Signal(), Signal()
         m.d.comb += [out.sub.eq(sub), out.plane.eq(plane), self.o_next.eq(walk.i_next & ~out.pool)]
-        m.d.comb += walk.i_next.eq(playing & out.valid & last_plane & last_sub)
+        m.d.comb += walk.i_next.eq(out.valid & last_plane & last_sub)
         with m.If(walk.i_load):
             alone = (fetched.kind == POOL) if c.subs > 1 else 1
             m.d.sync += [one_sub.eq(alone), last_sub.eq(alone)]
             m.d.sync += [s.eq(fetched.last_plane == 0) for s in (one_plane, last_plane)]
-        with m.Elif(playing & out.valid):
+        with m.Elif(out.valid):
             with m.If(~last_plane):
                 m.d.sync += [plane.eq(plane + 1), last_plane.eq(plane + 1 == p.last_plane)]
             with m.Else():

@@ -74,11 +74,9 @@ class ReadPath(wiring.Component):
             start_next, port_next = Signal(name=f"start_{stage}"), Signal(self.i_port.shape(), name=f"port_{stage}")
             m.d.sync += [start_next.eq(start), port_next.eq(port)]
             start, port = start_next, port_next
-        # Ports are told apart before the last register, which starts the 8 words of one of them.
+        # Ports are told apart before the last register, which lies with the port.
         for number in range(self.ports):
-            mine = Signal(name=f"mine_{number}")
-            m.d.sync += mine.eq(start & (port == number))
-            m.d.comb += self.o_valid[number].eq(_eight(m, mine, f"words_{number}"))
+            m.d.sync += self.o_valid[number].eq(_eight(m, start & (port == number), f"words_{number}"))
         return m
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntFlag
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -14,15 +14,15 @@ from bnnhw.hw.sdram.layouts import granted, operation
 from bnnhw.spec.sdram import ALL_BANKS, BURST, Command, SdramPart, SdramTiming, mode_register
 
 
-class Need(IntEnum):
-    """The next command of the burst in hand."""
+class Need(IntFlag):
+    """The next command of the burst in hand, one bit each: a comparison would be one more level of logic."""
 
-    NOTHING = 0
+    NOTHING = 1
     """There is no burst."""
-    CLOSE = 1
+    CLOSE = 2
     """Its bank has another row open."""
-    OPEN = 2
-    ACCESS = 3
+    OPEN = 4
+    ACCESS = 8
 
 
 def refresh_period(part: SdramPart, timing: SdramTiming) -> int:
@@ -151,19 +151,20 @@ class Scheduler(wiring.Component):
         """Close, open and access for the burst in hand."""
         do, timing, burst = self._do, self.timing, self._burst
         wants = burst.access
-        need = Signal(Need)
+        need = Signal(4, init=Need.NOTHING)
+        nothing, closes, opens, accesses = need
         opened = clear_after(m, "opened", (do["open"], timing.rcd))
         spaced = clear_after(m, "spaced", (do["open"], timing.rrd))
         reads = clear_after(m, "reads", (do["read"], BURST), (do["write"], BURST))
         writes = clear_after(m, "writes", (do["read"], BURST + timing.cas + timing.turnaround), (do["write"], BURST))
         run = Signal()
         m.d.comb += run.eq(self.o_started & ~self._due)
-        may_access = run & (need == Need.ACCESS) & opened
+        may_access = run & accesses & opened & Mux(wants.write, writes, reads)
         m.d.comb += [
-            do["close"].eq(run & (need == Need.CLOSE) & closing.bit_select(wants.bank, 1)),
-            do["open"].eq(run & (need == Need.OPEN) & opening.bit_select(wants.bank, 1) & spaced),
-            do["read"].eq(may_access & ~wants.write & reads),
-            do["write"].eq(may_access & wants.write & writes),
+            do["close"].eq(run & closes & closing.bit_select(wants.bank, 1)),
+            do["open"].eq(run & opens & opening.bit_select(wants.bank, 1) & spaced),
+            do["read"].eq(may_access & ~wants.write),
+            do["write"].eq(may_access & wants.write),
         ]
 
         rows = [Signal(self.part.row_bits, name=f"row_{bank}") for bank in range(len(self._here))]
@@ -178,9 +179,9 @@ class Scheduler(wiring.Component):
             m.d.sync += need.eq(Need.OPEN)
         with m.If(do["open"]):
             m.d.sync += need.eq(Need.ACCESS)
-        with m.If(do["close_all"] & (need != Need.NOTHING)):
+        with m.If(do["close_all"] & ~nothing):
             m.d.sync += need.eq(Need.OPEN)
-        m.d.comb += self.i.ready.eq(run & ((need == Need.NOTHING) | do["read"] | do["write"]))
+        m.d.comb += self.i.ready.eq(run & (nothing | may_access))
         with m.If(self.i.ready):
             following: data.View = self.i.payload.access
             same = Cat(row == following.row for row in rows)  # all at once: only then which bank it is
@@ -194,7 +195,7 @@ class Scheduler(wiring.Component):
         with m.If(do["read"] | do["write"]):
             m.d.sync += self.o_port.eq(burst.port)
 
-        m.d.sync += self.o.address.eq(Mux(need == Need.OPEN, wants.row, wants.column << BURST.bit_length() - 1))
+        m.d.sync += self.o.address.eq(Mux(opens, wants.row, wants.column << BURST.bit_length() - 1))
 
     def _outputs(self, m: Module) -> None:
         do = self._do

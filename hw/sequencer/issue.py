@@ -54,7 +54,8 @@ class Issue(wiring.Component):
     the first step of the pass was issued until one cycle after its last (see ``Fetch``).
     i_permitted: the next row of a job that waits for rows (``spill``) may be issued; o_row: it is, in this cycle;
     o_job: such a job is begun.
-    o_cause: one-hot over the counters but the first, what this cycle of the frame was spent on; 0 while idle.
+    o_cause, o_over: in the next cycle. o_cause: one-hot over the counters but the first, what this cycle of the frame
+    was spent on; 0 while idle. o_over: o_done.
     """
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
@@ -77,6 +78,7 @@ class Issue(wiring.Component):
                 "o_row": Out(1),
                 "o_job": Out(1),
                 "o_cause": Out(len(config.counters) - 1),
+                "o_over": Out(1),
             }
         )
 
@@ -93,7 +95,6 @@ class Issue(wiring.Component):
             m.d.comb += self.o_front_rows.eq(p.front_rows)
 
         m.submodules.walk = walk = PositionWalk(c)
-        playing = Signal()
         m.d.comb += [
             walk.i_next.eq(self.o_valid & self.o_step.last),
             walk.i_last_y.eq(fetched.last_y),
@@ -104,20 +105,16 @@ class Issue(wiring.Component):
         self._steps(m, p, fetched, walk)
         self._positions(m, p, fetched, walk)
         cause = {name: Signal(name=f"cause_{name}") for name in c.counters[1:]}
-        m.d.comb += self.o_cause.eq(Cat(cause.values()))
-        # In registers, since the prefetcher lies with the loaders. They are right again when the next pass is played.
-        ready = Signal(data.StructLayout({"weights": 1, "params": 1, "drained": 1}))
-        m.d.sync += [
-            ready.weights.eq(self.i_weights),
-            ready.params.eq(self.i_params),
-            ready.drained.eq(self.i_drained),
-        ]
-        self._play(m, p, fetched, playing, barrier, walk, ready, cause)
+        # All that is counted far away leaves through registers, so that this unit may stay in one place.
+        m.d.sync += [self.o_cause.eq(Cat(cause.values())), self.o_over.eq(self.o_done)]
+        playing, drained, prepared = Signal(), Signal(), Signal()  # prepared: the next frame's first pass is there
+        m.d.sync += [drained.eq(self.i_drained), prepared.eq(passes.o_valid)]
+        self._play(m, p, fetched, playing, Mux(walk.i_load, passes.o_first, barrier), walk, cause)
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += cause["front"].eq(self.i_front)
-                with m.If(self.i_run & passes.o_valid):
+                with m.If(self.i_run & prepared):
                     m.d.comb += [cause["pass_"].eq(1), self.o_start.eq(1)]
                     m.next = "SWITCH"
             with m.State("SWITCH"):
@@ -130,12 +127,12 @@ class Issue(wiring.Component):
                     m.next = "SWITCH"
                     with m.If(final):
                         m.next = "LAST"
-            with m.State("LAST"):  # until ``ready`` knows of the last pass
+            with m.State("LAST"):  # until ``drained`` knows of the last pass
                 m.d.comb += cause["layer"].eq(1)
                 m.next = "FINISH"
             with m.State("FINISH"):
                 m.d.comb += cause["layer"].eq(1)
-                with m.If(ready.drained):
+                with m.If(drained):
                     m.d.comb += self.o_done.eq(1)
                     m.next = "IDLE"
         return m
@@ -189,41 +186,45 @@ class Issue(wiring.Component):
         p: data.View,
         fetched: data.View,
         playing: Signal,
-        barrier: Signal,
+        barrier: Value,
         walk: PositionWalk,
-        ready: data.View,
         cause: dict[str, Signal],
     ) -> None:
         """Issues a step, or says what the pass waits for; with ``barrier`` for all outputs before it too."""
-        cleared = Signal()  # the current pass had all it waits for
-        held = self._rows(m, p, fetched, walk) if self.config.spill is not None else Const(0)
+        # Whether the pass may play is a register, set in the cycle before: what it depends on lies far
+        # away with the loaders, and what depends on it is everywhere.
+        opened, waiting, clear = Signal(), Signal(), Signal()
+        m.d.comb += [
+            waiting.eq(playing & ~opened),
+            clear.eq(self.i_weights & self.i_params & (self.i_drained | ~barrier)),
+        ]
+        m.d.sync += self.o_take.eq((walk.i_load | waiting) & clear)
+        with m.If(walk.i_load | waiting):
+            m.d.sync += opened.eq(clear)
+        with m.Elif(walk.i_next & walk.o_end):
+            m.d.sync += opened.eq(0)
+        weights, params = Signal(), Signal()
+        m.d.sync += [weights.eq(self.i_weights), params.eq(self.i_params)]
+        held: Value = Const(0)
+        if self.config.spill is not None:
+            held = self._rows(m, p, fetched, walk)
+            m.d.comb += [cause["spill"].eq(opened & held), self.o_job.eq(self.o_take & barrier & p.spill)]
         pace = p.drain if self.config.front is None else p.pace
         timer = Signal(len(pace) + 1)  # cycles until the post-processor takes another tile
         free = Signal(init=1)  # timer == 0
-        with m.If(playing):
-            with m.If(~cleared & ~ready.weights):
-                m.d.comb += cause["weights"].eq(1)
-            with m.Elif(~cleared & ~ready.params):
-                m.d.comb += cause["params"].eq(1)
-            with m.Elif(~cleared & barrier & ~ready.drained):
-                m.d.comb += cause["layer"].eq(1)
-            with m.Else():
-                m.d.comb += self.o_take.eq(~cleared)
-                m.d.sync += cleared.eq(1)
-                m.d.comb += self.o_job.eq(~cleared & barrier & (p.spill if self.config.spill is not None else 0))
-                with m.If(held):
-                    m.d.comb += cause["spill" if self.config.spill is not None else "post"].eq(1)
-                with m.Elif(self.o_step.last & ~free):
-                    m.d.comb += cause["post"].eq(1)
-                with m.Else():
-                    m.d.comb += [cause["issue"].eq(1), self.o_valid.eq(1)]
+        m.d.comb += [
+            self.o_valid.eq(opened & (free | ~self.o_step.last) & ~held),
+            cause["issue"].eq(self.o_valid),
+            cause["post"].eq(opened & ~held & ~self.o_valid),
+            cause["weights"].eq(waiting & ~weights),
+            cause["params"].eq(waiting & weights & ~params),
+            cause["layer"].eq(waiting & weights & params),
+        ]
         with m.If(walk.i_next):
             m.d.sync += timer.eq(pace + Mux(walk.o_end, POST_SWITCH, 0))
             m.d.sync += free.eq((pace == 0) & (~walk.o_end if POST_SWITCH else 1))
         with m.Elif(~free):
             m.d.sync += [timer.eq(timer - 1), free.eq(timer == 1)]
-        with m.If(walk.i_load):
-            m.d.sync += cleared.eq(0)
 
     def _rows(self, m: Module, p: data.View, fetched: data.View, walk: PositionWalk) -> Value:
         """Whether the step is the first of a row that is not permitted."""

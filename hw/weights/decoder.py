@@ -19,7 +19,7 @@ class CodebookDecoder(wiring.Component):
 
     c: column of the beat; s: slot; l: lane; fields of the decode word are in braces.
 
-    Rate: one word a cycle. Latency: 2 cycles from i_entry to o, 1 from i_beat to o. Codebook and indices are
+    Rate: one word a cycle. Latency: 3 cycles from i_entry to o, 1 from i_beat to o. Codebook and indices are
     registers: what is stored in a cycle counts for the entries of later cycles.
 
     Parameters
@@ -34,7 +34,7 @@ class CodebookDecoder(wiring.Component):
     i_entry: how to make the word; o: the word.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
@@ -72,7 +72,8 @@ class CodebookDecoder(wiring.Component):
         return m
 
     def _slot(self, m: Module, s: int, codebook: list[Signal], planes: list[Signal], decoded: Value) -> None:
-        """First stage: the slot's codebook bits and every bit's index. Second: the codebook bit of that index."""
+        """First stage: the slot's codebook bits and every bit's index. Second: of the codebook bits those that the low
+        half of the index chooses. Third, in ``elaborate``: the one of these that the high half does."""
         c = self.config
         vector = Signal(1 << c.tau, name=f"vector_{s}", reset_less=True)
         with m.If(self.i_entry[f"en{s}"]):
@@ -83,10 +84,18 @@ class CodebookDecoder(wiring.Component):
         with m.Else():
             m.d.sync += vector.eq(0)
         group = self.i_entry[f"group{s}"] if c.slots > 1 else 0
+        low = -(-c.tau // 2)
         for column in range(c.fetch):
             for lane in range(c.lanes):
                 base = column * c.depth + lane
                 index = Signal(c.tau, name=f"index_{s}_{column}_{lane}", reset_less=True)
                 choices = Cat(plane[base + g * c.lanes] for g in range(c.slots) for plane in planes)
                 m.d.sync += index.eq(data.View(data.ArrayLayout(unsigned(c.tau), c.slots), choices)[group])
-                m.d.comb += decoded[base + s * c.lanes].eq(vector.bit_select(index, 1))
+                name = f"{s}_{column}_{lane}"
+                few = Signal(1 << len(high := index[low:]), name=f"few_{name}", reset_less=True)
+                later = Signal(len(high), name=f"later_{name}", reset_less=True)
+                m.d.sync += [
+                    few[k].eq(vector[k << low : k + 1 << low].bit_select(index[:low], 1)) for k in range(len(few))
+                ]
+                m.d.sync += later.eq(high)
+                m.d.comb += decoded[base + s * c.lanes].eq(few.bit_select(later, 1))

@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.delay import delay
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.weights.decoder import KERNEL, CodebookDecoder
 from bnnhw.hw.weights.walk import DecodeWalk
@@ -72,9 +73,13 @@ class WeightLoader(wiring.Component):
             with m.If(last_word):
                 m.d.sync += group.eq(group.rotate_left(1))
 
-        # A raw write leaves in the next cycle, a decoded one a cycle later; only one kind is ever on its way.
+        # A raw write leaves in the next cycle, a decoded one two cycles later; only one kind is ever on its way. With
+        # codebooks all of it is a cycle later still: their decoder is large, and gets what it needs from registers.
         write = data.StructLayout({"enable": self.groups, "address": len(self.o_address), "last": 1})
-        start, delayed, out = (Signal(write, name=n) for n in ("start", "delayed", "out"))
+        start, delayed, later, out = (Signal(write, name=n) for n in ("start", "delayed", "later", "out"))
+        staged = 1 if self.config.tau else 0
+        started = data.View(write, delay(m, start.as_value(), staged, "started"))
+        raw_started, decoded_started = (delay(m, s, staged, f"{s.name}_started") for s in (raw, decoded))
         m.d.comb += [
             start.enable.eq(group),
             start.address.eq(Cat(word, request.bank)),
@@ -83,8 +88,9 @@ class WeightLoader(wiring.Component):
             self.o_address.eq(out.address),
         ]
         m.d.sync += [
-            delayed.eq(Mux(decoded, start, 0)),
-            out.eq(Mux(raw, start, delayed)),
+            delayed.eq(Mux(decoded_started, started, 0)),
+            later.eq(delayed),
+            out.eq(Mux(raw_started, started, later)),
             self.o_done.eq(out.last),
         ]
 
@@ -122,24 +128,21 @@ class WeightLoader(wiring.Component):
             walk.i_first.eq(request.decode),
             walk.i_last.eq(request.last_word),
             walk.i_next.eq(decoded),
-            decoder.i_entry.eq(walk.o),
-            decoder.i_beat.eq(self.i_beat.payload),
-            decoder.i_raw.eq(raw),
             self.o_data.eq(decoder.o),
         ]
+        m.d.sync += [decoder.i_entry.eq(walk.o), decoder.i_beat.eq(self.i_beat.payload), decoder.i_raw.eq(raw)]
+        m.d.sync += [decoder.i_position.eq(0), decoder.i_plane.eq(0)]
         with m.State("CODEBOOK"):
             m.d.comb += self.i_beat.ready.eq(1)
             with m.If(self.i_beat.valid):
-                m.d.comb += decoder.i_position.eq(position)
-                m.d.sync += position.eq(position.rotate_left(1))
+                m.d.sync += [decoder.i_position.eq(position), position.eq(position.rotate_left(1))]
                 with m.If(position[-1]):
                     m.next = "DECODE"
         with m.State("DECODE"):
             with m.If(walk.o.load & ~taken):
                 m.d.comb += self.i_beat.ready.eq(1)
                 with m.If(self.i_beat.valid):
-                    m.d.comb += decoder.i_plane.eq(plane)
-                    m.d.sync += [plane.eq(plane.rotate_left(1)), taken.eq(plane[-1])]
+                    m.d.sync += [decoder.i_plane.eq(plane), plane.eq(plane.rotate_left(1)), taken.eq(plane[-1])]
             with m.Else():
                 m.d.comb += decoded.eq(1)
                 m.d.sync += taken.eq(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth import Module, Mux, Signal, unsigned
+from amaranth import Module, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,7 +28,7 @@ class DecodeWalk(wiring.Component):
         All decode words.
     """
 
-    latency = 4
+    latency = 5
 
     def __init__(self, config: EngineConfig, decodes: Sequence[int]) -> None:
         self.decodes = tuple(decodes)
@@ -52,17 +52,18 @@ class DecodeWalk(wiring.Component):
             attrs=style(len(self.decodes), len(self.o.as_value()), rom=True),
         )
         port = rom.read_port()
-        offset = Signal.like(self.i_last)  # of the word at ``address``, from the first
+        left, ends = Signal.like(self.i_last), Signal()  # words after the one at ``address``; whether there are none
         address = Signal.like(self.i_first)
         started = Signal(self.latency - 1)
         move = Signal()
         m.d.comb += [move.eq(started[1:].any() | self.i_next), port.en.eq(move), port.addr.eq(address)]
         m.d.sync += started.eq((started << 1) | self.i_start)
-        with m.If(started[0]):
-            m.d.sync += [offset.eq(0), address.eq(self.i_first)]
+        with m.If(started[0] | (move & ends)):
+            m.d.sync += [left.eq(self.i_last), ends.eq(self.i_last == 0), address.eq(self.i_first)]
         with m.Elif(move):
-            wraps = offset == self.i_last
-            m.d.sync += [offset.eq(Mux(wraps, 0, offset + 1)), address.eq(Mux(wraps, self.i_first, address + 1))]
+            m.d.sync += [left.eq(left - 1), ends.eq(left == 1), address.eq(address + 1)]
+        # Two registers: the first is the block RAM's own, and what decides on loading cannot lie there.
+        answer = Signal.like(port.data)
         with m.If(move):
-            m.d.sync += self.o.eq(port.data)
+            m.d.sync += [answer.eq(port.data), self.o.eq(answer)]
         return m

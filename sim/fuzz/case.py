@@ -103,8 +103,7 @@ def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.u
             spread = frozenset(name for name in analysis.uses.convs if name != network.input and rng.random() < 0.5)
         bands = None
         if rng.random() < 0.5:
-            skipped = front_layers(network, analysis.uses).indices if shape.front else ()
-            bands = {pool: int(rng.integers(1, 5)) for pool in bandable(network, analysis.uses, skipped)}
+            bands = {pool: int(rng.integers(1, 5)) for pool in bandable(network, analysis.uses)}
         external, spilled = None, frozenset[str]()
         levels = list(spill_levels(network, analysis.uses, bool(shape.front)))
         if levels and fresh.random() < SPILLED:

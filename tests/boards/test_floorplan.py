@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from bnnhw import boards
 from bnnhw.boards.clusters import clusters, flatten
 from bnnhw.boards.floorplan import floorplan
 from bnnhw.boards.sites import SITES
@@ -44,6 +45,17 @@ def lanes(count, blocks):
             (product,) = netlist.cell("MULT18X18D", f"top.lane_{lane}.part_{n}.block", ["P0"], A0=link)
             (link,) = netlist.cell("TRELLIS_FF", f"top.lane_{lane}.part_{n}.register", ["Q"], DI=product)
     return netlist.design()
+
+
+@pytest.mark.parametrize("name", boards.names())
+def test_all_blocks_of_a_chip_have_sites(name):
+    board = boards.get(name)
+    chip = SITES[board.device]
+    found = {kind: len({site.bel for site in sites}) for kind, sites in chip.blocks.items()}
+    if board.device == "12k":  # the die of a 25k
+        assert found == {"MULT18X18D": 28, "DP16KD": 56}
+    else:
+        assert found == {"MULT18X18D": board.resources.dsp, "DP16KD": board.resources.bram}
 
 
 def sites_of(design):

@@ -65,8 +65,7 @@ BOARD = ["--board", "ulx3s"]
         ),
         (
             ["sim", *MODEL, "--shape", "4x4"],
-            "error: Invalid value for '--shape': must be auto or ROWSxCOLSxDEPTHxLANES[xFETCH[xFRONT]], "
-            "such as 8x16x63x16, not '4x4'\n",
+            "error: shape must be ROWSxCOLSxDEPTHxLANES[xFETCH[xFRONT]], such as 8x16x63x16, not '4x4'\n",
         ),
         (
             ["sim", *MODEL, "--fps", "0"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -96,6 +97,21 @@ def test_files_and_report(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert {"compile", "simulate", "evaluate", "place and route"} <= set(report["seconds"])
     check_memory_plan(report)
     assert sum(layer["weight_bits"] for layer in report["layers"]) == report["weight_bits"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--shape", "8x16x64x8x1x16", "--fps", "12.5"],
+        ["--shape", "2x8x16x8x4", "--clock", "80", "--count", "3"],
+        ["--shape", "auto", "--data", "a folder"],
+    ],
+)
+def test_the_command_in_the_report_makes_the_build_again(options: list[str]) -> None:
+    first = build.build.make_context("build", ["--model", "my net.bnn", "--board", "ulx3s", *options])
+    command = shlex.split(build._command(first))
+    assert command[:2] == ["bnnhw", "build"]
+    assert build.build.make_context("build", command[2:]).params == first.params
 
 
 def test_report_agrees_with_models(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

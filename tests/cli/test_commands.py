@@ -94,7 +94,7 @@ def test_random_images_where_there_is_no_data(capsys: pytest.CaptureFixture[str]
 def test_compile_writes_the_same_bytes_again(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     arguments = ["compile", *MODEL, "--board", "ulx3s", *SHAPE]
     found = printed([*arguments, "--out", "a"], capsys)
-    assert found["array"] == {"rows": 2, "cols": 8, "depth": 16, "lanes": 8, "fetch": 1}
+    assert found["array"] == {"rows": 2, "cols": 8, "depth": 16, "lanes": 8, "fetch": 1, "front": 0}
     assert found["cycles"]["predicted"] == sum(layer["cycles"] for layer in found["layers"])
     assert main([*arguments, "--out", "b"]) == 0
     for name in ("program.json", "weights.bin"):
@@ -112,7 +112,7 @@ def test_explore_sorts_by_cycles(capsys: pytest.CaptureFixture[str]) -> None:
     found = printed(["explore", *MODEL, "--board", "ulx3s", *sizes], capsys)
     assert len(found) == 4
     assert [row["cycles"] for row in found] == sorted(row["cycles"] for row in found)
-    assert (found[0]["rows"], found[0]["depth"]) == (4, 16)
+    assert (found[0]["rows"], found[0]["depth"], found[0]["front"]) == (4, 16, 0)
 
 
 def test_run_on_a_simulated_board(capsys: pytest.CaptureFixture[str], here: Path) -> None:

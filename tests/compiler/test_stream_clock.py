@@ -116,3 +116,16 @@ def test_every_pass(kind: str, seed: int) -> None:
     bench.run()
     wanted = [(w if load[1] else -1, p) for (w, p), load in zip(expected, loads, strict=True)]
     assert found == wanted
+
+
+def test_state_says_what_is_taken() -> None:
+    """Two clocks that read the same of the chip, but one has handed out a beat more."""
+    setup, layout = setups("narrow")
+    clocks = [StreamClock(setup, layout) for _ in range(3)]
+    for clock, beats in zip(clocks, (2, 2, 3), strict=True):
+        clock.load(0, [0] * 4, beats)
+    first, same, other = (clock.state(500) for clock in clocks)
+    assert first == same
+    assert clocks[0].chip.state(500) == clocks[2].chip.state(500)
+    assert first != other
+    assert [clock.state(501) for clock in clocks] != [first, same, other]

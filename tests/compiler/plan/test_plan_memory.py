@@ -1,7 +1,6 @@
 """Memory planning: nothing that is alive is overwritten, and addresses are as low as they should be."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +9,6 @@ from bnnhw.compiler.plan.bands import JobOrder
 from bnnhw.compiler.plan.build import analyse
 from bnnhw.compiler.plan.memory import Part, Region, assign, bit_regions, value_regions
 from bnnhw.compiler.plan.places import make_places
-from bnnhw.compiler.plan.schedule import make_schedule
 from bnnhw.sim.fuzz.network import random_network
 
 PARTS = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 12), st.integers(0, 6)), min_size=1, max_size=3)
@@ -75,33 +73,6 @@ def test_overlap_check_sees_a_planted_overlap():
     regions = [region("a", (3, 0, 0), (8, 0, 1)), region("b", (6, 1, 2))]
     assert not overlap(regions, {"a": 6, "b": 3})
     assert overlap(regions, {"a": 6, "b": 4})
-
-
-@pytest.mark.parametrize("index", range(40))
-def test_no_map_is_overwritten_before_its_last_reader(index):
-    """Replays writes and reads of whole maps, layer by layer, on a word-accurate picture of both memories."""
-    network = random_network(5, index)
-    found = analyse(network)
-    shape = [Shape(2, 8, 16, 4, 2), Shape(3, 8, 8, 2, 4), Shape(4, 8, 32, 8, 2)][index % 3]
-    schedule = make_schedule(network, found.uses, found.orders, shape, frozenset(list(found.uses.convs)[::2]))
-    places = schedule.places
-    for kind, words in ((places.bits, schedule.bit_words), (places.values, schedule.value_words)):
-        owner = np.full(words, "", object)
-        for number, layer in enumerate(network.layers):
-            read = [layer.source] + ([layer.post.residual.tensor] if layer.post.residual else [])
-            mine = [n for n in kind if found.uses.producer[n] == number]
-            for name in read:
-                if name in kind:
-                    assert (owner[kind[name].base :][: kind[name].words] == name).all()
-            for name in mine:
-                place = kind[name]
-                assert place.base + place.words <= words
-                trampled = set(owner[place.base : place.base + place.words].tolist()) & set(read)
-                safe = (
-                    {layer.post.residual.tensor} if layer.post.residual and layer.post.residual.stride == 1 else set()
-                )
-                assert trampled <= safe - {layer.source}
-                owner[place.base : place.base + place.words] = name
 
 
 def test_identity_residuals_share_one_place_and_others_do_not():

@@ -194,7 +194,7 @@ def test_no_slot_is_given_away_that_awaits_scores_of_an_abandoned_image():
         reply = talk.ask(Command.BEGIN, number)
         if reply.status == Status.BUSY:
             break
-        talk.blocks(number, picture(number, small), end=2)
+        talk.blocks(number, picture(number, small), end=4)
     assert number <= SLOTS
     talk.rig.sleep(30_000 / small.clock_hz)
     talk.begin(number)

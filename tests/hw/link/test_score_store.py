@@ -44,5 +44,5 @@ def test_scores_of_an_abandoned_image_are_nobodys() -> None:
     ]
     seen = play(ScoreStore(identity=IDENTITY), inputs, ["known", "done"])
     assert (seen[7]["known"], seen[7]["done"]) == (1, 0)
-    assert seen[9]["known"] == 0
+    assert seen[10]["known"] == 0
     assert (seen[-1]["known"], seen[-1]["done"]) == (1, 1)

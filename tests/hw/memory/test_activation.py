@@ -46,7 +46,7 @@ SHARED = [  # slots in one block RAM: 4, 2 and 2, none
 
 @pytest.mark.parametrize(
     ("rows", "lanes", "slots", "reach", "g", "shared"),
-    [(*case, 0) for case in CASES] + [(*case, n) for case, n in zip(SHARED, (4, 2, 2, 1), strict=True)],
+    [(*case, 0) for case in [*CASES, *SHARED]] + [(*case, n) for case, n in zip(SHARED, (4, 2, 2, 1), strict=True)],
 )
 def test_every_bank_holds_its_strip_and_halos(engine_config, rows, lanes, slots, reach, g, shared):
     rng = np.random.default_rng(rows * 100 + slots)

@@ -46,8 +46,8 @@ def test_pools(engine_config, post_config, modes, lanes, gaps):
     inputs += [noise(0) for _ in range(EARLY + 1)]
     values = [noise(0)["i_value"], *(now["i_value"] for now in inputs)]  # come a cycle after their controls
     inputs = [{**now, "i_value": value} for now, value in zip(inputs, values, strict=False)]
-    seen = kit.play(PoolReader(config), inputs, ["o_capture", "o_values"])
-    assert [n for n, now in enumerate(seen) if now["o_capture"]] == [cycle for cycle, _ in expected]
+    seen = kit.play(PoolReader(config), inputs, ["o_captures", "o_values"])
+    assert [n for n, now in enumerate(seen) if now["o_captures"]] == [cycle - 1 for cycle, _ in expected]
     ends = [cycle for cycle, _ in expected[1:]] + [len(seen)]
     for (start, pooled), end in zip(expected, ends, strict=True):
         # values follow the capture, and hold until the next position's follow

@@ -104,7 +104,7 @@ class Surroundings:
     async def cycle(self, ctx, pulse=(), inputs=()):
         dut, now = self.dut, self.bench.cycle
         self.sources.append(dict(inputs))
-        for name, value in {"i_array": 0, "i_pool": 0, **dict(pulse), **self.sources.popleft()}.items():
+        for name, value in {"i_capture": 0, **dict(pulse), **self.sources.popleft()}.items():
             ctx.set(getattr(dut, name), value)
         free = self.requested < len(self.last_classes) * 2 and self.requested == self.loaded
         request = free and self.requested - len(self.retired) < 2
@@ -136,12 +136,11 @@ class Surroundings:
                 await self.cycle(ctx)
             for _ in range(job_cycles(self.work.config) if self.work.passes[n]["first"] else POST_SWITCH):
                 await self.cycle(ctx)
-            pool = self.work.passes[n]["kind"] == POOL
             for tile in self.work.tiles[n]:
                 while self.rng.random() < self.gaps:
                     await self.cycle(ctx)
                 for k, vector in enumerate(tile):
-                    pulse = {"i_pool" if pool else "i_array": 1} if k == 0 else {}
+                    pulse = {"i_capture": 1} if k == 0 else {}
                     await self.cycle(ctx, pulse, vector["inputs"])
             self.ends.append(self.bench.cycle - 1)
         for _ in range(40):

@@ -39,7 +39,7 @@ def test_vectors(engine_config, post_config, name, gaps, codes):
     inputs, expected = [], []
 
     def wait(cycles):
-        inputs.extend({"i_array": 0, "i_pool": 0} for _ in range(cycles))
+        inputs.extend({"i_capture": 0} for _ in range(cycles))
         expected.extend(None for _ in range(cycles))
 
     for turn in range(2):
@@ -50,9 +50,8 @@ def test_vectors(engine_config, post_config, name, gaps, codes):
                 while rng.random() < gaps:
                     wait(1)
                 pool = p["kind"] == POOL
-                pulse = {"i_array": int(not pool), "i_pool": int(pool)}
-                inputs.append(pulse)
-                inputs += [dict.fromkeys(pulse, 0)] * (len(vectors) - 1)
+                inputs.append({"i_capture": 1})
+                inputs += [{"i_capture": 0}] * (len(vectors) - 1)
                 ends = [later["r"] != now["r"] for now, later in zip(vectors, vectors[1:], strict=False)] + [True]
                 fields = {name: p[name] for name in CARRIED_FIELDS}
                 for k, vector in enumerate(vectors):

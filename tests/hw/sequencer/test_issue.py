@@ -14,7 +14,7 @@ from bnnhw.spec.timing import POST_SWITCH, job_cycles
 from tests.hw import play as kit
 
 CAUSES = COUNTERS[1:]
-OUTPUTS = ("o_start", "o_take", "o_done", "o_valid", "o_step", "o_pass", "o_cause")
+OUTPUTS = ("o_start", "o_take", "o_done", "o_valid", "o_step", "o_pass", "o_cause", "o_over")
 
 
 class Reference:
@@ -148,9 +148,10 @@ def test_every_cycle(engine_config, count, waits, seed):
     reference.cycle(inputs={"i_run": 0})
     present = {f.name for f in job_layout(config).only(FETCH_FIELDS).fields}
     seen = kit.play(Issue(config, images), reference.inputs, OUTPUTS)
-    for cycle, (now, expected) in enumerate(zip(seen, reference.expected, strict=True)):
+    for cycle, (now, later, expected) in enumerate(zip(seen, seen[1:], reference.expected, strict=False)):
         cause = 0 if expected["cause"] is None else 1 << CAUSES.index(expected["cause"])
-        assert now["o_cause"] == cause, f"cycle {cycle}: {expected['cause']}"
+        assert later["o_cause"] == cause, f"cycle {cycle}: {expected['cause']}"
+        assert later["o_over"] == expected["o_done"], f"cycle {cycle}"
         for name in ("o_start", "o_take", "o_done"):
             assert now[name] == expected[name], f"cycle {cycle}: {name}"
         assert now["o_valid"] == (expected["step"] is not None)

@@ -93,4 +93,4 @@ def test_command_line_with_a_mismatch(monkeypatch):
     monkeypatch.setattr(cases.machine, "first_mismatch", lambda *_: "somewhere")
     done = CliRunner().invoke(command, ["--count", "1", "--seed", "9", "--level", "machine", "--jobs", "1"])
     assert done.exit_code == 1
-    assert "network 9/0: machine differs from golden: somewhere (on Shape(rows=" in done.output
+    assert "network 9/0: machine differs from golden: somewhere (on 1x6x12x3x1)" in done.output

@@ -13,8 +13,9 @@ from bnnhw.sim import golden, machine
 from bnnhw.sim.fuzz.network import random_images
 from bnnhw.sim.fuzz.network import random_network as fuzz_network
 from bnnhw.spec.jobs import job_layout
+from bnnhw.spec.network import Residual
 from bnnhw.spec.program import lane_layout
-from tests.sim.machine.plan_networks import SHAPES, random_network
+from tests.sim.machine.plan_networks import SHAPES, Builder, random_network
 
 
 def check(network, planned, images):
@@ -47,6 +48,25 @@ def test_spread_and_replicated_maps(seed):
     found = analyse(network)
     for spread in (frozenset(), frozenset(found.uses.convs)):
         check(network, make_plan(found, Shape(2, 8, 16, 4, 4), spread), images)
+
+
+@pytest.mark.parametrize("shape", [Shape(1, 4, 4, 4, 4), Shape(2, 8, 16, 4, 2), Shape(3, 12, 12, 3, 4)])
+@pytest.mark.parametrize("bands", [1, 2, 3, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_bands(shape, bands, stride):
+    """A convolution in bands that adds a map and publishes bits, to be read with halos."""
+    b = Builder(bands, 14, 7, 2)
+    b.conv("image", 5, forms="vb")
+    added = f"{b.pool('conv0.value')}.value" if stride == 1 else "conv0.value"
+    pool = b.pool("conv0.value", forms="c", code_bits=3)
+    residual = Residual(added, stride)
+    short = b.conv(f"{pool}.codes", 5, kernel=1, weight_bits=2, residual=residual, forms="vb")
+    last = b.conv(f"{short}.bits", 5, residual=Residual(f"{short}.value"), forms="vb")
+    b.conv(f"{last}.bits", 4, kernel=3, stride=7, pad=0)
+    network = b.build()
+    planned = make_plan(analyse(network), shape, bands={len(b.layers) - 4: bands})
+    assert planned.engine.jobs == len(network.layers) + 2 * (-(-7 // -(-7 // bands)) - 1)
+    check(network, planned, b.images(2))
 
 
 def test_run_gives_scores_in_batches():
