@@ -7,7 +7,7 @@ from amaranth.hdl import Array, Assert, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from bnnhw.hw.fifo import StreamFifo, StreamRegister
+from bnnhw.hw.fifo import StreamBuffer, StreamFifo, StreamRegister
 from bnnhw.hw.memory.rom_stream import RomStream
 from bnnhw.hw.scores import Scores
 from bnnhw.sim.fuzz.case import prepare
@@ -49,7 +49,12 @@ def test_scores():
 
 
 @pytest.mark.parametrize(
-    ("make", "capacity"), [(lambda: StreamRegister(shape=3), 1), (lambda: StreamFifo(shape=3, depth=2), 3)]
+    ("make", "capacity"),
+    [
+        (lambda: StreamRegister(shape=3), 1),
+        (lambda: StreamBuffer(shape=3), 2),
+        (lambda: StreamFifo(shape=3, depth=2), 4),
+    ],
 )
 def test_fifos(make, capacity):
     prove_order(make(), "i", "o", capacity=capacity, cycles=10)

@@ -9,7 +9,7 @@ from amaranth.hdl import Signal
 
 import bnnhw.hw
 from bnnhw.hw.boot import Boot
-from bnnhw.hw.fifo import StreamFifo, StreamRegister
+from bnnhw.hw.fifo import StreamBuffer, StreamFifo, StreamRegister
 from bnnhw.hw.link.block import BlockForwarder
 from bnnhw.hw.link.commands import CommandHandler
 from bnnhw.hw.link.frame_in import FrameReceiver
@@ -37,7 +37,7 @@ SDRAM = replace(MT48LC16M16A2_75, row_bits=1, column_bits=4)
 SDRAM_PORT = PortConfig("maps", writes=True, read_words=8, write_words=8)
 PASSED_ON = {
     "Engine": "its scores are those of Scores",
-    "HostLink": "its bytes are those of FrameSender, ImageReceiver and BlockForwarder",
+    "HostLink": "its bytes are those of FrameSender and StreamBuffer",
     "SdramController": "its words are those of ClientPort",
 }
 
@@ -101,6 +101,7 @@ CASES = {
     "RomStream": (lambda plan: RomStream([1, 2, 3], 4), {}),
     "RomStream of one": (lambda plan: RomStream([1], 1), {}),
     "StreamRegister": (lambda plan: StreamRegister(shape=4), {"induction": 2}),
+    "StreamBuffer": (lambda plan: StreamBuffer(shape=4), {"induction": 2}),
     "StreamFifo": (lambda plan: StreamFifo(shape=4, depth=3), {}),
     "Scores": (lambda plan: Scores(replace(plan.engine, lanes=3, scores=5)), {"given": scores_room}),
     "Prefetcher": (
