@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from bnnhw.compiler.stream_clock import StreamClock
 from bnnhw.errors import UnsteadyError
 from bnnhw.spec import timing
-from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.engine import ALL_COUNTERS, COUNTERS, EngineConfig
 from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.front import FrontConfig
 from bnnhw.spec.jobs import job_layout
@@ -23,7 +23,7 @@ CAUSES = COUNTERS[1:]
 
 @dataclass(frozen=True)
 class JobCost:
-    """Cycles of one job by cause, in the order of CAUSES; its passes, and its steps for each tile."""
+    """Cycles of one job by cause, in the order of the engine's counters; its passes, and its steps for each tile."""
 
     cycles: tuple[int, ...]
     passes: int
@@ -35,7 +35,8 @@ class JobCost:
 
     def after(self, front: int) -> JobCost:
         """The same with cycles in which the frame waited for the front unit."""
-        return replace(self, cycles=(*self.cycles[:-1], self.cycles[-1] + front))
+        at = CAUSES.index("front")
+        return replace(self, cycles=(*self.cycles[:at], self.cycles[at] + front, *self.cycles[at + 1 :]))
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Cost:
 
     def causes(self) -> dict[str, int]:
         """Cycles of a frame by cause."""
-        return {name: sum(job.cycles[n] for job in self.jobs) for n, name in enumerate(CAUSES)}
+        names = ALL_COUNTERS[1 : len(self.jobs[0].cycles) + 1]
+        return {name: sum(job.cycles[n] for job in self.jobs) for n, name in enumerate(names)}
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class _Load:
         return request + sum(self.gaps) + len(self.gaps), request + self.params
 
 
-class _Program:
+class Program:
     """Unpacked descriptors, and for each job's passes the times that do not depend on others."""
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
@@ -111,7 +113,11 @@ def predict(config: EngineConfig, images: Images) -> Cost:
 
     Raises UnsteadyError where frames never come to be alike, because their refreshes fall elsewhere each time.
     """
-    program = _Program(config, images)
+    if config.spill is not None:
+        from bnnhw.compiler.spill_cost import predict_spilled
+
+        return predict_spilled(config, images)
+    program = Program(config, images)
     # The times of the frames before this one: when the loader finished, and when the last two passes retired.
     loaded, retired = BEFORE, [BEFORE] * 2
     timer = BEFORE
@@ -169,7 +175,7 @@ class FrontClock:
 
 
 def _frame(
-    program: _Program, start: int, loaded: int, retired: Sequence[int], timer: int
+    program: Program, start: int, loaded: int, retired: Sequence[int], timer: int
 ) -> tuple[tuple[JobCost, ...], int, list[int], int, int, list[int]]:
     """One frame from cycle ``start``: its jobs' costs, the state that the next frame starts from, and the cycles in
     which the jobs' first passes were taken into use.
@@ -186,7 +192,7 @@ def _frame(
     for n, (job, load) in enumerate(zip(program.jobs, program.loads, strict=True)):
         spent = dict.fromkeys(CAUSES, 0)
         spent["pass_"] = int(n == 0)
-        steps, tiles = (job["step_last"] - job["step_first"]) + 1, _tiles(job)
+        steps, count = (job["step_last"] - job["step_first"]) + 1, tiles(job)
         post = job["drain"] if program.front is None else job["pace"]
         pace = max(steps, post + 1)
         for number in range(job["last_pass"] + 1):
@@ -208,9 +214,9 @@ def _frame(
                 at = max(at, ready)
             taken += [] if number else [at]
             first_last = max(at + steps - 1, timer)
-            last_issue = first_last + (tiles - 1) * pace
-            spent["post"] += first_last - (at + steps - 1) + (tiles - 1) * (pace - steps)
-            spent["issue"] += steps * tiles
+            last_issue = first_last + (count - 1) * pace
+            spent["post"] += first_last - (at + steps - 1) + (count - 1) * (pace - steps)
+            spent["issue"] += steps * count
             timer = last_issue + post + timing.POST_SWITCH + 1
             retired.append(last_issue + program.retire[n] + job["drain"])
         if n == len(program.jobs) - 1:
@@ -220,7 +226,7 @@ def _frame(
     return tuple(costs), loaded, retired[-2:], timer, end, taken
 
 
-def _tiles(job: Mapping[str, int]) -> int:
+def tiles(job: Mapping[str, int]) -> int:
     """Tiles of a pass."""
     positions = (job["last_y"] + 1) * (job["last_lx"] + 1)
     return positions * (job["last_r"] + 1) if job["kind"] == POOL else positions

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bnnhw.spec.external import ExternalLayout, Region
 from bnnhw.spec.sdram import BURST, READ_WORDS, SdramSetup
@@ -36,8 +37,8 @@ class Chip:
         self.rows: dict[int, int] = {}
         self.opened = [LONG_AGO] * self.banks
         self.closed = [LONG_AGO] * self.banks
-        self.read = [LONG_AGO] * self.banks
-        self.refreshed = self.accessed = LONG_AGO
+        self.used = [LONG_AGO] * self.banks  # from when a bank may close after what it read or wrote
+        self.refreshed = self.accessed = self.read = LONG_AGO
         self.due = START
         self.asked = LONG_AGO  # when the last frame started
 
@@ -48,7 +49,7 @@ class Chip:
 
     def state(self, now: int) -> tuple[object, ...]:
         """All that decides what comes from cycle ``now`` on, when a frame starts."""
-        times = (*self.opened, *self.closed, *self.read, self.refreshed, self.accessed)
+        times = (*self.opened, *self.closed, *self.used, self.refreshed, self.accessed, self.read)
         return sorted(self.rows.items()), self.due - now, [_since(now, cycle) for cycle in times]
 
     def ready(self, at: int) -> int:
@@ -57,8 +58,8 @@ class Chip:
             at = max(at, self._refresh() + 1)
         return at
 
-    def access(self, burst: int, taken: int) -> int:
-        """Cycle of the read of a burst that the scheduler took in cycle ``taken``."""
+    def access(self, burst: int, taken: int, write: bool = False) -> int:
+        """Cycle of the read, or write, of a burst that the scheduler took in cycle ``taken``."""
         t = self.timing
         rest = burst // self.column_bursts
         bank, row = rest % self.banks, rest // self.banks
@@ -66,7 +67,8 @@ class Chip:
         while True:
             held = self.rows.get(bank)
             if held == row:
-                cycle = max(earliest, max(self.opened) + t.rcd, self.accessed + BURST)
+                turn = BURST + t.cas + t.turnaround if write else 0
+                cycle = max(earliest, max(self.opened) + t.rcd, self.accessed + BURST, self.read + turn)
             elif held is not None:
                 cycle = max(earliest, self._closable(bank))
             else:
@@ -80,7 +82,9 @@ class Chip:
             if cycle >= self.due:
                 earliest = self._refresh() + 1
             elif held == row:
-                self.read[bank] = self.accessed = cycle
+                self.accessed = cycle
+                self.read = self.read if write else cycle
+                self.used[bank] = cycle + (BURST - 1 + t.wr if write else BURST)
                 return cycle
             else:
                 if held is not None:
@@ -92,7 +96,7 @@ class Chip:
                 earliest = cycle + 1
 
     def _closable(self, bank: int) -> int:
-        return max(self.opened[bank] + self.timing.ras, self.read[bank] + BURST)
+        return max(self.opened[bank] + self.timing.ras, self.used[bank])
 
     def _refresh(self) -> int:
         """The refresh that is due; its cycle."""
@@ -108,12 +112,28 @@ class Chip:
         return cycle
 
 
+class Client(Protocol):
+    """A port of the controller: its bursts in order, each offered from a cycle on."""
+
+    writes: bool
+
+    def offer(self) -> int | None:
+        """First cycle in which the next burst is offered; None while that is not known."""
+
+    def next_burst(self) -> int:
+        """Number of the burst that is offered."""
+
+    def grant(self, cycle: int, access: int) -> None:
+        """It was granted, and is accessed in cycle ``access``."""
+
+
 @dataclass
 class Stream:
     """One region, its port, its player, and the loader that takes its beats."""
 
     region: Region
     latency: int
+    writes: bool = False
     granted: int = START
     burst: int = 0
     """Bursts granted."""
@@ -169,6 +189,10 @@ class Stream:
             return since
         return max(since, self.last_words[behind] + ROOM) if behind < len(self.last_words) else None
 
+    def next_burst(self) -> int:
+        """Number of the burst that is offered next."""
+        return self.region.first + self.burst % self.region.bursts
+
     def grant(self, cycle: int, access: int) -> None:
         """The next burst was granted, and is read in cycle ``access``."""
         self.granted = cycle
@@ -207,12 +231,13 @@ class Stream:
 
 
 class StreamClock:
-    """Both streams of an engine, from frame to frame."""
+    """Both streams of an engine, and other clients of lower priority, from frame to frame."""
 
-    def __init__(self, setup: SdramSetup, layout: ExternalLayout) -> None:
+    def __init__(self, setup: SdramSetup, layout: ExternalLayout, others: Sequence[Client] = ()) -> None:
         self.chip = Chip(setup)
         self.weights = Stream(layout.weights, setup.read_latency)
         self.params = Stream(layout.params, setup.read_latency)
+        self.clients: tuple[Client, ...] = (self.weights, self.params, *others)
         self._free = LONG_AGO  # cycle from which the arbiter decides again
 
     def frame(self, start: int) -> None:
@@ -227,25 +252,33 @@ class StreamClock:
     def load(self, at: int, weights: Sequence[int], params: int) -> tuple[int, int]:
         """Cycles in which the loaders take the last beats of a pass that is requested in cycle ``at``. ``weights``: the
         least gap before each beat."""
+        self.request(at, weights, params)
+        while not self.loaded:
+            self.step()
+        return self.weights.previous, self.params.previous
+
+    def request(self, at: int, weights: Sequence[int], params: int) -> None:
+        """A pass's load is requested in cycle ``at``."""
         self.params.request(at, iter([0] * params))
         if weights:
             self.weights.request(at, iter(weights))
-        while not (self.weights.done and self.params.done):
-            self._burst()
-        return self.weights.previous, self.params.previous
 
-    def _burst(self) -> None:
+    @property
+    def loaded(self) -> bool:
+        """Whether it is known when the loaders take the last beats of what was requested."""
+        return self.weights.done and self.params.done
+
+    def step(self) -> None:
         """The next grant, and what follows from it."""
-        streams = (self.weights, self.params)
-        offers = [stream.offer() for stream in streams]
+        offers = [client.offer() for client in self.clients]
         known = [offer for offer in offers if offer is not None]
+        assert known, "nobody asks for anything, and somebody waits"
         cycle = max(self._free, min(known))
-        chosen = next(n for n, offer in enumerate(offers) if offer is not None and offer <= cycle)
-        stream = streams[chosen]
-        burst = stream.region.first + stream.burst % stream.region.bursts
+        client = next(c for c, offer in zip(self.clients, offers, strict=True) if offer is not None and offer <= cycle)
+        burst = client.next_burst()
         waiting = cycle + 1
         accessed = self.chip.accessed
         taken = accessed if waiting <= accessed else self.chip.ready(max(waiting, accessed + 1))
-        access = self.chip.access(burst, taken)
+        access = self.chip.access(burst, taken, client.writes)
         self._free = taken + 1
-        stream.grant(cycle, access)
+        client.grant(cycle, access)

@@ -21,9 +21,11 @@ from bnnhw.hw.scores import Scores
 from bnnhw.hw.sequencer.fetch import Fetch
 from bnnhw.hw.sequencer.issue import Issue
 from bnnhw.hw.sequencer.prefetch import Prefetcher
+from bnnhw.hw.spill.front import FrontStorer
+from bnnhw.hw.spill.unit import SpillUnit, spill_members
 from bnnhw.hw.weights.buffer import WeightBuffer
 from bnnhw.hw.weights.loader import WeightLoader
-from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Images, param_bits
 from bnnhw.spec.timing import EARLY
 
@@ -39,6 +41,9 @@ class Engine(wiring.Component):
     i_image: image bytes in (y, x, channel) order; images come whole.
     i_weights, i_params: beats in the order of use, once a frame, where the engine has no memories for them; o_start: a
     frame starts.
+    o_load, i_load_words; o_store, o_store_words, i_store_busy; o_front, o_front_words, i_front_busy: of ports of the
+    SDRAM controller, for rows of spilled maps that are loaded, stored by the lanes, and stored by the front unit, where
+    there are any.
     o_scores: scores in class order with the frame's end marked.
     counters: cycles of the last finished frame, as ``spec.engine.COUNTERS`` names them.
     """
@@ -49,12 +54,14 @@ class Engine(wiring.Component):
         members = {
             "i_image": In(stream.Signature(8)),
             "o_scores": Out(stream.Signature(score)),
-            "counters": Out(data.ArrayLayout(32, len(COUNTERS))),
+            "counters": Out(data.ArrayLayout(32, len(config.counters))),
         }
         if config.external is not None:
             members["o_start"] = Out(1)
             members["i_weights"] = In(stream.Signature(config.beat_bits))
             members["i_params"] = In(stream.Signature(param_bits(config)))
+        if config.spill is not None:
+            members |= spill_members(config, images)
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -121,7 +128,9 @@ class Engine(wiring.Component):
             front = None
         else:
             front = self._front(m, issue, scores)
-        self._store(m, post, front, activations, values)
+        store = self._store(m, post, front, activations, values)
+        if c.spill is not None:
+            self._spill(m, issue, fetch, post, values, store, front)
         self._count(m, issue)
         return m
 
@@ -171,10 +180,10 @@ class Engine(wiring.Component):
         front: Front | None,
         activations: ActivationMemory,
         values: ValueMemory,
-    ) -> None:
+    ) -> data.View:
         """Writes of the post-processor; the front unit's in cycles without any."""
-        store = Signal(writes(self.config))
-        m.d.comb += store.eq(post.o_writes)
+        own, store = post.o_writes, Signal(writes(self.config))
+        m.d.comb += store.eq(own)
         if front is not None:
             value, bits, go = post.o_free
             m.d.comb += front.i_go.eq(go)
@@ -182,11 +191,64 @@ class Engine(wiring.Component):
                 with m.If(free):
                     m.d.comb += [store[n].eq(front.o_writes[n]) for n in store.shape().members if n.startswith(kind)]
         m.d.comb += [
-            values.i_write_valid.eq(store.value_valid),
+            values.i_write_valid.eq(store.value_valid & ~own.value_ring if self.config.spill else store.value_valid),
             values.i_write_address.eq(store.value_address),
             values.i_write_word.eq(store.value_word),
             activations.i_write_valid.eq(store.bits_valid),
             activations.i_write.eq(store.bits),
+        ]
+        return own
+
+    def _spill(
+        self,
+        m: Module,
+        issue: Issue,
+        fetch: Fetch,
+        post: PostProcessor,
+        values: ValueMemory,
+        store: data.View,
+        front: Front | None,
+    ) -> None:
+        """Maps in the SDRAM: ``store``, what the lanes write; rows that they read; the front unit's map."""
+        m.submodules.spill = spill = SpillUnit(self.config, self.images)
+        wiring.connect(m, spill.o_load, wiring.flipped(self.o_load))
+        wiring.connect(m, wiring.flipped(self.i_load_words), spill.i_loaded)
+        wiring.connect(m, spill.o_store, wiring.flipped(self.o_store))
+        wiring.connect(m, spill.o_stored, wiring.flipped(self.o_store_words))
+        second = Signal(init=1)  # of the front unit's maps, this frame's
+        with m.If(issue.o_start):
+            m.d.sync += second.eq(~second)
+        m.d.comb += [
+            spill.i_job.eq(issue.o_job),
+            spill.i_row.eq(issue.o_row),
+            issue.i_permitted.eq(spill.o_permitted),
+            spill.i_done.eq(post.o_row),
+            spill.i_front.eq(second),
+            spill.i_busy.eq(self.i_store_busy),
+            values.i_ring.eq(Mux(fetch.o_pool_read, fetch.o_value_ring, post.o_residual_ring)),
+            values.i_load_valid.eq(spill.o_valid),
+            values.i_load_address.eq(spill.o_address),
+            values.i_load_word.eq(spill.o_word),
+        ]
+        m.d.sync += [
+            spill.i_valid.eq(store.value_valid & store.value_ring),
+            spill.i_address.eq(store.value_address),
+            spill.i_word.eq(store.value_word),
+        ]
+        if self.images.front_store is None:
+            return
+        assert front is not None
+        m.submodules.front_storer = storer = FrontStorer(self.config, self.images.front_store)
+        wiring.connect(m, storer.o_request, wiring.flipped(self.o_front))
+        wiring.connect(m, storer.o_words, wiring.flipped(self.o_front_words))
+        m.d.comb += [
+            storer.i_valid.eq(front.o_valid),
+            storer.i_address.eq(front.o_address),
+            storer.i_word.eq(front.o_word),
+            storer.i_row.eq(front.o_row),
+            storer.i_busy.eq(self.i_front_busy),
+            front.i_stored.eq(storer.o_stored),
+            front.i_settled.eq(storer.o_settled),
         ]
 
     def _weights(self, m: Module, issue: Issue, fetch: Fetch, post: PostProcessor) -> None:
@@ -224,11 +286,11 @@ class Engine(wiring.Component):
     def _count(self, m: Module, issue: Issue) -> None:
         """Counts the cycles of a frame, and those since the one before, by cause; shows them when it is done, some
         cycles late."""
-        m.submodules.cause = copy = Copy(len(COUNTERS) + 1)
+        m.submodules.cause = copy = Copy(len(issue.o_cause) + 2)
         m.d.comb += copy.i.eq(Cat(issue.o_over, issue.o_cause.any(), issue.o_cause))
         over = Signal()  # what runs is complete, and the next frame's begins
         m.d.sync += over.eq(copy.o[0])
-        running = Signal(data.ArrayLayout(32, len(COUNTERS)))
-        m.d.sync += [running[n].eq(Mux(over, 0, running[n]) + copy.o[1 + n]) for n in range(len(COUNTERS))]
+        running = Signal(self.counters.shape())
+        m.d.sync += [count.eq(Mux(over, 0, count) + copy.o[1 + n]) for n, count in enumerate(running)]
         with m.If(over):
             m.d.sync += self.counters.eq(running)

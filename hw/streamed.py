@@ -16,6 +16,17 @@ from bnnhw.spec.external import ExternalLayout
 
 READERS = (PortConfig("weights"), PortConfig("params"))
 """What is needed next has priority: parameters are few and come early."""
+FRONT = PortConfig("front", reads=False, writes=True)
+LOAD, STORE = PortConfig("load"), PortConfig("store", reads=False, writes=True)
+
+
+def ports(engine: Engine, preloaded: bool) -> tuple[PortConfig, ...]:
+    """Of the controller, the first in priority first. The front unit stores little, and must not wait for long."""
+    found = list(READERS)
+    if engine.config.spill is not None:
+        found += [FRONT] if engine.images.front_store is not None else []
+        found += [LOAD, STORE]
+    return tuple(found if preloaded else [*found, PORT])
 
 
 class StreamedEngine(wiring.Component):
@@ -41,7 +52,7 @@ class StreamedEngine(wiring.Component):
         m.submodules.memory = memory = SdramController(
             part=self.setup.part,
             timing=self.setup.timing,
-            configs=READERS if self.preloaded else (*READERS, PORT),
+            configs=ports(self.engine, self.preloaded),
             late=self.setup.late,
         )
         m.d.sync += memory.i_refresh.eq(engine.o_start)  # all frames see the same refreshes
@@ -59,7 +70,18 @@ class StreamedEngine(wiring.Component):
             connect(m, player.o_request, getattr(memory, f"i_{name}"))
             connect(m, getattr(memory, f"o_{name}"), player.i_words)
             connect(m, player.o, getattr(engine, f"i_{name}"))
+        if engine.config.spill is not None:
+            self._spill(m, engine, memory)
         return m
+
+    def _spill(self, m: Module, engine: Engine, memory: SdramController) -> None:
+        """Ports for rows of spilled maps."""
+        connect(m, engine.o_load, memory.i_load)
+        connect(m, memory.o_load, engine.i_load_words)
+        for name in ("store", "front") if engine.images.front_store is not None else ("store",):
+            connect(m, getattr(engine, f"o_{name}"), getattr(memory, f"i_{name}"))
+            connect(m, getattr(engine, f"o_{name}_words"), getattr(memory, f"i_{name}_words"))
+            m.d.comb += getattr(engine, f"i_{name}_busy").eq(getattr(memory, f"o_{name}_busy"))
 
     def _boot(self, m: Module, memory: SdramController) -> Value:
         """Returns whether the memory is loaded."""

@@ -11,7 +11,7 @@ from bnnhw import __version__
 from bnnhw.cli.compare import Comparison
 from bnnhw.cli.prepare import Prepared
 from bnnhw.report import Accuracy, Array, LayerCost, MapMemory, Memory, PlacedMap, ReportInputs, Simulation
-from bnnhw.report.inputs import KINDS
+from bnnhw.report.inputs import KINDS, STREAMS
 from bnnhw.spec.network import Bits, Codes, Conv, Layer
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ LOSSES = {
     "post": "the post-processing still drains the tile before",
     "layer": "waiting for the last output of the layer before",
     "front": "waiting for the convolution of the image, beside the array",
+    "spill": "waiting for rows of maps that lie in the SDRAM, or for room for those on their way there",
     "pass_": "switching passes; entering and leaving the frame",
 }
 GRIDS = {"12k": (73, 51), "25k": (73, 51), "45k": (91, 72), "85k": (127, 96)}
@@ -181,7 +182,7 @@ def _precision(prepared: Prepared, layer: Layer) -> str:
 
 
 def _bytes(prepared: Prepared) -> list[dict[str, int]]:
-    """Bytes that are read for each layer in a frame, by kind, padding of beats to the array's shape and to the
+    """Bytes that are moved for each layer in a frame, by kind, padding of beats to the array's shape and to the
     external memory's words included."""
     from bnnhw.spec.external import WORD, ExternalLayout
     from bnnhw.spec.program import load_layout
@@ -196,25 +197,63 @@ def _bytes(prepared: Prepared) -> list[dict[str, int]]:
         if load["weights"]:
             beats[index]["weights"] += passes * len(load_gaps(engine, load, plan.images.decodes)[0])
         beats[index]["params"] += passes * param_beats(engine, load["last_class"])
-    for kind in KINDS:
+    for kind in STREAMS:
         region = getattr(regions, kind)
         assert sum(layer[kind] for layer in beats) == region.beats, f"each beat of the {kind} is read once"
         bits = region.beat_words * WORD if engine.external is not None else region.width
         for layer in beats:
             layer[kind] = -(-layer[kind] * bits // 8)
+    for index, count in value_bytes(plan).items():
+        beats[index]["values"] += count
     return beats
+
+
+def value_bytes(plan: Plan) -> dict[int, int]:
+    """Bytes of spilled maps that are loaded and stored for each layer in a frame; whole bursts are moved."""
+    from bnnhw.spec.external import BURST_BYTES
+    from bnnhw.spec.jobs import job_layout
+    from bnnhw.spec.spill import spill_layout
+
+    engine, store = plan.engine, plan.images.front_store
+    if engine.spill is None:
+        return {}
+    found: dict[int, int] = {}
+    words = iter(plan.images.spills)
+    for index, word in zip(plan.layer_of_job, plan.images.jobs, strict=True):
+        if not job_layout(engine).unpack(word)["spill"]:
+            continue
+        f = spill_layout(engine).unpack(next(words))
+        loads = f["load"] * (f["load_last_pass"] + 1) * (f["load_last_row"] + 1) * (f["load_last_burst"] + 1)
+        stores = f["store"] * (f["last_pass"] + 1) * (f["last_y"] + 1) * (f["store_last_burst"] + 1)
+        found[index] = found.get(index, 0) + (loads + stores) * (f["last_sub"] + 1) * BURST_BYTES
+    if store is not None:
+        index = next(symbol.layer for symbol in plan.symbols if symbol.job < 0)
+        found[index] = store.groups * store.height * store.row * BURST_BYTES
+    return found
 
 
 def _memory_plan(plan: Plan) -> dict[str, Any]:
     """Memories of maps, and what lies where in them from when to when."""
-    from bnnhw.compiler.plan.places import BitPlace
+    from bnnhw.compiler.plan.places import BitPlace, ValuePlace
+    from bnnhw.spec.external import WORD, ExternalLayout
+    from bnnhw.spec.sdram import BURST
+    from bnnhw.spec.spill import row_bursts
 
     engine = plan.engine
     bits = MapMemory("activation memory", engine.rows * engine.slots, engine.bit_words, engine.lanes)
     values = MapMemory("value memory", 1, engine.value_words, engine.lanes * engine.post.value_width)
+    spilled, first = None, 0
+    if engine.spill is not None:
+        first = ExternalLayout.of(engine, plan.images).first_map
+        spilled = MapMemory("maps in the SDRAM", 1, engine.spill.bursts * BURST, WORD)
     maps = []
     for symbol in {symbol.name: symbol for symbol in plan.symbols}.values():  # of a map in bands one stands for all
         memory = bits if isinstance(symbol.place, BitPlace) else values
         place = symbol.place
-        maps.append(PlacedMap(symbol.name, memory.name, place.base, place.words, symbol.layer, symbol.last))
-    return {"memories": (bits, values), "maps": tuple(maps)}
+        address, words = place.base, place.words
+        if isinstance(place, ValuePlace) and place.spilled and spilled is not None:
+            memory, address = spilled, (place.base - first) * BURST
+            words = place.stored_groups * place.tensor.height * row_bursts(engine, place.tensor.width) * BURST
+        maps.append(PlacedMap(symbol.name, memory.name, address, words, symbol.layer, symbol.last))
+    memories = (bits, values) if spilled is None else (bits, values, spilled)
+    return {"memories": memories, "maps": tuple(maps)}

@@ -42,6 +42,7 @@ def program(prepared: Prepared) -> dict[str, Any]:
     """The content of program.json; same network and shape, same bytes. Memory words are hexadecimal."""
     plan, weights = prepared.plan, weight_content(prepared)
     shape = prepared.network.tensors[prepared.network.input]
+    memories = MEMORIES if plan.engine.spill is None else (*MEMORIES, "spills")
     content: dict[str, Any] = {
         "kind": KIND,
         "version": VERSION,
@@ -52,7 +53,7 @@ def program(prepared: Prepared) -> dict[str, Any]:
         "cycles": plan.cost.frame,
         "layers": [layer.name for layer in prepared.network.layers],
         "layer_of_job": list(plan.layer_of_job),
-        "memories": {name: [f"{word:x}" for word in getattr(plan.images, name)] for name in MEMORIES},
+        "memories": {name: [f"{word:x}" for word in getattr(plan.images, name)] for name in memories},
         "weights": {
             "file": WEIGHTS,
             "beats": len(plan.images.weights),
@@ -89,8 +90,6 @@ def read_program(path: Path) -> dict[str, Any]:
 
 def identity(prepared: Prepared, build: int, clock_hz: int) -> Identity:
     """What a device with this program says of itself."""
-    from bnnhw.spec.engine import COUNTERS
-
     engine, image = prepared.plan.engine, sdram_image(prepared)
     return Identity(
         build=build,
@@ -99,7 +98,7 @@ def identity(prepared: Prepared, build: int, clock_hz: int) -> Identity:
         channels=engine.input.channels,
         scores=engine.scores,
         score_bits=engine.post.value_width,
-        counters=len(COUNTERS),
+        counters=len(engine.counters),
         clock_hz=clock_hz,
         weight_bytes=0 if image is None else len(image.content),
         weight_crc=0 if image is None else image.crc,

@@ -15,7 +15,7 @@ from bnnhw.cli.program import WEIGHTS, read_program
 from bnnhw.cli.progress import Stages
 from bnnhw.cli.weight_file import WeightFile
 from bnnhw.errors import BnnhwError
-from bnnhw.spec.engine import COUNTERS
+from bnnhw.spec.engine import ALL_COUNTERS, COUNTERS
 
 if TYPE_CHECKING:
     from bnnhw.boards.host import Host
@@ -76,7 +76,7 @@ def run(
         images = data.load_images(files, (identity.height, identity.width, identity.channels))
         with stages.stage("run") as step:
             scores = _scores(host, images, step)
-        values = dict(zip(COUNTERS, host.counters(), strict=False)) if counters else None
+        values = dict(zip(ALL_COUNTERS, host.counters(), strict=False)) if counters else None
     finally:
         host.close()
     results = [_result(name, found, classes) for name, found in zip(_names(files, len(images)), scores, strict=True)]

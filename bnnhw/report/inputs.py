@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-KINDS = ("weights", "params")
+STREAMS = ("weights", "params")
 """What is read from the memory of weights: beats of weights (or indices), records of the post-processing."""
+KINDS = (*STREAMS, "values")
+"""And maps of values that lie there too, written and read."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class LayerCost:
     kind: ``conv`` or ``pool``. output: (height, width, channels). precision: weight x activation bits, ``1x8``.
     unit: ``array``, or ``front`` for what the front unit computes beside it, whose cycles are no part of the frame's.
     macs, ace: per frame, padding taps included. weight_bits: bits of all its weights as stored (indices and codebook
-    for sub-bit weights). bytes: read from the memory of :class:`Memory` in a frame, by kind (KINDS).
+    for sub-bit weights). bytes: moved from and to the memory of :class:`Memory` in a frame, by kind (KINDS).
     ideal + sum(losses) == cycles; ideal = ACE / (rows * cols * depth) and need not be whole.
     """
 

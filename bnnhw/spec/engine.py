@@ -20,12 +20,15 @@ class Popcount(Enum):
 
 
 COUNTERS = ("frame", "issue", "weights", "params", "post", "layer", "pass_", "front")
-"""Counters of the last finished frame, in cycles. ``frame`` is the sum of all others.
+"""Counters of the last finished frame, in cycles; of an engine that spills maps ``spill`` too (ALL_COUNTERS). ``frame``
+is the sum of all others.
 
 issue: a step entered the array (or the pool reader). weights, params: the loader had not finished the next pass.
 post: the post-processor still drained the previous tile. layer: waiting for the last output of the previous job, or
-of the frame. pass_: switching to a pass. front: before the frame, waiting for the front unit.
+of the frame. pass_: switching to a pass. front: before the frame, waiting for the front unit. spill: waiting for rows
+of a map in the SDRAM, or for room for those that are on their way there.
 """
+ALL_COUNTERS = (*COUNTERS, "spill")
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,23 @@ class PostConfig:
 
 
 @dataclass(frozen=True)
+class SpillConfig:
+    """Maps of values in the SDRAM (see `spec.spill`).
+
+    load_words, store_words, front_words: value words of the rings for loads, for what the lanes store, and for what the
+    front unit stores (0 where its map stays on the chip); powers of two. bursts: of all spilled maps, behind the
+    weights; burst_bits: of the number of a burst. jobs: that load or store.
+    """
+
+    load_words: int
+    store_words: int
+    front_words: int
+    bursts: int
+    burst_bits: int
+    jobs: int
+
+
+@dataclass(frozen=True)
 class EngineConfig:
     """One engine.
 
@@ -179,6 +199,13 @@ class EngineConfig:
     """The unit of multipliers that computes the convolution of the image; None: the array does."""
     external: SdramSetup | None = None
     """The SDRAM that weights and parameters come from, as streams in the order of use; None: memories of the engine."""
+    spill: SpillConfig | None = None
+    """Maps of values that lie in the SDRAM too; None: all are in the value memory."""
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """Names of the counters."""
+        return COUNTERS if self.spill is None else ALL_COUNTERS
 
     @property
     def slots(self) -> int:

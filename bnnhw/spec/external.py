@@ -16,6 +16,8 @@ from bnnhw.spec.sdram import BURST
 WORD = 16
 """Bits of a word."""
 BURST_BYTES = BURST * WORD // 8
+MAP_ALIGN = 256
+"""Bursts of a row of every bank: spilled maps begin in the first bank."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,24 @@ class ExternalLayout:
 
     weights: Region
     params: Region
+    maps: int = 0
+    """Bursts of spilled maps, which begin at ``first_map``."""
 
     @classmethod
     def of(cls, config: EngineConfig, images: Images) -> ExternalLayout:
         weights = Region(0, len(images.weights), config.beat_bits)
-        return cls(weights, Region(weights.end, len(images.params), param_bits(config)))
+        maps = 0 if config.spill is None else config.spill.bursts
+        return cls(weights, Region(weights.end, len(images.params), param_bits(config)), maps)
+
+    @property
+    def first_map(self) -> int:
+        """First burst of the spilled maps."""
+        return -(-self.params.end // MAP_ALIGN) * MAP_ALIGN
+
+    @property
+    def bursts(self) -> int:
+        """Bursts of all, from the first one on."""
+        return self.first_map + self.maps if self.maps else self.params.end
 
     def pack(self, images: Images) -> NDArray[np.uint16]:
         """The memory's words from address 0 on."""

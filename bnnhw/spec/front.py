@@ -74,6 +74,8 @@ class FrontConfig:
     pool_width: int
     value: MapTarget | None
     bits: MapTarget | None
+    spilled: int = 0
+    """Channel groups of values that are stored in the SDRAM (`FrontStore`), instead of ``value``."""
 
     @property
     def taps(self) -> int:
@@ -202,6 +204,25 @@ class FrontImages:
     scales: tuple[int, ...]
     offsets: tuple[int, ...]
     thresholds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FrontStore:
+    """The front unit's map in the SDRAM (`spec.spill`): two of them, used in turns, the second ``size`` bursts behind
+    the first; ``groups`` of ``height`` rows of ``width`` value words."""
+
+    base: int
+    size: int
+    groups: int
+    width: int
+    height: int
+    row: int
+    """Bursts of a row of a group."""
+
+    @property
+    def words(self) -> int:
+        """Value words of a row of all groups."""
+        return self.width * self.groups
 
 
 def row_width(config: FrontConfig) -> int:

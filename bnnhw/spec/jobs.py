@@ -6,8 +6,8 @@ every output of earlier jobs is stored. In pass n of a job these fields of its w
 
   base            base + min(n, last_filled) * d_pass
   residual        0 if n > last_residual
-  res_base        res_base + n * groups
-  val_base        val_base + n * groups
+  res_base        res_base + n * groups, or n * res_dpass where maps are spilled
+  val_base        val_base + n * groups, or n * val_dpass
   bits            0 if n > last_filled
   slot, bit_base  s % slots and bit_base + n * bit_dpass + s // slots, where s = slot + n * slot_dpass
 """
@@ -21,17 +21,19 @@ from bnnhw.spec.program import Widths
 
 WALK_FIELDS = ("last_y", "last_lx", "last_r", "drain", "kind", "last_pass", "last_filled")
 """Fields that both units which follow a job's passes and positions need."""
-FETCH_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip")
+FETCH_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip", "src_ring")
 """Fields that decide where operands come from."""
 ISSUE_FIELDS = (
     *WALK_FIELDS,
     *FETCH_FIELDS,
     *("final", "step_first", "step_last", "base", "d_lx", "d_y", "d_r", "d_pass", "stride", "pad", "pace"),
     "front_rows",
+    "spill",
 )
 """Fields of the unit that issues steps."""
 CARRIED_FIELDS = (
     "shift", "slope_shift", "code_shift", "low", "high", "residual", "value", "score", "bits", "codes", "last_plane",
+    "spill", "res_ring", "val_ring",
 )  # fmt: skip
 """Fields that travel with a vector through the post-processor."""
 VECTOR_FIELDS = (
@@ -40,7 +42,7 @@ VECTOR_FIELDS = (
     *("out_width", "strip", "y_low", "y_high", "y_inner", "x_low", "x_high", "x_inner", "x_count"),
     *("last_residual", "res_base", "res_dx", "res_dr", "res_dy", "groups", "val_base", "val_dx", "val_dr", "val_dy"),
     *("bit_base", "bit_dx", "bit_dy", "bit_dplane", "bit_strip", "bit_dstrip", "bit_q", "bit_rem", "bit_drem"),
-    *("halo_low", "halo_high", "spread", "slot", "bit_dpass", "slot_dpass"),
+    *("halo_low", "halo_high", "spread", "slot", "bit_dpass", "slot_dpass", "res_dpass", "val_dpass"),
 )
 """Fields of the unit that makes vectors of captured tiles."""
 
@@ -56,7 +58,7 @@ def parts(width: int) -> tuple[int, int]:
 
 def job_layout(c: EngineConfig) -> WordLayout:
     """One job descriptor."""
-    w, post = Widths.of(c), c.post
+    w, post, spill = Widths.of(c), c.post, int(c.spill is not None)
 
     def index(n: int) -> int:
         return (max(n, 1) - 1).bit_length()
@@ -70,6 +72,7 @@ def job_layout(c: EngineConfig) -> WordLayout:
             f("last_filled", w.passes, doc="last pass with channels: those behind read its source and store no bits"),
             f("pool_max", 1, doc="pool by maximum instead of sum"),
             f("front_rows", row_width(c.front) if c.front else 0, doc="rows of the next first map that may be stored"),
+            f("spill", spill, doc="rows wait until they are permitted: spilled maps are read or written"),
             # steps and positions
             f("step_first", w.step),
             f("step_last", w.step),
@@ -80,7 +83,8 @@ def job_layout(c: EngineConfig) -> WordLayout:
             f("d_lx", w.source, doc="source words from lx to lx + 1"),
             f("d_y", w.source, doc="source words from y to y + 1"),
             f("d_r", w.source, doc="source words from r to r + 1 (pool passes)"),
-            f("d_pass", 1, doc="source words from pass to pass"),
+            f("d_pass", w.source if c.spill else 1, doc="source words from pass to pass"),
+            f("src_ring", spill, doc="the pooled source is a spilled map"),
             f("stride", w.tap + 1, doc="input rows and columns from one output to the next"),
             f("pad", w.tap + 1, doc="padding before the first row and column"),
             f("in_height", w.position),
@@ -115,7 +119,11 @@ def job_layout(c: EngineConfig) -> WordLayout:
             f("res_dx", w.value_addr if post.residual else 0, doc="words from lx to lx + 1"),
             f("res_dr", w.value_addr if post.residual else 0, doc="words from r to r + 1"),
             f("res_dy", w.value_addr if post.residual else 0),
+            f("res_dpass", w.value_addr if spill and post.residual else 0, doc="words from pass to pass"),
+            f("res_ring", spill, doc="the residual is a spilled map"),
             f("value", 1, doc="store y in the value memory"),
+            f("val_ring", spill, doc="y is a spilled map instead"),
+            f("val_dpass", w.value_addr if spill else 0),
             f("val_base", w.value_addr),
             f("val_dx", w.value_addr),
             f("val_dr", w.value_addr),

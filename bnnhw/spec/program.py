@@ -30,7 +30,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.front import FrontImages
+from bnnhw.spec.front import FrontImages, FrontStore
 from bnnhw.spec.layout import BitField, WordLayout
 from bnnhw.spec.numbers import unsigned_width
 
@@ -60,7 +60,8 @@ class Widths:
     def of(cls, c: EngineConfig) -> Widths:
         bit_addr = unsigned_width(max(c.bit_words - 1, 1))
         input_addr = 1 if c.front is not None else unsigned_width(max(c.input.words - 1, 1))
-        value_addr = unsigned_width(max(c.value_words - 1, 1))
+        rings = () if c.spill is None else (c.spill.load_words - 1, c.spill.store_words - 1)
+        value_addr = unsigned_width(max(c.value_words - 1, 1, *rings))
         return cls(
             bit_addr=bit_addr,
             input_addr=input_addr,
@@ -154,7 +155,8 @@ class Images:
     with ``load``: tau beats, beat b = bit b of the index of every (column, channel of the block).
     params: for every pass, for sub, for lane: a lane record; then for class, for sub, for each beat of lanes: entries,
     which are offsets, or with ``border_width`` what is added to the count. Half of the first affine shift's rounding is
-    included in the offsets.
+    included in the offsets. spills: one word (``spec.spill``) for each job that loads or stores spilled maps;
+    front_store: where the front unit's map lies, if it is one of them.
     """
 
     jobs: tuple[int, ...]
@@ -164,3 +166,5 @@ class Images:
     weights: tuple[int, ...]
     params: tuple[int, ...]
     front: FrontImages | None = None
+    spills: tuple[int, ...] = ()
+    front_store: FrontStore | None = None

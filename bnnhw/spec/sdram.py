@@ -11,6 +11,8 @@ BURST = 8
 """Words of every read and write: as long as closing and opening another bank's row takes, which so costs nothing."""
 READ_WORDS = 64
 """Words of the FIFO of a port that reads."""
+WRITE_WORDS = 32
+"""Words of the FIFO of a port that writes."""
 ALL_BANKS = 1 << 10
 """Address bit that makes a precharge one of all banks (and would add an auto precharge to a read or write)."""
 

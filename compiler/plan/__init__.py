@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bnnhw.compiler.plan.auto import choose
 from bnnhw.compiler.plan.build import Analysis, Plan, Symbol, analyse, make_plan
+from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.proposals import check_windows, fetches, front_columns
 from bnnhw.compiler.plan.resources import Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import default_spread
 from bnnhw.compiler.plan.shape import Limits, Popcount, Shape
+from bnnhw.compiler.plan.sketch import spilled_need
 from bnnhw.errors import BnnhwError
 from bnnhw.spec.memory import BLOCK_BITS
 from bnnhw.spec.network import Network
@@ -24,8 +26,9 @@ def plan(
 ) -> Plan:
     """The plan of a network on a chip: on ``shape``, or on the best shape that fits ``limits``.
 
-    Weights and parameters come from ``sdram``, if there is one, where they take more than half of the block RAM.
-    Without ``check`` a given shape may need more than there is.
+    Weights and parameters come from ``sdram``, if there is one, where they take more than half of the block RAM, and
+    maps of values lie in it where no engine fits otherwise.
+    Without ``check`` a given shape may need more than there is, if that cannot be helped.
 
     The best shape is the one that crowds the chip least of those that take at most ``enough`` cycles a frame, or
     nearly the fastest if none does.
@@ -37,15 +40,32 @@ def plan(
     if shape is None:
         if limits is None:
             raise BnnhwError("limits must be given where no shape is")
-        return choose(found, limits, enough, external)
+        return choose(found, limits, enough, external, sdram)
     if limits is not None and check and not shape.front:
         check_windows(found, limits)
     default = default_spread(network, found.uses, found.orders, shape)
     result = make_plan(found, shape, default, external)
-    if limits is not None and check and resources(result).over(limits) is not None:
-        result = make_plan(found, shape, frozenset(found.uses.convs), external)
-        check_fits(network.name, result.engine, resources(result), limits)
-    return result
+    if limits is None or resources(result).over(limits) is None:
+        return result
+    fitting = _fitting(found, shape, limits, external, sdram)
+    if check:
+        check_fits(network.name, fitting.engine, resources(fitting), limits)
+    return fitting if resources(fitting).over(limits) is None else result
+
+
+def _fitting(
+    found: Analysis, shape: Shape, limits: Limits, external: SdramSetup | None, sdram: SdramSetup | None
+) -> Plan:
+    """The plan with as few activation memories as can be and, if it still needs too many block RAMs, as few maps of
+    values in ``sdram`` as it takes; without any where that does not help either."""
+    maps = frozenset(found.uses.convs)
+    first = make_plan(found, shape, maps, external)
+    if sdram is None or resources(first).bram18k <= limits.bram18k:
+        return first
+    for spilled in spill_levels(found.network, found.uses, bool(shape.front)):
+        if spilled_need(found, first, sdram, spilled).over(limits) is None:
+            return make_plan(found, shape, maps, sdram, spilled=spilled)
+    return first
 
 
 def large(network: Network, limits: Limits) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,9 +19,11 @@ from bnnhw.compiler.plan.places import BitPlace, ValuePlace
 from bnnhw.compiler.plan.ranges import LayerRange, layer_ranges
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Shape
+from bnnhw.compiler.plan.spill import front_store, spill_config, spill_words, with_bursts
 from bnnhw.compiler.plan.uses import Uses, find_uses
 from bnnhw.compiler.plan.weights import WeightImage, codebook_beats, conv_weights, input_weights, raw_beats
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.network import Conv, Network
 from bnnhw.spec.numbers import Codes, IntArray
 from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL, Images
@@ -82,20 +84,33 @@ def make_plan(
     spread: frozenset[str] | None = None,
     external: SdramSetup | None = None,
     bands: Bands | None = None,
+    spilled: frozenset[str] = frozenset(),
 ) -> Plan:
     """The plan of a network on one shape. ``spread``: bits maps that keep each channel group in one slot only;
-    ``external``: where weights and parameters lie, if not in the engine; ``bands``: see `make_schedule`."""
+    ``external``: where weights and parameters lie, if not in the engine; ``bands``, ``spilled``: see
+    `make_schedule`."""
     network = found.network
+    assert external is not None or not spilled, "spilled maps need an external memory"
     if spread is None:
         spread = default_spread(network, found.uses, found.orders, shape)
-    schedule = make_schedule(network, found.uses, found.orders, shape, spread, bands)
+    schedule = make_schedule(network, found.uses, found.orders, shape, spread, bands, spilled)
     weights = [_weights(found, schedule, s) for s in schedule.jobs]
     channels = [_channels(found, schedule, s, own) for s, own in zip(schedule.jobs, weights, strict=True)]
     front, front_images = None, None
     if schedule.front is not None:
         front, front_images = front_config(network, schedule.front, shape, schedule.places, found.orders, found.ranges)
     config = engine_config(network, schedule, found.ranges, channels, front, external)
+    bases: Mapping[str, int] = {}
+    if spilled:
+        spill, bases = spill_config(schedule, config)
+        config = replace(config, spill=spill)
     images = replace(_images(found, config, schedule, weights, channels), front=front_images)
+    if spilled:
+        first = ExternalLayout.of(config, images).first_map
+        memory = replace(schedule.memory, places=with_bursts(schedule.places, bases, first))
+        schedule = replace(schedule, memory=memory)
+        spills, store = spill_words(schedule, config), front_store(schedule, config)
+        images = replace(images, spills=spills, front_store=store)
     return Plan(
         network=network,
         shape=shape,

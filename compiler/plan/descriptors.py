@@ -5,7 +5,8 @@ from __future__ import annotations
 from bnnhw.compiler.plan.fold import Channels
 from bnnhw.compiler.plan.places import BitPlace
 from bnnhw.compiler.plan.ranges import LayerRange
-from bnnhw.compiler.plan.schedule import JobSchedule, Schedule
+from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, filled_passes
+from bnnhw.compiler.plan.spill import loaded, on_chip, source_rows, spills, stored
 from bnnhw.compiler.plan.uses import borders
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.jobs import job_layout
@@ -30,29 +31,59 @@ def job_word(
     fields |= {
         "final": s is schedule.jobs[-1],
         "last_pass": s.passes - 1,
-        "last_filled": _filled(schedule, s) - 1,
+        "last_filled": filled_passes(schedule, s) - 1,
         "groups": s.groups,
         "drain": s.vectors * s.out_planes - 1,
     }
     if config.front is not None:
         fields["front_rows"] = s.front_rows
         fields["pace"] = fields["drain"] + config.front.gap(fields["drain"] + 1)
+    if config.spill is not None:
+        fields |= _rings(schedule, s, fields)
     layout = job_layout(config)
     return layout.pack(_wrap(layout, fields))
 
 
-def _filled(schedule: Schedule, s: JobSchedule) -> int:
-    """Passes with channels. A pool pass may have none: its map may be stored with more groups than it fills."""
-    if s.kind != POOL:
-        return s.passes
-    bits = schedule.places.bits.get(s.forms.bits or "")
-    source = schedule.places.values[s.layer.source].stored_groups
-    filled = source if bits is None else bits.stored_groups
-    assert filled <= source
-    return min(s.passes, filled)
+def _rings(schedule: Schedule, s: JobSchedule, fields: Fields) -> Fields:
+    """What is different in an engine that spills maps: which of a job's maps are in rings, and where in them. Rows of a
+    pass lie in a ring behind those of the pass before."""
+    rings: Fields = {"spill": spills(schedule, s), "res_dpass": s.groups, "val_dpass": s.groups}
+    source, target = loaded(schedule, s), stored(schedule, s)
+    if source is not None and s.kind == POOL:
+        place, rows, window = on_chip(source, 1), source_rows(s, source), s.layer.window
+        above = rows.start - (s.job.first * window.stride - window.pad)
+        rings |= {
+            "src_ring": 1,
+            "base": -above * place.row - window.pad * place.cell,
+            "d_lx": window.stride * place.cell,
+            "d_y": window.stride * place.row,
+            "d_r": s.strip * window.stride * place.cell,
+            "d_pass": len(rows) * place.row,
+        }
+    elif source is not None:
+        place, stride = on_chip(source, s.groups), fields["res_dx"] // source.cell
+        rings |= {
+            "res_ring": 1,
+            "res_base": 0,
+            "res_dx": stride * place.cell,
+            "res_dr": s.strip * stride * place.cell,
+            "res_dy": place.row,
+            "res_dpass": s.job.rows * place.row,
+        }
+    if target is not None:
+        place = on_chip(target, s.groups)
+        rings |= {
+            "val_ring": 1,
+            "val_base": 0,
+            "val_dx": place.cell,
+            "val_dr": s.strip * place.cell,
+            "val_dy": place.row,
+            "val_dpass": s.job.rows * place.row,
+        }
+    return rings
 
 
-ADDRESSES = ("base", "d_lx", "d_y", "d_r", "res_", "val_", "bit_base", "bit_d")
+ADDRESSES = ("base", "d_lx", "d_y", "d_r", "d_pass", "res_", "val_", "bit_base", "bit_d")
 """Fields that wrap at their width."""
 
 

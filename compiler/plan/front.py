@@ -124,8 +124,9 @@ def front_config(
         pool=POINT if front.pool is None else front.pool.window,
         pool_height=pooled.height,
         pool_width=pooled.width,
-        value=None if value is None else _value_target(value),
+        value=None if value is None or value.spilled else _value_target(value),
         bits=None if bits is None else _bit_target(bits),
+        spilled=value.stored_groups if value is not None and value.spilled else 0,
     )
     return config, _images(config, conv, order, offset, threshold, final.high + 1)
 

@@ -129,6 +129,8 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
     owner: dict[str, str] = {}
     chains: dict[str, list[str]] = {}
     for name, place in places.values.items():
+        if place.spilled:
+            continue
         index = uses.producer[name]
         layer = network.layers[index]
         residual = layer.post.residual
@@ -136,6 +138,7 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
         if residual is not None:
             other = places.values[residual.tensor]
             same = (place.row, place.words, place.cell) == (other.row, other.words, other.cell)
+            same = same and not other.spilled
             if same and other.tensor.channels == place.tensor.channels and uses.values(residual.tensor)[-1] == index:
                 head = owner[residual.tensor]
         owner[name] = head
@@ -170,10 +173,11 @@ def place_all(network: Network, uses: Uses, places: Places, order: JobOrder, fro
     rows = [0 if front is None else network.out_tensor(front).height] * len(order.jobs)
     placed: list[tuple[dict[str, int], int]] = []
     for maps, first, regions in memories:
-        bases, words = assign(regions, first)
+        on_chip = first if first is not None and first in maps and not getattr(maps[first], "spilled", False) else None
+        bases, words = assign(regions, on_chip)
         placed.append((bases, words))
-        if first is not None and first in maps:
-            own = maps[first]
+        if on_chip is not None:
+            own = maps[on_chip]
             rows = [min(n, free_words(regions, bases, time, own.words) // own.row) for time, n in enumerate(rows)]
     (bit_bases, bit_words), (value_bases, value_words) = placed
     return MemoryPlan(places.rebase(bit_bases, value_bases), bit_words, value_words, rows)

@@ -63,12 +63,14 @@ class BitPlace:
 
 @dataclass(frozen=True, eq=False)
 class ValuePlace:
-    """A fixed-point map in the value memory. ``order``: see plan.orders."""
+    """A fixed-point map in the value memory, or (``spilled``) from burst ``base`` of the SDRAM on (see spec.spill).
+    ``order``: see plan.orders."""
 
     tensor: Tensor
     order: IntArray
     groups: int
     stored_groups: int
+    spilled: bool = False
     base: int = 0
 
     @property
@@ -103,7 +105,7 @@ class Places:
         """The same maps at these addresses."""
         return Places(
             {name: replace(place, base=bits[name]) for name, place in self.bits.items()},
-            {name: replace(place, base=values[name]) for name, place in self.values.items()},
+            {name: replace(place, base=values.get(name, 0)) for name, place in self.values.items()},
         )
 
 
@@ -115,9 +117,10 @@ def make_places(
     spread: frozenset[str],
     order: JobOrder,
     fused: frozenset[int] = frozenset(),
+    spilled: frozenset[str] = frozenset(),
 ) -> Places:
     """Geometry of all stored maps, at address 0. ``spread``: the bits maps that are not replicated; ``fused``: layers
-    whose maps are not stored."""
+    whose maps are not stored; ``spilled``: maps of values that lie in the SDRAM."""
     bits, values = {}, {}
     for index, layer in enumerate(network.layers):
         if index in fused:
@@ -132,7 +135,7 @@ def make_places(
             groups = -(-len(orders[forms.value]) // shape.lanes)
             added = any(isinstance(network.layers[i], Conv) for i in uses.residuals.get(forms.value, []))
             count = -(-groups // shape.subs) * shape.subs if whole or added else groups
-            values[forms.value] = ValuePlace(tensor, orders[forms.value], groups, count)
+            values[forms.value] = ValuePlace(tensor, orders[forms.value], groups, count, forms.value in spilled)
     return Places(bits, values)
 
 

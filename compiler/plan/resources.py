@@ -28,7 +28,8 @@ from bnnhw.spec.program import (
     param_bits,
     step_layout,
 )
-from bnnhw.spec.sdram import READ_WORDS
+from bnnhw.spec.sdram import READ_WORDS, WRITE_WORDS
+from bnnhw.spec.spill import spill_layout
 
 LUT_PER_RAM_BIT = 1.5
 """16 words of a bit of LUT RAM, with their share of the write port."""
@@ -48,6 +49,8 @@ LUT_FRONT = 1500.0
 """Walkers, line buffer and pool of a front unit."""
 LUT_SDRAM = 1500.0
 """Controller and players."""
+LUT_SPILL = 1300.0
+"""Spill unit, its storer for the front unit's map, and their ports."""
 LUT_CONTROL = 3600.0
 """Sequencer, walkers, input windows, loaders, host link."""
 
@@ -100,6 +103,7 @@ def estimate(c: EngineConfig, sizes: Sizes) -> Resources:
     luts += c.rows * (LUT_PER_ROW_BIT * c.depth + LUT_PER_MASK * c.slots)
     luts += LUT_PER_DECODED_BIT * c.beat_bits if c.tau else 0
     luts += LUT_SDRAM if c.external is not None else 0
+    luts += LUT_SPILL if c.spill is not None else 0
     dsps = c.lanes * _lane_dsps(c)
     if c.front is not None:
         luts += LUT_FRONT + c.front.columns * _column_luts(c.front)
@@ -172,6 +176,7 @@ def _memories(c: EngineConfig, sizes: Sizes) -> Sequence[_Memory]:
         *streams,
         _Memory(c.bit_words, c.lanes * c.bank_slots, c.rows * c.slots // c.bank_slots),
         *_values(c),
+        *_spill(c),
         _Memory(2 << w.weight, c.beat_bits, c.cols // c.fetch),
         _words(c.jobs, job_layout(c).only(ISSUE_FIELDS)),
         _words(c.jobs, job_layout(c).only(VECTOR_FIELDS)),
@@ -198,10 +203,25 @@ def _values(c: EngineConfig) -> list[_Memory]:
     return [_Memory(min(size, depth - first), width, 1) for first in range(0, depth, size)]
 
 
+def _spill(c: EngineConfig) -> list[_Memory]:
+    """Rings of spilled maps, what is moved for each job, and the ports' FIFOs."""
+    if c.spill is None:
+        return []
+    rings = [size for size in (c.spill.load_words, c.spill.store_words, c.spill.front_words) if size]
+    stores = len(rings) - 1
+    return [
+        *[_Memory(size, c.lanes * c.post.value_width, 1) for size in rings],
+        _words(c.spill.jobs, spill_layout(c)),
+        _Memory(READ_WORDS, WORD, 1),
+        _Memory(WRITE_WORDS, WORD + 2, stores),
+    ]
+
+
 def _front_memories(f: FrontConfig) -> list[_Memory]:
     """Lines of the image, weights and parameters, running maxima, results on their way to the memories."""
     channels = f.groups * f.columns
-    vector = f.lanes * f.value_width + (f.pool_width - 1).bit_length() + (f.outs // f.lanes - 1).bit_length()
+    queued = f.lanes * (1 if f.spilled else f.value_width)
+    vector = queued + (f.pool_width - 1).bit_length() + (f.outs // f.lanes - 1).bit_length()
     return [
         _Memory(f.lines // f.banks * f.line_bytes, 8, f.banks),
         _Memory(channels * f.taps, f.window.kernel * f.weight_bits, 1, rom=True),

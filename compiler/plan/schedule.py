@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from bnnhw.compiler.plan.bands import Bands, Job, JobOrder, bandable, fewest_bands
@@ -87,9 +87,16 @@ class Schedule:
 
 
 def make_schedule(
-    network: Network, uses: Uses, orders: Orders, shape: Shape, spread: frozenset[str], bands: Bands | None = None
+    network: Network,
+    uses: Uses,
+    orders: Orders,
+    shape: Shape,
+    spread: frozenset[str],
+    bands: Bands | None = None,
+    spilled: frozenset[str] = frozenset(),
 ) -> Schedule:
-    """The schedule of a network on a shape; ``bands``: unless given those that need the fewest block RAMs.
+    """The schedule of a network on a shape; ``bands``: unless given those that need the fewest block RAMs; ``spilled``:
+    maps of values that lie in the SDRAM.
 
     Raises DoesNotFitError if a pixel of the input is deeper than the array.
     """
@@ -98,7 +105,7 @@ def make_schedule(
 
     @cache
     def placed(order: JobOrder) -> MemoryPlan:
-        places = make_places(network, uses, orders, shape, spread, order, frozenset(taken[:-1]))
+        places = make_places(network, uses, orders, shape, spread, order, frozenset(taken[:-1]), spilled)
         return place_all(network, uses, places, order, last)
 
     def rams(order: JobOrder) -> float:
@@ -185,7 +192,9 @@ def _job(
     words: tuple[Word, ...] = ()
     coded: tuple[Decode, ...] = ()
     if not isinstance(layer, Conv):
-        first, steps = add_pool(table, places.values[layer.source], layer.window, shape.slots)
+        source = places.values[layer.source]
+        source = replace(source, stored_groups=1) if source.spilled else source  # as it lies in its ring
+        first, steps = add_pool(table, source, layer.window, shape.slots)
         kind, weight_words = POOL, 0
         target = places.bits.get(forms.bits or "")
         strip = out.width if target is None else target.strip
@@ -225,4 +234,15 @@ def _job(
     )
 
 
-__all__ = ["JobSchedule", "Schedule", "default_spread", "input_config", "make_schedule"]
+def filled_passes(schedule: Schedule, s: JobSchedule) -> int:
+    """Passes with channels. A pool pass may have none: its map may be stored with more groups than it fills."""
+    if s.kind != POOL:
+        return s.passes
+    bits = schedule.places.bits.get(s.forms.bits or "")
+    source = schedule.places.values[s.layer.source].stored_groups
+    filled = source if bits is None else bits.stored_groups
+    assert filled <= source
+    return min(s.passes, filled)
+
+
+__all__ = ["JobSchedule", "Schedule", "default_spread", "filled_passes", "input_config", "make_schedule"]

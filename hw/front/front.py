@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,7 +12,7 @@ from bnnhw.hw.front.column import EARLY, FrontColumn, addition, latency
 from bnnhw.hw.front.lines import LineBuffer
 from bnnhw.hw.front.pool import FrontPool
 from bnnhw.hw.front.walk import FrontWalker, step
-from bnnhw.hw.front.writer import FrontWriter
+from bnnhw.hw.front.writer import FrontWriter, ring_ports
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.memory.writes import writes
 from bnnhw.spec.engine import EngineConfig
@@ -30,6 +30,8 @@ class Front(wiring.Component):
     i_start: the map of the image before was taken into use: the next image may begin. i_limit: rows of the map that may
     be stored. o_done: pulse, the last vector of a map is written. o_waits: for pixels, or for i_start.
     i_go, o_writes: writes, see `FrontWriter`.
+    Where values go to the SDRAM: o_valid, o_address, o_word, o_row: see `FrontWriter`; i_stored: pulse, a row has left
+    the ring; i_settled: pulse, all rows of a map are in the SDRAM.
     """
 
     def __init__(self, config: EngineConfig, images: FrontImages) -> None:
@@ -44,6 +46,8 @@ class Front(wiring.Component):
                 "o_waits": Out(1),
                 "i_go": In(1),
                 "o_writes": Out(writes(config)),
+                **ring_ports(config),
+                **({"i_stored": In(1), "i_settled": In(1)} if config.front.spilled else {}),
             }
         )
 
@@ -68,7 +72,8 @@ class Front(wiring.Component):
             lines.i_byte.eq(walk.o_byte),
             self.o_waits.eq(walk.o_starved | (walk.o_idle & ~unfinished)),
         ]
-        with m.If(writer.o_done):
+        done = self._done(m, walk, writer) if c.spilled else writer.o_done
+        with m.If(done):
             m.d.sync += unfinished.eq(0)
         with m.Elif(~walk.o_idle):
             m.d.sync += unfinished.eq(1)
@@ -84,9 +89,25 @@ class Front(wiring.Component):
             writer.i_limit.eq(self.i_limit),
             writer.i_go.eq(self.i_go),
             self.o_writes.eq(writer.o_writes),
-            self.o_done.eq(writer.o_done),
+            self.o_done.eq(done),
         ]
         return m
+
+    def _done(self, m: Module, walk: FrontWalker, writer: FrontWriter) -> Value:
+        """Passes values on to the SDRAM; returns whether bits and values of a map are all stored."""
+        m.d.comb += [getattr(self, name).eq(getattr(writer, name)) for name in ring_ports(self.engine)]
+        rows = Signal.like(walk.i_stored)
+        bits, values, done = Signal(), Signal(), Signal()
+        m.d.comb += [walk.i_stored.eq(rows), done.eq(values & (bits if self.config.bits is not None else 1))]
+        with m.If(self.i_stored):
+            m.d.sync += rows.eq(rows + 1)
+        with m.If(writer.o_done):
+            m.d.sync += bits.eq(1)
+        with m.If(self.i_settled):
+            m.d.sync += values.eq(1)
+        with m.If(done):
+            m.d.sync += [bits.eq(0), values.eq(0), rows.eq(0)]
+        return done
 
     def _multiply(self, m: Module, lines: LineBuffer, walk: FrontWalker, affine: FrontAffine) -> None:
         """The columns, a step's control beside its taps, the weights in the order of use."""

@@ -26,7 +26,8 @@ class FrontWalker(wiring.Component):
     Members
     -------
     i_lines: rows of the image are there. i_room: the results of a row have room. i_limit: pooled rows that may be
-    stored. i_start: pulse, another image may begin.
+    stored. i_stored: pooled rows that have left the ring of those for the SDRAM, which holds two. i_start: pulse,
+    another image may begin.
     o_row, o_last_row: a row begins; the image's last. o_idle: waits for i_start. o_starved: for rows of the image.
     o_byte, o_inside: what to read. o_step: what to do with it.
     """
@@ -39,6 +40,7 @@ class FrontWalker(wiring.Component):
                 "i_lines": In(1),
                 "i_room": In(1),
                 "i_limit": In(row_width(config)),
+                "i_stored": In(row_width(config)),
                 "o_idle": Out(1),
                 "o_starved": Out(1),
                 "o_row": Out(1),
@@ -108,7 +110,8 @@ class FrontWalker(wiring.Component):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += self.o_starved.eq(~self.i_lines)
-                with m.If(self.i_lines & self.i_room & ~less(self.i_limit, needed)):
+                go = self.i_lines & self.i_room & ~less(self.i_limit, needed)
+                with m.If(go & ~less(self.i_stored + 1, pooled) if c.spilled else go):
                     m.d.comb += self.o_row.eq(1)
                     m.next = "SET"
             with m.State("SET"):

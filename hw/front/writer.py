@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed, unsigned
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from bnnhw.hw.arithmetic import less, table
 from bnnhw.hw.fifo import StreamFifo, StreamRegister
@@ -13,6 +15,18 @@ from bnnhw.hw.memory.activation import bit_write
 from bnnhw.hw.memory.writes import writes
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import SLACK, FrontConfig, FrontImages, MapTarget, row_width
+
+
+def ring_ports(config: EngineConfig) -> dict[str, Member]:
+    """Ports of values that go to the SDRAM."""
+    if config.front is None or not config.front.spilled or config.spill is None:
+        return {}
+    return {
+        "o_valid": Out(1),
+        "o_address": Out(range(config.spill.front_words)),
+        "o_word": Out(config.lanes * config.post.value_width),
+        "o_row": Out(1),
+    }
 
 
 class FrontWriter(wiring.Component):
@@ -24,6 +38,8 @@ class FrontWriter(wiring.Component):
     o_room: all vectors of another row have room. i_limit: rows of the map that may be stored.
     i_go: this cycle's writes, if there are any, are done. o_writes: to the value and the activation memory.
     o_done: pulse, the last vector of an image was written.
+    Where values go to the SDRAM: o_valid, o_address, o_word: writes to a ring of two rows, word = x * groups + group;
+    o_row: pulse, a row is in it.
     """
 
     def __init__(self, config: EngineConfig, images: FrontImages) -> None:
@@ -40,6 +56,7 @@ class FrontWriter(wiring.Component):
                 "i_go": In(1),
                 "o_writes": Out(writes(config)),
                 "o_done": Out(1),
+                **ring_ports(config),
             }
         )
 
@@ -54,9 +71,12 @@ class FrontWriter(wiring.Component):
                 "values": data.ArrayLayout(signed(c.value_width), lanes),
             }
         )
+        queued = vector
+        if c.spilled:  # only bits wait
+            queued = data.StructLayout({"x": vector["x"].shape, "group": vector["group"].shape, "bits": lanes})
         depth = c.fifo_words
-        m.submodules.fifo = fifo = StreamFifo(shape=vector, depth=depth)
-        m.submodules.looked_up = looked_up = StreamRegister(shape=self._looked_up(vector))
+        m.submodules.fifo = fifo = StreamFifo(shape=queued, depth=depth)
+        m.submodules.looked_up = looked_up = StreamRegister(shape=self._looked_up(queued))
         m.submodules.placed = placed = StreamRegister(shape=writes(self.engine))
         self._collect(m, vector, fifo.i)
         self._look_up(m, fifo.o, looked_up.i)
@@ -107,10 +127,11 @@ class FrontWriter(wiring.Component):
     def _looked_up(self, vector: data.StructLayout) -> data.StructLayout:
         """A vector with what `_look_up` finds for it."""
         write, bits = writes(self.engine), bit_write(self.engine)
-        fields = {name: vector[name].shape for name in ("group", "values")}
+        fields = {name: vector[name].shape for name in vector.members if name != "x"}
         fields["value_cell"] = write["value_address"].shape
         fields |= {"bit_cell": bits["address"].shape, "bank": bits["bank"].shape, "column": bits["column"].shape}
-        fields["bounds"] = data.ArrayLayout(signed(self.config.value_width + 1), self.engine.lanes)
+        if "values" in fields:
+            fields["bounds"] = data.ArrayLayout(self._bound, self.engine.lanes)
         return data.StructLayout(fields)
 
     def _collect(self, m: Module, vector: data.StructLayout, out: stream.Interface) -> None:
@@ -130,7 +151,33 @@ class FrontWriter(wiring.Component):
                 held.group.eq(table(place.channel, [n // lanes for n in range(c.outs)], held.group.shape())),
             ]
         m.d.sync += complete.eq(valid & last_lane)
-        m.d.comb += [out.valid.eq(complete), out.payload.eq(held)]
+        if not c.spilled:
+            m.d.comb += [out.valid.eq(complete), out.payload.eq(held)]
+            return
+        m.d.comb += [
+            out.valid.eq(complete if c.bits is not None else 0),
+            out.payload.x.eq(held.x),
+            out.payload.group.eq(held.group),
+            out.payload.bits.eq(_reached(held.values, self._bounds(held.group))),
+        ]
+        self._ring(m, held, complete)
+
+    def _ring(self, m: Module, held: data.View, complete: Signal) -> None:
+        """Values of complete vectors to the ring of those for the SDRAM."""
+        c, groups = self.config, self.config.spilled
+        cell = table(held.x, [n * groups for n in range(c.pool_width)], self.o_address.shape())
+        base, row, last = Signal.like(self.o_address), Signal(range(max(c.pool_height, 2))), Signal()
+        m.d.comb += last.eq(complete & (held.x == c.pool_width - 1) & (held.group == c.outs // self.engine.lanes - 1))
+        with m.If(last):
+            end = row == c.pool_height - 1
+            m.d.sync += [row.eq(Mux(end, 0, row + 1)), base.eq(Mux(end, 0, base + c.pool_width * groups))]
+        m.d.sync += [
+            self.o_valid.eq(complete & (held.group < groups)),
+            self.o_address.eq(base + cell + held.group),
+            self.o_row.eq(last),
+        ]
+        for n in range(self.engine.lanes):
+            m.d.sync += self.o_word.word_select(n, self.engine.post.value_width).eq(held.values[n])
 
     @staticmethod
     def _row_base(m: Module, target: MapTarget, height: int, end: Signal, last_row: Signal, name: str) -> Signal:
@@ -140,21 +187,30 @@ class FrontWriter(wiring.Component):
             m.d.sync += base.eq(Mux(last_row, target.base, base + target.row))
         return base
 
+    @property
+    def _bound(self) -> Shape:
+        """Of a threshold, which may be one more than the largest value."""
+        return signed(self.config.value_width + 1)
+
+    def _bounds(self, group: Value) -> list[Value]:
+        """Thresholds of a channel group."""
+        bounds, lanes = self.images.thresholds, self.engine.lanes
+        return [table(group, bounds[n::lanes], self._bound) for n in range(lanes)]
+
     def _look_up(self, m: Module, vector: stream.Interface, out: stream.Interface) -> None:
         """What depends on the vector's column or group alone; addresses without the group."""
-        c, lanes, put = self.config, self.engine.lanes, out.payload
+        c, put = self.config, out.payload
         x, group = vector.payload.x, vector.payload.group
         m.d.comb += [
             vector.ready.eq(out.ready),
             out.valid.eq(vector.valid),
-            put.group.eq(group),
-            put.values.eq(vector.payload.values),
+            *(put[name].eq(vector.payload[name]) for name in ("group", "bits" if c.spilled else "values")),
         ]
         if c.value is not None:
             cells = [n * c.value.cell for n in range(c.pool_width)]
             m.d.comb += put.value_cell.eq(table(x, cells, put.value_cell.shape()))
         if c.bits is not None:
-            target, bounds = c.bits, self.images.thresholds
+            target = c.bits
             banks, columns = zip(*(divmod(n, target.strip) for n in range(c.pool_width)), strict=True)
             cells = [(target.halo_low + column) * target.cell for column in columns]
             m.d.comb += [
@@ -162,7 +218,8 @@ class FrontWriter(wiring.Component):
                 put.column.eq(table(x, columns, put.column.shape())),
                 put.bit_cell.eq(table(x, cells, put.bit_cell.shape())),
             ]
-            m.d.comb += [put.bounds[n].eq(table(group, bounds[n::lanes], put.bounds[n].shape())) for n in range(lanes)]
+            if not c.spilled:
+                m.d.comb += [put.bounds[n].eq(bound) for n, bound in enumerate(self._bounds(group))]
 
     def _place(self, m: Module, found: stream.Interface, out: stream.Interface) -> None:
         """Vectors to the writes that they are, with addresses from the row's first pixel on."""
@@ -182,9 +239,14 @@ class FrontWriter(wiring.Component):
             chosen = table(group, [1 << n % slots for n in groups], put.bits.slots.shape())
             m.d.comb += [
                 put.bits_valid.eq(group < target.groups),
-                put.bits.bits.eq(Cat(~less(v, bound) for v, bound in zip(vector.values, vector.bounds, strict=True))),
+                put.bits.bits.eq(vector.bits if c.spilled else _reached(vector.values, vector.bounds)),
                 put.bits.bank.eq(vector.bank),
                 put.bits.column.eq(vector.column),
                 put.bits.address.eq(vector.bit_cell + inside),
                 put.bits.slots.eq(chosen if target.spread else (1 << slots) - 1),
             ]
+
+
+def _reached(values: Any, bounds: Any) -> Value:
+    """Of each value, whether it reaches its channel's threshold."""
+    return Cat(~less(value, bound) for value, bound in zip(values, bounds, strict=True))

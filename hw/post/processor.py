@@ -32,7 +32,8 @@ class PostProcessor(wiring.Component):
     -------
     i_capture: a tile was captured by the array, or a value by the pool reader.
     i_counts, i_sum, o_next: the array's row of counts, activation sum, drain chain. i_values: the pool reader's values.
-    o_residual_address, i_residual: read of the value memory, answered four cycles later.
+    o_residual_address, i_residual: read of the value memory, answered four cycles later; o_residual_ring: of the ring
+    of loaded rows. o_row: like o_retired, for rows of jobs that load or store rows.
     o_writes: writes of the value and the activation memory. o_free: there are none in this cycle; one copy for each of
     those who want to know.
     o_score_valid, o_scores: a vector of scores. i_load, i_beat, o_loaded: see ``ParamStore``.
@@ -60,6 +61,8 @@ class PostProcessor(wiring.Component):
                 "i_beat": In(stream.Signature(unsigned(param_bits(c)))),
                 "o_loaded": Out(1),
                 "o_retired": Out(1),
+                "o_row": Out(1),
+                "o_residual_ring": Out(1),
             }
         )
 
@@ -86,6 +89,8 @@ class PostProcessor(wiring.Component):
         at = vectors[s.entry - 2]  # the entries are answered after two cycles, the residual after four
         m.d.comb += params.i_entry.eq(Cat(at.sub, at.class_, at.bank))
         m.d.comb += self.o_residual_address.eq(vectors[s.offset - 4].residual_address)
+        if c.spill is not None:
+            m.d.comb += self.o_residual_ring.eq(vectors[s.offset - 4].fields.res_ring)
         for name in params.record.members:
             taken = vectors[s.records[name] - 1]
             m.d.comb += params.i_record[name].eq(Cat(taken.sub, taken.bank))
@@ -153,3 +158,7 @@ class PostProcessor(wiring.Component):
             out.bits.bits.eq(Cat(lane.o_bit for lane in lanes)),
         ]
         m.d.comb += self.o_retired.eq(delay(m, end.valid & end.pass_end, ActivationMemory.write_latency, "retiring"))
+        if self.config.spill is not None:
+            m.d.comb += out.value_ring.eq(result.fields.val_ring)
+            row = end.valid & end.row_end & end.fields.spill
+            m.d.comb += self.o_row.eq(delay(m, row, ActivationMemory.write_latency, "row"))

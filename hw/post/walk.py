@@ -27,6 +27,7 @@ def vector(config: EngineConfig) -> data.StructLayout:
             "valid": 1,
             "inside": 1,
             "pass_end": 1,
+            "row_end": int(config.spill is not None),
             "pool": 1,
             "bank": 1,
             "sub": (config.subs - 1).bit_length(),
@@ -81,6 +82,7 @@ class VectorWalker(wiring.Component):
             walk.i_strips.eq(1),
             out.pool.eq(p.kind == POOL),
             out.pass_end.eq(walk.i_next & walk.o_end),
+            out.row_end.eq(walk.i_next & walk.o_move.y),
         ]
         m.d.comb += [out.fields[name].eq(p[name]) for name in out.shape()["fields"].shape.members]
         bank = Signal(init=1)

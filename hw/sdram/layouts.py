@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.errors import BnnhwError
-from bnnhw.spec.sdram import BURST, READ_WORDS, SdramPart
+from bnnhw.spec.sdram import BURST, READ_WORDS, WRITE_WORDS, SdramPart
 
 WORD = unsigned(16)
 WRITE_WORD = data.StructLayout({"data": 16, "enable": 2})
@@ -31,7 +31,7 @@ class PortConfig:
     reads: bool = True
     writes: bool = False
     read_words: int = READ_WORDS
-    write_words: int = 32
+    write_words: int = WRITE_WORDS
 
     def __post_init__(self) -> None:
         if not (self.reads or self.writes):

@@ -33,7 +33,7 @@ class Fetch(wiring.Component):
     o_act: operands, masked. o_weights. o_valid, o_shift, o_last: control of the array, aligned with o_act.
     o_pool_valid, o_pool_first, o_pool_last, o_pool_ok (tap inside the map), o_pool_max: for the pool reader, a cycle
     before o_value.
-    o_pool_read: a pool read is on o_value_address.
+    o_pool_read: a pool read is on o_value_address; o_value_ring: of the ring of loaded rows.
     """
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
@@ -61,6 +61,7 @@ class Fetch(wiring.Component):
                 "o_shift": Out(1),
                 "o_last": Out(1),
                 "o_pool_read": Out(1),
+                "o_value_ring": Out(1),
                 "o_pool_valid": Out(1),
                 "o_pool_first": Out(1),
                 "o_pool_last": Out(1),
@@ -158,6 +159,8 @@ class Fetch(wiring.Component):
             self.o_pool_last.eq(pool.last),
             self.o_pool_max.eq(pool.max),
         ]
+        if self.config.spill is not None:
+            m.d.sync += self.o_value_ring.eq(fields.src_ring)
         return stages[1].kind == CONV_INPUT
 
     def _parts(self, m: Module, word: data.View, is_input: Value) -> Signal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,7 @@ from bnnhw.hw.layouts import struct
 from bnnhw.hw.sequencer.passes import PassWalk
 from bnnhw.hw.sequencer.positions import PositionWalk
 from bnnhw.hw.sequencer.walk import NestedWalk
-from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import row_width
 from bnnhw.spec.jobs import FETCH_FIELDS, ISSUE_FIELDS, job_layout
 from bnnhw.spec.program import POOL, Images, Widths
@@ -52,8 +52,10 @@ class Issue(wiring.Component):
     o_front_rows: of the current pass; valid with o_take.
     o_valid, o_step: the step issued in this cycle. o_pass: static fields of the current pass, valid one cycle after
     the first step of the pass was issued until one cycle after its last (see ``Fetch``).
-    o_cause, o_over: in the next cycle. o_cause: one-hot over COUNTERS[1:], what this cycle of the frame was spent on; 0
-    while idle. o_over: o_done.
+    i_permitted: the next row of a job that waits for rows (``spill``) may be issued; o_row: it is, in this cycle;
+    o_job: such a job is begun.
+    o_cause, o_over: in the next cycle. o_cause: one-hot over the counters but the first, what this cycle of the frame
+    was spent on; 0 while idle. o_over: o_done.
     """
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
@@ -72,7 +74,10 @@ class Issue(wiring.Component):
                 "o_valid": Out(1),
                 "o_step": Out(issued_step(config)),
                 "o_pass": Out(struct(job_layout(config).only(FETCH_FIELDS))),
-                "o_cause": Out(len(COUNTERS) - 1),
+                "i_permitted": In(1),
+                "o_row": Out(1),
+                "o_job": Out(1),
+                "o_cause": Out(len(config.counters) - 1),
                 "o_over": Out(1),
             }
         )
@@ -85,7 +90,7 @@ class Issue(wiring.Component):
         )
         fetched, p = passes.o, Signal(passes.o.shape())
         barrier, final = Signal(), Signal()
-        m.d.sync += [self.o_pass[name].eq(p[name]) for name in FETCH_FIELDS]
+        m.d.sync += [self.o_pass[name].eq(p[name]) for name in self.o_pass.shape().members]
         if c.front is not None:
             m.d.comb += self.o_front_rows.eq(p.front_rows)
 
@@ -99,12 +104,12 @@ class Issue(wiring.Component):
         ]
         self._steps(m, p, fetched, walk)
         self._positions(m, p, fetched, walk)
-        cause = {name: Signal(name=f"cause_{name}") for name in COUNTERS[1:]}
+        cause = {name: Signal(name=f"cause_{name}") for name in c.counters[1:]}
         # All that is counted far away leaves through registers, so that this unit may stay in one place.
         m.d.sync += [self.o_cause.eq(Cat(cause.values())), self.o_over.eq(self.o_done)]
         playing, drained, prepared = Signal(), Signal(), Signal()  # prepared: the next frame's first pass is there
         m.d.sync += [drained.eq(self.i_drained), prepared.eq(passes.o_valid)]
-        self._play(m, p, playing, Mux(walk.i_load, passes.o_first, barrier), walk, cause)
+        self._play(m, p, fetched, playing, Mux(walk.i_load, passes.o_first, barrier), walk, cause)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -176,7 +181,14 @@ class Issue(wiring.Component):
             m.d.sync += self.o_step.y.eq(self.o_step.y + p.stride)
 
     def _play(
-        self, m: Module, p: data.View, playing: Signal, barrier: Value, walk: PositionWalk, cause: dict[str, Signal]
+        self,
+        m: Module,
+        p: data.View,
+        fetched: data.View,
+        playing: Signal,
+        barrier: Value,
+        walk: PositionWalk,
+        cause: dict[str, Signal],
     ) -> None:
         """Issues a step, or says what the pass waits for; with ``barrier`` for all outputs before it too."""
         # Whether the pass may play is a register, set in the cycle before: what it depends on lies far
@@ -193,13 +205,17 @@ class Issue(wiring.Component):
             m.d.sync += opened.eq(0)
         weights, params = Signal(), Signal()
         m.d.sync += [weights.eq(self.i_weights), params.eq(self.i_params)]
+        held: Value = Const(0)
+        if self.config.spill is not None:
+            held = self._rows(m, p, fetched, walk)
+            m.d.comb += [cause["spill"].eq(opened & held), self.o_job.eq(self.o_take & barrier & p.spill)]
         pace = p.drain if self.config.front is None else p.pace
         timer = Signal(len(pace) + 1)  # cycles until the post-processor takes another tile
         free = Signal(init=1)  # timer == 0
         m.d.comb += [
-            self.o_valid.eq(opened & (free | ~self.o_step.last)),
+            self.o_valid.eq(opened & (free | ~self.o_step.last) & ~held),
             cause["issue"].eq(self.o_valid),
-            cause["post"].eq(opened & ~self.o_valid),
+            cause["post"].eq(opened & ~held & ~self.o_valid),
             cause["weights"].eq(waiting & ~weights),
             cause["params"].eq(waiting & weights & ~params),
             cause["layer"].eq(waiting & weights & params),
@@ -209,3 +225,15 @@ class Issue(wiring.Component):
             m.d.sync += free.eq((pace == 0) & (~walk.o_end if POST_SWITCH else 1))
         with m.Elif(~free):
             m.d.sync += [timer.eq(timer - 1), free.eq(timer == 1)]
+
+    def _rows(self, m: Module, p: data.View, fetched: data.View, walk: PositionWalk) -> Value:
+        """Whether the step is the first of a row that is not permitted."""
+        first = Signal()
+        with m.If(walk.i_load):
+            m.d.sync += first.eq(fetched.spill)
+        with m.Elif(walk.i_next & walk.o_move.y):
+            m.d.sync += first.eq(p.spill)
+        with m.Elif(self.o_valid):
+            m.d.sync += first.eq(0)
+        m.d.comb += self.o_row.eq(first & self.o_valid)
+        return first & ~self.i_permitted

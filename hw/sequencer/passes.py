@@ -82,7 +82,9 @@ class PassWalk(wiring.Component):
                 if flag in fields:
                     with m.Else():
                         m.d.sync += o[flag].eq(0)
-        m.d.sync += [o[name].eq(o[name] + o.groups) for name in ("res_base", "val_base") if name in fields]
+        for name, own in (("res_base", "res_dpass"), ("val_base", "val_dpass")):
+            if name in fields:
+                m.d.sync += o[name].eq(o[name] + o[own if own in fields else "groups"])
         if "bit_base" in fields:
             wraps = Signal()
             if "slot" in fields:

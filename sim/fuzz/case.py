@@ -13,8 +13,9 @@ from bnnhw.compiler.plan import Plan, Shape
 from bnnhw.compiler.plan.bands import bandable
 from bnnhw.compiler.plan.build import analyse, make_plan
 from bnnhw.compiler.plan.front import front_layers
+from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.uses import find_uses
-from bnnhw.errors import UnsupportedError
+from bnnhw.errors import BnnhwError, UnsupportedError
 from bnnhw.sim import golden, machine
 from bnnhw.sim.fuzz.network import features, random_images, random_network
 from bnnhw.sim.fuzz.verify import faults
@@ -22,12 +23,16 @@ from bnnhw.sim.rtl import Effort, RtlResult, Simulation, Stalls
 from bnnhw.sim.rtl.locate import locate
 from bnnhw.spec.network import Conv, Network
 from bnnhw.spec.numbers import IntArray
+from bnnhw.spec.sdram import SdramSetup, SdramTiming, get
 
 IMAGES = 3
 CYCLES = 30_000
 """Frames longer than this are put on another engine if one of SHAPES tries is faster."""
 SHAPES = 8
 SMALL = 150
+SPILLED = 0.3
+"""Share of the plans with maps of values in an SDRAM, where weights lie then too."""
+SDRAM = SdramSetup(get("MT48LC16M16A2-75"), SdramTiming.of(get("MT48LC16M16A2-75"), 100_000_000))
 LEVELS = ("machine", "rtl")
 
 
@@ -86,6 +91,7 @@ def check(seed: int, index: int, level: str = "rtl") -> Outcome:
 def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.uint8], str | None]:
     """The case's plan and images, and what is wrong with the network itself."""
     rng = np.random.default_rng([seed, index, 1 << 20])
+    fresh = np.random.default_rng([seed, index, 1 << 21])  # so that shapes are those of cases without spilled maps
     analysis = analyse(network)
     plans = []
     for _ in range(SHAPES):
@@ -98,9 +104,20 @@ def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.u
         bands = None
         if rng.random() < 0.5:
             bands = {pool: int(rng.integers(1, 5)) for pool in bandable(network, analysis.uses)}
-        plans.append(make_plan(analysis, shape, spread, bands=bands))
+        external, spilled = None, frozenset[str]()
+        levels = list(spill_levels(network, analysis.uses, bool(shape.front)))
+        if levels and fresh.random() < SPILLED:
+            external, spilled = SDRAM, levels[int(fresh.integers(len(levels)))]
+        try:
+            plans.append(make_plan(analysis, shape, spread, external, bands, spilled))
+        except BnnhwError:
+            if not spilled:
+                raise
+            continue  # refreshes fall elsewhere in every other frame
         if plans[-1].cost.frame <= CYCLES:
             break
+    if not plans:
+        plans.append(make_plan(analysis, shape))
     image = network.tensors[network.input]
     images = random_images(rng, IMAGES, (image.height, image.width, image.channels))
     return min(plans, key=lambda p: p.cost.frame), images, "; ".join(faults(network)) or None
@@ -181,6 +198,8 @@ def _cycles(plan: Plan, result: RtlResult) -> str | None:
     time to prefetch and may be as fast as ``cost.first``, but for the front unit's time."""
     least = plan.cost.first - (plan.engine.front.cycles if plan.engine.front else 0)
     most = plan.cost.frame - plan.cost.causes()["front"]
+    if plan.engine.spill is not None:
+        return _spilled_cycles(plan, result)
     for n, (cycles, counters) in enumerate(zip(result.cycles, result.counters, strict=True)):
         if cycles != sum(counters[name] for name in list(counters)[1:]):
             return f"counters of frame {n} must add up to {cycles}: {counters}"
@@ -189,6 +208,19 @@ def _cycles(plan: Plan, result: RtlResult) -> str | None:
         if cycles != plan.cost.frame if back_to_back else not least <= own <= most:
             predicted = f"predicted {plan.cost.first} for the first, {plan.cost.frame} for others"
             return f"frame {n} took {cycles} cycles, {predicted}; {_causes(plan, counters)}"
+    return None
+
+
+def _spilled_cycles(plan: Plan, result: RtlResult) -> str | None:
+    """Frames that follow each other from the first on take the cycles predicted for each; what others take depends on
+    refreshes. So does a last frame, during which the front unit stores nothing."""
+    count = len(result.cycles) - (plan.images.front_store is not None)
+    for n in range(1, count):
+        cycles, predicted = result.cycles[n], plan.cost.frames[min(n, len(plan.cost.frames) - 1)]
+        if result.periods[n] != cycles:
+            return None
+        if cycles != predicted:
+            return f"frame {n} took {cycles} cycles, predicted {predicted}; {_causes(plan, result.counters[n])}"
     return None
 
 

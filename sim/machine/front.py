@@ -6,16 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.sim.machine.sources import check_width
+from bnnhw.sim.machine.spill import store_front
 from bnnhw.sim.machine.state import State
-from bnnhw.spec.front import FrontConfig, FrontImages, MapTarget
+from bnnhw.spec.front import FrontConfig, FrontImages, FrontStore, MapTarget
 from bnnhw.spec.network import border_map
 from bnnhw.spec.numbers import IntArray
 
 
-def run(state: State, config: FrontConfig, images: FrontImages, pictures: NDArray[np.uint8]) -> None:
-    """Stores the map of every picture (N, height, width, channels)."""
+def run(
+    state: State,
+    config: FrontConfig,
+    images: FrontImages,
+    pictures: NDArray[np.uint8],
+    store: FrontStore | None = None,
+) -> None:
+    """Stores the map of every picture (N, height, width, channels); ``store``: where, if it is spilled."""
     values = _pool(config, _affine(config, images, _convolve(config, images, pictures)))
     groups = values.reshape(*values.shape[:3], -1, config.lanes)
+    if store is not None:
+        store_front(state, store, groups)
     if config.value is not None:
         address = _address(config, config.value)
         state.values[:, address] = groups[..., : config.value.groups, :]

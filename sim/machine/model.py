@@ -16,10 +16,12 @@ from bnnhw.sim.machine import front
 from bnnhw.sim.machine.post import Post
 from bnnhw.sim.machine.program import PassWords, read_program
 from bnnhw.sim.machine.sources import Array, PoolReader
+from bnnhw.sim.machine.spill import RowMoves
 from bnnhw.sim.machine.state import State
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.numbers import IntArray
 from bnnhw.spec.program import POOL, Images
+from bnnhw.spec.spill import row_bursts, spill_layout
 
 BATCH = 32
 BATCH_BYTES = 1 << 28
@@ -43,7 +45,11 @@ class Machine:
 
     def __init__(self, config: EngineConfig, images: Images) -> None:
         self.config, self.front = config, images.front
+        self.front_store = images.front_store
         self.jobs = [[self._prepare(words) for words in passes] for passes in read_program(config, images)]
+        spills = iter([spill_layout(config).unpack(word) for word in images.spills])
+        self.moves = [RowMoves(config, next(spills)) if job[0][0].fields["spill"] else None for job in self.jobs]
+        assert next(spills, None) is None, "rows are moved for no job"
 
     def _prepare(self, words: PassWords) -> tuple[PassWords, Array | PoolReader, Post]:
         pool = words.fields["kind"] == POOL
@@ -59,17 +65,22 @@ class Machine:
             raise BnnhwError(f"images must be uint8 (N, {wanted[0]}, {wanted[1]}, {wanted[2]}), not {images.shape}")
         state = State(self.config, images)
         if self.config.front is not None and self.front is not None:
-            front.run(state, self.config.front, self.front, images)
+            front.run(state, self.config.front, self.front, images, self.front_store)
         return state
 
     def play(self, state: State, number: int) -> None:
         """Plays job ``number``."""
-        for words, source, post in self.jobs[number]:
+        moves = self.moves[number]
+        for pass_, (words, source, post) in enumerate(self.jobs[number]):
             for y in range(words.fields["last_y"] + 1):
+                if moves is not None:
+                    moves.before(state, pass_, y)
                 if isinstance(source, Array):
                     post.line(state, y, *source.line(state, y))
                 else:
                     post.line(state, y, source.line(state, y), None)
+                if moves is not None:
+                    moves.after(state, pass_, y)
 
     def scores(self, state: State) -> IntArray:
         """Scores (N, classes) of a finished frame."""
@@ -122,6 +133,13 @@ def tensor_of(state: State, symbol: Symbol) -> IntArray:
         at = at + (group // place.slots if place.spread else group)
         planes = [state.activation[:, bank, slot, at + p * place.q].astype(np.int64) << p for p in range(place.planes)]
         stored: IntArray = np.sum(planes, axis=0)
+    elif place.spilled:
+        row = row_bursts(state.config, place.tensor.width)
+        rows = [
+            [state.maps[place.base + (g * place.tensor.height + n) * row] for g in range(place.groups)]
+            for n in range(symbol.rows)
+        ]
+        stored = np.array(rows).transpose(2, 0, 3, 1, 4)
     else:
         stored = state.values[:, place.base + y * place.row + x * place.cell + group]
     flat = stored.reshape(*stored.shape[:3], place.groups * lanes)

@@ -45,7 +45,10 @@ class Post:
         self._check(v, p.pre_width, "v")
         if f["residual"]:
             address = self._address("res", y, state.widths.value_addr)
-            v = v + state.values[:, np.where(address < self.config.value_words, address, 0)]
+            if f["res_ring"]:
+                v = v + state.loads[:, address % state.loads.shape[1]]
+            else:
+                v = v + state.values[:, np.where(address < self.config.value_words, address, 0)]
             self._check(v, p.pre_width, "v with residual")
         out = v
         if p.slope_width:
@@ -76,14 +79,18 @@ class Post:
         f = self.words.fields
         address = f[f"{name}_base"] + y * f[f"{name}_dy"] + self.r * f[f"{name}_dr"] + self.lx * f[f"{name}_dx"]
         whole = (address[..., None] + np.arange(self.subs)) % (1 << width)
-        assert (whole < self.config.value_words)[self.stored].all(), "an address beyond the value memory"
+        inside = f[f"{name}_ring"] or (whole < self.config.value_words)[self.stored].all()
+        assert inside, "an address beyond the value memory"
         return whole
 
     def _store(self, state: State, y: int, out: IntArray) -> None:
         f, c = self.words.fields, self.config
         if f["value"]:
             address = self._address("val", y, state.widths.value_addr)
-            state.values[:, address[self.stored]] = out[:, self.stored]
+            if f["val_ring"]:
+                state.stores[:, address[self.stored] % state.stores.shape[1]] = out[:, self.stored]
+            else:
+                state.values[:, address[self.stored]] = out[:, self.stored]
         if f["score"]:
             state.scores.append(out[:, self.stored].reshape(len(out), -1))
         if not f["bits"]:

@@ -110,8 +110,8 @@ def pass_fields(c: EngineConfig, job: Mapping[str, int], n: int) -> dict[str, in
     carry, slot = divmod(job["slot"] + n * job["slot_dpass"], c.slots)
     addresses = {
         "base": job["base"] + min(n, job["last_filled"]) * job["d_pass"],
-        "res_base": job["res_base"] + n * job["groups"],
-        "val_base": job["val_base"] + n * job["groups"],
+        "res_base": job["res_base"] + n * (job["groups"] if c.spill is None else job["res_dpass"]),
+        "val_base": job["val_base"] + n * (job["groups"] if c.spill is None else job["val_dpass"]),
         "bit_base": job["bit_base"] + n * job["bit_dpass"] + carry,
     }
     widths = {f.name: f.width for f in job_layout(c).fields}

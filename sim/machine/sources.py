@@ -91,8 +91,11 @@ class PoolReader:
         column = r * f["in_strip"] + lx * f["stride"] - f["pad"] + steps.dx[:, 0]
         keep = (row >= 0) & (row < f["in_height"]) & (column >= 0) & (column < f["in_width"])
         stored = r * f["strip"] + lx < f["out_width"]
-        assert (address < c.value_words)[keep & stored].all(), "a step reads beyond the value memory"
-        values = state.values[:, np.where(address < c.value_words, address, 0)]
+        if f["src_ring"]:
+            values = state.loads[:, address % state.loads.shape[1]]
+        else:
+            assert (address < c.value_words)[keep & stored].all(), "a step reads beyond the value memory"
+            values = state.values[:, np.where(address < c.value_words, address, 0)]
         if f["pool_max"]:
             lowest = -(1 << (c.post.value_width - 1))
             result = np.where(keep[None, ..., None], values, lowest).max(axis=3)

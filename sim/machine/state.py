@@ -17,7 +17,8 @@ class State:
 
     activation: (count, rows, slots, words, lanes) bits. values: (count, words, lanes). windows: (count, rows, words,
     depth) bits. Activations and values start as noise, as a real engine's do after other frames: a plan that reads
-    what it has not written shows.
+    what it has not written shows. maps: rows of spilled maps by their first burst, (count, width, lanes). loads,
+    stores: the rings that they pass, (count, words, lanes).
     """
 
     def __init__(self, config: EngineConfig, images: NDArray[np.uint8]) -> None:
@@ -29,6 +30,9 @@ class State:
         self.values: IntArray = noise.integers(-half, half, (count, c.value_words, c.lanes))
         self.windows = np.zeros((0,), np.uint8) if c.front else input_windows(c.input, c.rows, c.depth, images)
         self.scores: list[IntArray] = []
+        self.maps: dict[int, IntArray] = {}
+        rings = (1, 1) if c.spill is None else (c.spill.load_words, c.spill.store_words)
+        self.loads, self.stores = (noise.integers(-half, half, (count, words, c.lanes)) for words in rings)
 
 
 def input_windows(c: InputConfig, rows: int, depth: int, images: NDArray[np.uint8]) -> BitArray:

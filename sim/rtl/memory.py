@@ -15,7 +15,7 @@ from bnnhw.sim.sdram import SdramModel
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.program import Images
-from bnnhw.spec.sdram import SdramSetup
+from bnnhw.spec.sdram import BURST, SdramSetup
 
 POWER_UP = 50
 """Cycles of the chip's power-up, which is shortened."""
@@ -29,8 +29,9 @@ class EngineWithMemory(wiring.Component):
 
     def __init__(self, config: EngineConfig, images: Images, *, empty: bool = False) -> None:
         assert config.external is not None
-        words = ExternalLayout.of(config, images).pack(images)
-        setup = _smaller(config.external, len(words))
+        layout = ExternalLayout.of(config, images)
+        words = layout.pack(images)
+        setup = _smaller(config.external, layout.bursts * BURST)
         self.circuit = StreamedEngine(Engine(replace(config, external=setup), images), preloaded=not empty)
         self.chip = SdramModel(part=setup.part, timing=setup.timing, words=[] if empty else words.tolist())
         super().__init__({name: m for name, m in self.circuit.signature.members.items() if name != "pins"})

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bnnhw.errors import BnnhwError
 from bnnhw.sim.rtl.verilator import Effort, Options, compiled
 from bnnhw.sim.rtl.verilog import convert
-from bnnhw.spec.engine import COUNTERS, EngineConfig
+from bnnhw.spec.engine import ALL_COUNTERS, EngineConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.numbers import IntArray
 from bnnhw.spec.program import Images, load_layout, param_bits
@@ -181,7 +181,7 @@ class Simulation:
     def _result(self, frames: int, start: float) -> RtlResult:
         scores, counters = self._scores, self._counters
         out = np.fromfile(self._folder / "out.bin", "<i8").reshape(frames, scores + counters + 1)
-        names = [*COUNTERS, *(f"counter{i}" for i in range(len(COUNTERS), counters))][:counters]
+        names = [*ALL_COUNTERS, *(f"counter{i}" for i in range(len(ALL_COUNTERS), counters))][:counters]
         values = [dict(zip(names, map(int, row), strict=True)) for row in out[:, scores:-1]]
         return RtlResult(
             scores=out[:, :scores].astype(np.int64),

@@ -24,7 +24,7 @@ def _smallest(kind: type, **given: Any) -> Any:
         hint = hints[field.name]
         if field.name in given:
             values[field.name] = given[field.name]
-        elif typing.get_args(hint) and field.name == "front":
+        elif typing.get_args(hint) and field.name in ("front", "external", "spill"):
             values[field.name] = None
         elif dataclasses.is_dataclass(hint):
             values[field.name] = _smallest(typing.cast(type, hint))

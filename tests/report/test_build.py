@@ -87,7 +87,7 @@ def test_front_unit_is_part_of_the_roofline() -> None:
 def test_bytes_by_layer_and_kind(report: dict[str, Any]) -> None:
     for kind in ("weights", "params"):
         assert report["bytes"][kind] == sum(layer["bytes"][kind] for layer in report["layers"])
-    assert report["layers"][0]["bytes"] == {"weights": 27 * 16 // 8, "params": 16 * 9}
+    assert report["layers"][0]["bytes"] == {"weights": 27 * 16 // 8, "params": 16 * 9, "values": 0}
     assert report["bytes_moved"] == sum(report["bytes"].values())
 
 

@@ -146,6 +146,7 @@ def test_every_cycle(engine_config, count, waits, seed):
         reference.frame()
     reference.cycle(inputs={"i_run": 0})
     reference.cycle(inputs={"i_run": 0})
+    present = {f.name for f in job_layout(config).only(FETCH_FIELDS).fields}
     seen = kit.play(Issue(config, images), reference.inputs, OUTPUTS)
     for cycle, (now, later, expected) in enumerate(zip(seen, seen[1:], reference.expected, strict=False)):
         cause = 0 if expected["cause"] is None else 1 << CAUSES.index(expected["cause"])
@@ -156,5 +157,5 @@ def test_every_cycle(engine_config, count, waits, seed):
         assert now["o_valid"] == (expected["step"] is not None)
         if expected["step"] is not None:
             assert now["o_step"] == expected["step"], f"cycle {cycle}"
-            wanted = {name: passes[expected["pass"]][name] for name in FETCH_FIELDS}
+            wanted = {name: passes[expected["pass"]][name] for name in present}
             assert seen[cycle + 1]["o_pass"] == wanted, f"cycle {cycle}"

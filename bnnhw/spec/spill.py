@@ -1,0 +1,101 @@
+"""Spilling: maps of values that lie in the SDRAM, the rings that they pass on the chip, what is moved for each job.
+
+A spilled map lies group by group of ``lanes`` channels, rows of a group one after the other; each row begins a new
+burst, each value word takes ``value_beats`` words of 16 bits, the lowest first. A job reads its residual (or, pooling,
+its source) from a ring that the loader fills ahead of it, and writes its values to another that the storer empties
+behind it. Both move rows in the order in which the job goes through them: passes, rows, groups of a pass. On the chip
+a job's rows follow each other from address 0 of either ring on, wrapping at its size; word = x * groups + group.
+
+A row of a job is issued when it is *permitted*: all rows it reads are loaded, and the ring has room for what it writes.
+A job's loads and rows begin when all that earlier jobs stored is in the SDRAM.
+"""
+
+from __future__ import annotations
+
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.layout import BitField, WordLayout
+from bnnhw.spec.numbers import unsigned_width
+from bnnhw.spec.program import Widths
+from bnnhw.spec.sdram import BURST
+
+WORD = 16
+LEAST_BEATS = 3
+"""Words of 16 bits of a value word, at least: the storer's memory needs so long for the next one."""
+SETTLED = 64
+"""Cycles from the grant of a front map's last burst until it counts as stored: the burst is written, whatever refresh
+comes in between, so a frame's start cannot come between its grant and its write."""
+
+
+def value_beats(config: EngineConfig) -> int:
+    """Words of 16 bits of a value word."""
+    return max(LEAST_BEATS, -(-config.lanes * config.post.value_width // WORD))
+
+
+def row_bursts(config: EngineConfig, width: int) -> int:
+    """Bursts of a row of ``width`` value words."""
+    return -(-width * value_beats(config) // BURST)
+
+
+def rows_needed(rows: int, source_rows: int, first: int, step: int) -> list[int]:
+    """Rows of the source that each row of a pass needs beyond those before it: at first ``first``, then ``step``, and
+    no more than there are."""
+    needs, left = [], source_rows
+    for row in range(rows):
+        needs.append(min(step if row else first, left))
+        left -= needs[-1]
+    return needs
+
+
+def rows_released(needs: list[int], lag: int) -> list[int]:
+    """Rows of the source that each row of a pass is the last to read: ``lag`` rows are shared with the next one."""
+    return [need - lag * (row == 0) + lag * (row == len(needs) - 1) for row, need in enumerate(needs)]
+
+
+def spill_layout(c: EngineConfig) -> WordLayout:
+    """What is moved for a job that loads or stores rows of spilled maps."""
+    assert c.spill is not None
+    w, bursts = Widths.of(c), c.spill.burst_bits
+    row = unsigned_width(max(row_bursts(c, c.map_size) - 1, 1))
+    room = unsigned_width(max(c.spill.load_words, c.spill.store_words))
+    f = BitField
+    return WordLayout(
+        (
+            f("last_pass", w.passes, doc="passes - 1"),
+            f("last_y", w.position, doc="rows of a pass - 1"),
+            f("last_sub", w.groups, doc="channel groups of a pass - 1"),
+            f("load", 1, doc="rows are loaded"),
+            f("load_front", 1, doc="of the front unit's map, of which there are two"),
+            f("load_last_pass", w.passes, doc="passes that load - 1"),
+            f("load_last_row", w.position, doc="rows loaded for a pass - 1"),
+            f("load_last_x", w.position, doc="value words of a row of a group - 1"),
+            f("load_last_burst", row, doc="bursts of a row of a group - 1"),
+            f("load_base", bursts, doc="burst of the first row"),
+            f("load_dpass", bursts, doc="bursts from pass to pass"),
+            f("load_dy", bursts, doc="bursts from one loaded row to the next"),
+            f("load_dsub", bursts, doc="bursts from group to group"),
+            f("load_words", room, doc="words of the ring that a row of all groups takes"),
+            f("load_room", room, doc="rows that the ring holds"),
+            f("need_first", w.position, doc="loaded rows that a pass's first row needs"),
+            f("need_step", w.position, doc="and each following one beyond those"),
+            f("lag", w.position, doc="loaded rows that a row shares with the next"),
+            f("store", 1, doc="rows are stored"),
+            f("store_last_burst", row),
+            f("store_base", bursts),
+            f("store_dpass", bursts),
+            f("store_dy", bursts),
+            f("store_dsub", bursts),
+            f("store_words", room),
+            f("store_room", room),
+        )
+    )
+
+
+__all__ = [
+    "LEAST_BEATS",
+    "SETTLED",
+    "row_bursts",
+    "rows_needed",
+    "rows_released",
+    "spill_layout",
+    "value_beats",
+]

@@ -1,0 +1,251 @@
+"""When rows of spilled maps are loaded and stored: the spill unit's parts as clients of the SDRAM's clock.
+
+Cycles of each event are those of `hw.spill`; what waits for what is said there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from bnnhw.compiler.stream_clock import LONG_AGO, OFFER, ROOM
+from bnnhw.spec.sdram import BURST, READ_WORDS, WRITE_WORDS
+from bnnhw.spec.spill import rows_needed, rows_released
+
+WRITE_BURSTS = WRITE_WORDS // BURST
+"""Bursts that are in a port that writes, at most, when another one's words come."""
+FIRST_WORD = 3
+"""Cycles from a request until the first of its words."""
+
+
+class LoadClient:
+    """The loader and its port. ``latency``: see `SdramSetup.read_latency`."""
+
+    writes = False
+
+    def __init__(self, latency: int) -> None:
+        self.latency = latency
+        self._units: deque[tuple[int, int, int]] = (
+            deque()
+        )  # first burst, bursts, last useful word, of what is not asked
+        self._granted = LONG_AGO
+        self._last_words: deque[int] = deque([LONG_AGO] * (READ_WORDS // BURST), READ_WORDS // BURST)
+        self._burst = self._left = self._useful = 0
+        self._first = True
+        self._taken = LONG_AGO
+        self._subs = 1
+        self._asked = self._done = 0
+        self.loaded: list[int] = []
+        """Cycles in which the last words of the job's rows came."""
+        self._room: list[int] = []
+
+    def begin(self, at: int, job: Mapping[str, int], base: int, beats: int) -> None:
+        """A job: its first request may come in cycle ``at``, its first row is at burst ``base``."""
+        words = (job["load_last_x"] + 1) * beats
+        bursts, self._subs = job["load_last_burst"] + 1, job["last_sub"] + 1
+        for number in range(job["load_last_pass"] + 1):
+            for row in range(job["load_last_row"] + 1):
+                for sub in range(self._subs):
+                    at_burst = base + number * job["load_dpass"] + row * job["load_dy"] + sub * job["load_dsub"]
+                    self._units.append((at_burst, bursts, (words - 1) % BURST))
+        self.loaded = []
+        self._room = [at] * job["load_room"]
+        self._asked = 0
+        self._done = 0
+        self._left = 0
+
+    def release(self, at: int, rows: int) -> None:
+        """So many rows have been read in cycle ``at``."""
+        self._room += [at + 1] * rows
+
+    def _ask(self) -> bool:
+        """Takes the next request, if it is known when it comes; returns whether there is one."""
+        row = self._asked // self._subs
+        if self._left or not self._units or row >= len(self._room):
+            return bool(self._left)
+        self._burst, self._left, self._useful = self._units.popleft()
+        self._taken = max(self._room[row], self._granted + 1)
+        self._asked += 1
+        self._first = True
+        return True
+
+    def offer(self) -> int | None:
+        """First cycle in which the next burst is offered; None while that is not known."""
+        if not self._ask():
+            return None
+        since = (self._taken if self._first else self._granted) + OFFER
+        return max(since, self._last_words[0] + ROOM)
+
+    def next_burst(self) -> int:
+        """Number of the burst that is offered."""
+        return self._burst
+
+    def grant(self, cycle: int, access: int) -> None:
+        """It was granted, and is read in cycle ``access``."""
+        first = access + self.latency
+        self._granted, self._first = cycle, False
+        self._last_words.append(first + BURST - 1)
+        self._burst += 1
+        self._left -= 1
+        if not self._left:
+            self._done += 1
+            if self._done % self._subs == 0:
+                self.loaded.append(first + self._useful)
+
+
+class StoreClient:
+    """A storer and its port."""
+
+    writes = True
+
+    def __init__(self) -> None:
+        self._units: deque[tuple[int, bool]] = deque()  # first burst of each request, and whether it ends a row
+        self._bursts = 1
+        self._waiting: deque[int] = deque()
+        self._ready = self._granted = LONG_AGO
+        self._words: deque[int] = deque(
+            [LONG_AGO] * WRITE_BURSTS, WRITE_BURSTS
+        )  # when words of bursts were taken first
+        self._fed: list[int] = []
+        self._first = self._sent = self._request = 0
+        self._active = self._ends_row = False
+        self._more = False
+        self.stored: list[int] = []
+        """Cycles in which the job's rows left the ring."""
+
+    def begin(self, base: int, job: Mapping[str, int]) -> None:
+        """A job whose first row goes to burst ``base``."""
+        assert not self._units
+        assert not self._active
+        self._bursts = job["store_last_burst"] + 1
+        for number in range(job["last_pass"] + 1):
+            for row in range(job["last_y"] + 1):
+                for sub in range(job["last_sub"] + 1):
+                    at_burst = base + number * job["store_dpass"] + row * job["store_dy"] + sub * job["store_dsub"]
+                    self._units.append((at_burst, sub == job["last_sub"]))
+        self.stored = []
+
+    def row(self, at: int) -> None:
+        """A row is in the ring in cycle ``at``."""
+        self._waiting.append(at)
+        self._ask()
+
+    def idle(self) -> int | None:
+        """Since when all is stored; None while that is not known."""
+        if self._active or self._waiting:
+            return None
+        return max(self._ready - 1, self._granted + 1)
+
+    def _ask(self) -> None:
+        """Takes the next request, if it is known when it comes."""
+        if self._active:
+            return
+        if not self._more:
+            if not self._waiting:
+                return
+            self._ready = max(self._ready, self._waiting.popleft() + 2)
+        self._first, self._ends_row = self._units.popleft()
+        self._request = max(self._ready, self._granted + 1)
+        self._active, self._sent, self._fed = True, 0, []
+        self._feed()
+
+    def _feed(self) -> None:
+        """Cycles in which the last words of bursts go into the port, of all that are known."""
+        while len(self._fed) < self._bursts and len(self._fed) - self._sent < WRITE_BURSTS:
+            before = self._fed[-1] if self._fed else self._request + FIRST_WORD - 1
+            taken = self._words[len(self._fed) - self._sent]
+            self._fed.append(max(before + BURST, taken + BURST - 1))
+            if len(self._fed) == self._bursts:
+                end = self._fed[-1]
+                self._more = not self._ends_row
+                self._ready = end + (2 if self._ends_row else 1)
+                if self._ends_row:
+                    self.stored.append(end)
+
+    def offer(self) -> int | None:
+        """First cycle in which the next burst is offered; None while that is not known."""
+        if not self._active:
+            return None
+        since = self._granted if self._sent else self._request
+        return max(since + OFFER, self._fed[self._sent] + ROOM)
+
+    def next_burst(self) -> int:
+        """Number of the burst that is offered."""
+        return self._first + self._sent
+
+    def grant(self, cycle: int, access: int) -> None:
+        """It was granted, and is written from cycle ``access`` on."""
+        self._granted = cycle
+        self._words.append(access + 1)
+        self._sent += 1
+        if self._sent == self._bursts:
+            self._active = False
+            self._ask()
+        else:
+            self._feed()
+
+
+class SpillClock:
+    """The spill unit: which rows are permitted when."""
+
+    def __init__(self, latency: int, beats: int, front_size: int) -> None:
+        self.load, self.store = LoadClient(latency), StoreClient()
+        self.beats, self.front_size = beats, front_size
+        self._job: Mapping[str, int] = {}
+        self._needs: list[int] = []
+        self._releases: list[int] = []
+        self._permitted = LONG_AGO
+        self._rows = self._done = self._loaded = 0
+
+    def begin(self, at: int, job: Mapping[str, int], second: bool) -> None:
+        """A job, from ``start`` on; ``second``: of the front unit's maps."""
+        self._job = job
+        per_pass = rows_needed(job["last_y"] + 1, job["load_last_row"] + 1, job["need_first"], job["need_step"])
+        released = rows_released(per_pass, job["lag"])
+        loads = job["load_last_pass"] + 1 if job["load"] else 0
+        rest = (job["last_pass"] + 1 - loads) * (job["last_y"] + 1)
+        self._needs, self._releases = per_pass * loads + [0] * rest, released * loads + [0] * rest
+        self._permitted = at + 1
+        self._rows = self._done = self._loaded = 0
+        if job["load"]:
+            front = self.front_size if second and job["load_front"] else 0
+            self.load.begin(at + 2, job, job["load_base"] + front, self.beats)
+        if job["store"]:
+            self.store.begin(job["store_base"], job)
+
+    def start(self, issued: int) -> int | None:
+        """Cycle in which the job that the issue unit begins in cycle ``issued`` is begun; None while not known."""
+        idle = self.store.idle()
+        return None if idle is None else max(idle, issued + 1)
+
+    def row(self) -> int | None:
+        """First cycle in which the next row may be issued; None while that is not known."""
+        loaded = self._loaded + self._needs[self._rows]
+        at = self._permitted + 1
+        if loaded:
+            if loaded > len(self.load.loaded):
+                return None
+            at = max(at, self.load.loaded[loaded - 1] + 2)
+        if self._job["store"]:
+            left = self._rows + 1 - self._job["store_room"]
+            if left > len(self.store.stored):
+                return None
+            at = max(at, self.store.stored[left - 1] + 1) if left > 0 else at
+        return at + 1
+
+    def issued(self, permitted: int) -> None:
+        """The row that ``row`` gave ``permitted`` for is issued."""
+        self._permitted = permitted - 1
+        self._loaded += self._needs[self._rows]
+        self._rows += 1
+
+    def done(self, at: int) -> None:
+        """A row is done: all it reads is read, all it makes is in the ring."""
+        if self._job["load"]:
+            self.load.release(at, self._releases[self._done])
+        if self._job["store"]:
+            self.store.row(at)
+        self._done += 1
+
+
+__all__ = ["LoadClient", "SpillClock", "StoreClient"]

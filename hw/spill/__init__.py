@@ -1,0 +1,1 @@
+"""Maps of values in the SDRAM: rows of them are loaded and stored beside the lanes."""

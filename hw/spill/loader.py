@@ -1,0 +1,120 @@
+"""Loader: rows of spilled maps from the SDRAM into the ring that the lanes and the pool reader read."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.hw.layouts import struct
+from bnnhw.hw.sdram.layouts import WORD, request
+from bnnhw.hw.spill.rows import RowWalk
+from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.sdram import BURST
+from bnnhw.spec.spill import spill_layout, value_beats
+
+
+class SpillLoader(wiring.Component):
+    """Asks for the rows of a job, group by group, while the ring has room for them, and puts words of 16 bits together.
+
+    Rate: a word of 16 bits a cycle. Latency: o_loaded comes with the write of a row's last value word, a cycle after
+    the last of its words of 16 bits.
+
+    Members
+    -------
+    i_begin: i_job, which stays, is begun. i_front: the frame's map of the front unit is the second of the two.
+    i_release: loaded rows that nobody reads any more.
+    o_request, i_words: of a port of the SDRAM controller.
+    o_valid, o_address, o_word: writes to the ring. o_loaded: pulse, a row of all groups is loaded.
+    """
+
+    def __init__(self, config: EngineConfig, front_size: int) -> None:
+        assert config.spill is not None
+        assert config.external is not None
+        self.config, self.front_size = config, front_size
+        self.words, self.part = config.spill.load_words, config.external.part
+        job = struct(spill_layout(config))
+        super().__init__(
+            {
+                "i_begin": In(1),
+                "i_job": In(job),
+                "i_front": In(1),
+                "i_release": In(job["load_room"].width),
+                "o_request": Out(stream.Signature(request(self.part))),
+                "i_words": In(stream.Signature(WORD)),
+                "o_valid": Out(1),
+                "o_address": Out(range(self.words)),
+                "o_word": Out(config.lanes * config.post.value_width),
+                "o_loaded": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._ask(m)
+        self._take(m)
+        return m
+
+    def _ask(self, m: Module) -> None:
+        job = self.i_job
+        m.submodules.rows = rows = RowWalk(
+            bursts=len(job.load_base), passes=len(job.last_pass), rows=len(job.last_y), subs=len(job.last_sub)
+        )
+        asked = self.o_request.valid & self.o_request.ready
+        room = Signal.like(job.load_room)
+        has_room = Signal()
+        second = Mux(job.load_front & self.i_front, self.front_size, 0)
+        m.d.comb += [
+            rows.i_load.eq(self.i_begin & job.load),
+            rows.i_next.eq(asked),
+            rows.i_base.eq(job.load_base + second),
+            rows.i_d_pass.eq(job.load_dpass),
+            rows.i_d_row.eq(job.load_dy),
+            rows.i_d_sub.eq(job.load_dsub),
+            rows.i_last_pass.eq(job.load_last_pass),
+            rows.i_last_row.eq(job.load_last_row),
+            rows.i_last_sub.eq(job.last_sub),
+            has_room.eq(room != 0),
+            self.o_request.valid.eq(rows.o_valid & (~rows.o_first_sub | has_room)),
+            self.o_request.payload.burst.eq(rows.o_burst),
+            self.o_request.payload.last.eq(job.load_last_burst),
+        ]
+        with m.If(self.i_begin):
+            m.d.sync += room.eq(job.load_room)
+        with m.Else():
+            m.d.sync += room.eq(room + self.i_release - (asked & rows.o_first_sub))
+
+    def _take(self, m: Module) -> None:
+        """Words of 16 bits into value words; what the last burst of a row has beyond them is left out."""
+        job, beats = self.i_job, value_beats(self.config)
+        beat = Signal(WORD.width * beats)
+        part, words = Signal(range(beats)), Signal(len(job.load_last_burst) + 3)  # words of the row of a group taken
+        x, sub = Signal.like(job.load_last_x), Signal.like(job.last_sub)
+        useful = Signal(init=1)
+        row, to = Signal.like(self.o_address), Signal.like(self.o_address)
+        taken = self.i_words.valid
+        whole = taken & useful & (part == beats - 1)
+        m.d.comb += [self.i_words.ready.eq(1), self.o_word.eq(beat[: len(self.o_word)])]
+        m.d.sync += [
+            self.o_valid.eq(whole),
+            self.o_address.eq(to),
+            self.o_loaded.eq(whole & (x == job.load_last_x) & (sub == job.last_sub)),
+        ]
+        with m.If(taken):
+            m.d.sync += [beat.eq(Cat(beat, self.i_words.payload)[WORD.width :]), words.eq(words + 1)]
+            m.d.sync += part.eq(Mux(part == beats - 1, 0, part + 1))
+        with m.If(whole):
+            m.d.sync += [to.eq(to + job.last_sub + 1), x.eq(x + 1)]
+            with m.If(x == job.load_last_x):
+                m.d.sync += useful.eq(0)
+        with m.If(taken & (words == Cat(Const(BURST - 1), job.load_last_burst))):
+            m.d.sync += [words.eq(0), part.eq(0), x.eq(0), useful.eq(1)]
+            last_sub = sub == job.last_sub
+            following = row + job.load_words
+            m.d.sync += [
+                sub.eq(Mux(last_sub, 0, sub + 1)),
+                row.eq(Mux(last_sub, following, row)),
+                to.eq(Mux(last_sub, following, row + sub + 1)),
+            ]
+        with m.If(self.i_begin):
+            m.d.sync += [row.eq(0), to.eq(0)]

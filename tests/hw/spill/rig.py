@@ -1,0 +1,162 @@
+"""A spill unit with a controller and a small chip, lanes that take their time, and the clock that says when what is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from bnnhw.compiler.spill_clock import SpillClock
+from bnnhw.compiler.stream_clock import Chip
+from bnnhw.hw.sdram.layouts import PortConfig
+from bnnhw.hw.spill.unit import SpillUnit
+from bnnhw.spec.engine import EngineConfig, SpillConfig
+from bnnhw.spec.sdram import BURST, SdramSetup
+from bnnhw.spec.spill import row_bursts, rows_needed, rows_released, spill_layout, value_beats
+from tests.hw.sdram.rig import Rig, at, small
+
+BUSY = (20, 150)
+"""Cycles from a row's issue until it is done, in these tests."""
+PORTS = (PortConfig("load"), PortConfig("store", reads=False, writes=True))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job on maps of ``width`` x ``height``: source at burst ``source`` (None: loads nothing), target likewise."""
+
+    passes: int
+    loads: int
+    rows: int
+    subs: int
+    width: int
+    source: int | None
+    target: int | None
+    kernel: int = 1
+    stride: int = 1
+
+    @property
+    def height(self) -> int:
+        """Rows of the source."""
+        return (self.rows - 1) * self.stride + self.kernel
+
+    def fields(self, config: EngineConfig) -> dict[str, int]:
+        assert config.spill is not None
+        burst, words = row_bursts(config, self.width), self.width * self.subs
+        fields = {"last_pass": self.passes - 1, "last_y": self.rows - 1, "last_sub": self.subs - 1}
+        if self.source is not None:
+            fields |= {
+                "load": 1, "load_last_pass": self.loads - 1, "load_last_row": self.height - 1,
+                "load_last_x": self.width - 1, "load_last_burst": burst - 1, "load_base": self.source,
+                "load_dpass": self.subs * self.height * burst, "load_dy": burst, "load_dsub": self.height * burst,
+                "load_words": words, "load_room": config.spill.load_words // words,
+                "need_first": self.kernel, "need_step": self.stride, "lag": max(self.kernel - self.stride, 0),
+            }  # fmt: skip
+        if self.target is not None:
+            fields |= {
+                "store": 1, "store_last_burst": burst - 1, "store_base": self.target,
+                "store_dpass": self.subs * self.rows * burst, "store_dy": burst, "store_dsub": self.rows * burst,
+                "store_words": words, "store_room": config.spill.store_words // words,
+            }  # fmt: skip
+        return fields
+
+
+def spilling(config: EngineConfig, jobs: int, ring: int) -> EngineConfig:
+    """``config`` with rings of so many words and a small SDRAM."""
+    part = small()
+    spill = SpillConfig(ring, ring, 0, part.words // BURST, part.burst_bits, jobs)
+    return replace(config, spill=spill, external=SdramSetup(part, at(part)))
+
+
+class SpillRig(wiring.Component):
+    """Unit, controller and chip; the other ports are the unit's."""
+
+    def __init__(self, config: EngineConfig, jobs: Sequence[Job], words: Sequence[int], unit: Any = SpillUnit) -> None:
+        assert config.external is not None
+        layout = spill_layout(config)
+        images: Any = SimpleNamespace(spills=[layout.pack(job.fields(config)) for job in jobs], front_store=None)
+        self.unit = unit(config, images)
+        setup = config.external
+        self.memory = Rig(setup.part, setup.timing, configs=PORTS, words=words)
+        names = ("i_job", "o_permitted", "i_row", "i_done", "i_valid", "i_address", "i_word")
+        members = {name: self.unit.signature.members[name] for name in names}
+        loaded = {name: self.unit.signature.members[name] for name in ("o_valid", "o_address", "o_word")}
+        super().__init__({**members, **loaded, "o_idle": Out(1), "o_started": Out(1), "i_refresh": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.unit, m.submodules.memory = unit, memory = self.unit, self.memory
+        connect(m, unit.o_load, memory.i_load)
+        connect(m, memory.o_load, unit.i_loaded)
+        connect(m, unit.o_store, memory.i_store)
+        connect(m, unit.o_stored, memory.i_store_words)
+        m.d.comb += [
+            unit.i_busy.eq(memory.o_store_busy),
+            memory.i_refresh.eq(self.i_refresh),
+            self.o_idle.eq(unit.storer.o_idle),
+            self.o_started.eq(memory.o_started),
+        ]
+        for name, member in self.signature.members.items():
+            if hasattr(unit, name):
+                own, inner = getattr(self, name), getattr(unit, name)
+                m.d.comb += inner.eq(own) if member.flow == In else own.eq(inner)
+        return m
+
+
+class Clock:
+    """The unit's clock and the SDRAM's, without other clients."""
+
+    def __init__(self, config: EngineConfig, asked: int) -> None:
+        assert config.external is not None
+        self.spill = SpillClock(config.external.read_latency, value_beats(config), 0)
+        self.chip = Chip(config.external)
+        self.chip.asked, self.chip.due = asked, asked + 2
+        self._free = -1 << 40
+
+    def step(self) -> None:
+        """The next grant; see `StreamClock.step`."""
+        clients = (self.spill.load, self.spill.store)
+        offers = [client.offer() for client in clients]
+        cycle = max(self._free, min(offer for offer in offers if offer is not None))
+        client = next(c for c, offer in zip(clients, offers, strict=True) if offer is not None and offer <= cycle)
+        accessed = self.chip.accessed
+        taken = accessed if cycle < accessed else self.chip.ready(max(cycle + 1, accessed + 1))
+        access = self.chip.access(client.next_burst(), taken, client.writes)
+        self._free = taken + 1
+        client.grant(cycle, access)
+
+    def find(self, ask: Any) -> int:
+        """The answer to ``ask``, once it is known."""
+        while (found := ask()) is None:
+            self.step()
+        return int(found)
+
+
+def predicted(config: EngineConfig, jobs: Sequence[Job], waits: Random, start: int) -> list[int]:
+    """Cycles in which rows are issued by lanes that `lanes` plays, from cycle ``start`` on."""
+    clock, at_cycle, issued = Clock(config, start - 2), start, []
+    for job in jobs:
+        fields: Mapping[str, int] = dict.fromkeys((f.name for f in spill_layout(config).fields), 0) | job.fields(config)
+        begun = clock.find(lambda at=at_cycle: clock.spill.start(at))
+        clock.spill.begin(begun, fields, False)
+        for _ in range(job.passes * job.rows):
+            at_cycle = max(at_cycle + 1, clock.find(clock.spill.row))
+            clock.spill.issued(clock.find(clock.spill.row))
+            issued.append(at_cycle)
+            at_cycle += waits.randrange(*BUSY)
+            clock.spill.done(at_cycle)
+        at_cycle += waits.randrange(1, 60)
+    return issued
+
+
+def moves(job: Job) -> tuple[list[int], list[int]]:
+    """Rows loaded for each row of a job, and let go of behind it, from the first row of all passes on."""
+    needs = rows_needed(job.rows, job.height, job.kernel, job.stride)
+    lag = max(job.kernel - job.stride, 0)
+    none = [0] * (job.rows * (job.passes - job.loads))
+    return needs * job.loads + none, rows_released(needs, lag) * job.loads + none
