@@ -15,6 +15,7 @@ from torch import Tensor, nn
 HYSTERESIS = 1e-3
 PATTERN_LIMIT = 3.0
 REFINE_EVERY = 25
+SHARPNESS = (1e-3, 10.0)
 
 
 def sign(x: Tensor) -> Tensor:
@@ -37,17 +38,35 @@ class _SignEstimate(torch.autograd.Function):
 
 
 class _SignPass(torch.autograd.Function):
-    """sign(w) whose gradient passes where |w| <= 1."""
+    """sign(w) whose gradient passes where |w| <= clip."""
 
     @staticmethod
-    def forward(ctx: Any, w: Tensor) -> Tensor:
+    def forward(ctx: Any, w: Tensor, clip: float) -> Tensor:
         ctx.save_for_backward(w)
+        ctx.clip = clip
         return sign(w)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (w,) = ctx.saved_tensors
-        return grads[0] * (w.abs() <= 1)
+        return grads[0] * (w.abs() <= ctx.clip), None
+
+
+class _SignAnnealed(torch.autograd.Function):
+    """sign(w) whose gradient is that of k tanh(t w), k = max(1 / t, 1): nearly 1 at first, the sign's own in the end
+    (IR-Net's, which AdaBin trains weights with)."""
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor, sharpness: float) -> Tensor:
+        ctx.save_for_backward(w)
+        ctx.sharpness = sharpness
+        return sign(w)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (w,) = ctx.saved_tensors
+        t = ctx.sharpness
+        return grads[0] * (max(1.0, t) * (1 - torch.tanh(t * w) ** 2)), None
 
 
 class _Assign(torch.autograd.Function):
@@ -67,6 +86,13 @@ class _Assign(torch.autograd.Function):
             patterns = grads[0].new_zeros(ctx.words)
             patterns.index_add_(0, index.reshape(-1), grads[0].reshape(-1, ctx.words[1]))
         return grads[0] * (w.abs() <= 1), patterns, None, None, None
+
+
+class Paced(nn.Module):
+    """A layer whose gradient depends on how far the training is."""
+
+    def pace(self, step: int, steps: int) -> None:
+        """Called before training step ``step`` of ``steps``."""
 
 
 class Sign(nn.Module):
@@ -115,17 +141,23 @@ class _Kernel(nn.Module):
 
 
 class BinaryConv2d(_Kernel):
-    """Convolution with weights scale[o] * sign(w), scale = mean |w| of the output channel, on a binary map."""
+    """Convolution with weights scale[o] * sign(w), scale = mean |w| of the output channel, on a binary map.
+
+    Gradients reach weights of magnitude up to ``clip``.
+    """
+
+    clip = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolve(x, self.scale()[:, None, None, None] * _SignPass.apply(self.weight))
+        return self.convolve(x, self.scale()[:, None, None, None] * _SignPass.apply(self.weight, self.clip))
 
 
-class CodebookConv2d(_Kernel):
+class CodebookConv2d(_Kernel, Paced):
     """Sub-bit 3x3 convolution (SNN): every kernel is the nearest of the layer's 2**tau binary kernels.
 
     ``patterns`` (2**tau, 9) are learned. A codeword bit is the sign of its pattern where the magnitude is at least
-    0.001 and else what it was before (``memory``, saved with the state). Call `refine` once per training step.
+    0.001 and else what it was before (``memory``, saved with the state). Every 25th training step moves the patterns,
+    too (`pace`); call `refine` after each.
     """
 
     memory: Tensor
@@ -152,10 +184,13 @@ class CodebookConv2d(_Kernel):
         binary = _Assign.apply(self.weight, self.patterns, self.words(), self.index(), self.refining)
         return self.convolve(x, self.scale()[:, None, None, None] * binary)
 
+    def pace(self, step: int, steps: int) -> None:
+        self.refining = step > 0 and step % REFINE_EVERY == 0
+
     @torch.no_grad()
-    def refine(self, step: int) -> None:
-        """After training step ``step``: remember the codebook; after a refining step replace equal codewords by fresh
-        random ones and bound the patterns; let every 25th step (the next one, if step % 25 == 24) move patterns."""
+    def refine(self) -> None:
+        """After a training step: remember the codebook; after one that moved patterns replace equal codewords by fresh
+        random ones, and bound the patterns."""
         words = self.words()
         if self.refining:
             codes = ((words > 0).long() << torch.arange(8, -1, -1)).sum(dim=1).tolist()
@@ -166,7 +201,6 @@ class CodebookConv2d(_Kernel):
                     words[row] = self.patterns[row] = fresh * 2.0 - 1
             self.patterns.clamp_(-PATTERN_LIMIT, PATTERN_LIMIT)
         self.memory.copy_(words)
-        self.refining = step % REFINE_EVERY == REFINE_EVERY - 1
 
 
 class AdaBinActivation(nn.Module):
@@ -187,11 +221,14 @@ class AdaBinActivation(nn.Module):
         return self.alpha_a * (side + self.beta_a)
 
 
-class AdaBinConv2d(_Kernel):
+class AdaBinConv2d(_Kernel, Paced):
     """AdaBin's convolution: two-value activations, then weights alpha_w[o] * sign(w - beta_w[o]) + beta_w[o].
 
-    beta_w is the mean and alpha_w the population standard deviation of the real weights of an output channel.
+    beta_w is the mean and alpha_w the population standard deviation of the real weights of an output channel. The
+    gradient of the sign sharpens from SHARPNESS[0] to SHARPNESS[1] over the training.
     """
+
+    sharpness = SHARPNESS[0]
 
     def __init__(
         self,
@@ -211,9 +248,14 @@ class AdaBinConv2d(_Kernel):
         beta = self.weight.mean(dim=(1, 2, 3), keepdim=True)
         return (self.weight - beta).pow(2).mean(dim=(1, 2, 3), keepdim=True).sqrt(), beta
 
+    def pace(self, step: int, steps: int) -> None:
+        first, last = SHARPNESS
+        self.sharpness = first * (last / first) ** (step / steps)
+
     def forward(self, x: Tensor) -> Tensor:
         alpha, beta = self.two_values()
-        return self.convolve(self.binary_a(x), alpha * _SignPass.apply((self.weight - beta) / alpha) + beta)
+        signs = _SignAnnealed.apply((self.weight - beta) / alpha, self.sharpness)
+        return self.convolve(self.binary_a(x), alpha * signs + beta)
 
 
 class RPReLU(nn.Module):

@@ -23,17 +23,21 @@ OUT = click.option(
 @click.command()
 @click.argument("recipe")
 @OUT
+@click.option("--data", multiple=True, metavar="D", help=f"Images to train on; may be given again. {DATA_HELP}")
 @click.option("--seed", default=1, show_default=True, help="Same seed and versions, same network.")
 @click.option("--epochs", type=COUNT, help="Instead of the recipe's number.")
 @JSON
-def train(recipe: str, out: Path, seed: int, epochs: int | None, as_json: bool) -> None:
-    """Train the network of RECIPE and save it."""
+def train(recipe: str, out: Path, data: tuple[str, ...], seed: int, epochs: int | None, as_json: bool) -> None:
+    """Train the network of RECIPE and save it.
+
+    An interrupted training leaves F.bnn.state; the same command goes on from there.
+    """
     from bnnhw import models
 
     check_folder_of(out)
     stages = Stages()
     with stages.stage("train") as step:
-        graph = models.train(recipe, out, seed=seed, epochs=epochs, progress=step)
+        graph = models.train(recipe, out, data=data, seed=seed, epochs=epochs, progress=step)
     _tell(graph, out, as_json)
 
 

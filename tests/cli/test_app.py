@@ -49,7 +49,10 @@ BOARD = ["--board", "ulx3s"]
         (["run", "--board", "nope", "--port", "sim", "a.png"], NO_BOARD),
         (["build", *BOARD], "error: Missing option '--model' / '-m'.\n"),
         (["models", "--nope"], "error: No such option '--nope'.\n"),
-        (["train", "nope", "-o", "f.bnn"], "error: recipe must be one of snn_digits, not 'nope'\n"),
+        (
+            ["train", "nope", "-o", "f.bnn"],
+            "error: recipe must be one of adabin_r20, dwr_r20, snn_digits, snn_r20, not 'nope'\n",
+        ),
         (["train", "snn_digits", "-o", "no/f.bnn"], "error: the folder of no/f.bnn must exist, and does not\n"),
         (
             ["import", "a.pth", "--arch", "nope", "-o", "f.bnn"],

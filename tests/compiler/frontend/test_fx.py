@@ -16,7 +16,7 @@ from bnnhw.compiler.ir import Graph, interpret
 from bnnhw.errors import BnnhwError, UnsupportedError
 from bnnhw.models import layers
 from bnnhw.models.adabin_r20 import AdaBinResNet20
-from bnnhw.models.snn_digits import SnnDigits
+from bnnhw.models.recipes.snn_digits import snn_digits
 
 MEAN, STD = [0.4, 0.5, 0.6, 0.45], [0.2, 0.3, 0.25, 0.22]
 SHAPE = (6, 6, 4)
@@ -166,7 +166,7 @@ def test_functions(end: Callable[[Tensor], Tensor]) -> None:
 
 def test_whole_networks() -> None:
     torch.manual_seed(4)
-    snn, ada = SnnDigits(widths=(8, 16), blocks=(1, 2)).eval(), AdaBinResNet20().eval()
+    snn, ada = snn_digits(widths=(8, 16), blocks=(1, 2)).eval(), AdaBinResNet20().eval()
     for module, shape in ((snn, (8, 8, 1)), (ada, (32, 32, 3))):
         graph = imported(module, shape)
         pixels = images(3, shape)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bnnhw.compiler.ir import Graph
-from bnnhw.compiler.ir.file import save
 from bnnhw.errors import BnnhwError
 from bnnhw.models.catalogue import recipes
 
@@ -18,16 +17,20 @@ def train(
     recipe: str,
     out: str | Path | None = None,
     *,
+    data: Sequence[str] = (),
     seed: int = 1,
     epochs: int | None = None,
     progress: Progress | None = None,
 ) -> Graph:
     """Train the network of ``recipe`` and return it, saved to ``out`` where given. Needs torch.
 
-    Same seed and same versions of torch and NumPy give the same network. ``epochs`` overrides the recipe's number.
-    ``progress(stage, done, total)`` is called after every epoch.
+    ``data``: data sets, all together, instead of the recipe's own. Same seed, data, device, number of threads and
+    versions of torch and NumPy give the same network. ``epochs`` overrides the recipe's number.
+    ``progress(stage, done, total)`` is called every few steps. With ``out``, an interrupted training leaves its state
+    in a file beside it and goes on from there when it is called again.
 
-    Raises BnnhwError: unknown recipe, bad number of epochs, torch missing.
+    Raises BnnhwError: unknown recipe, bad number of epochs, data that do not fit, torch missing, a state of another
+    training.
     """
     if recipe not in recipes():
         raise BnnhwError(f"recipe must be one of {', '.join(recipes())}, not '{recipe}'")
@@ -41,7 +44,6 @@ def train(
         if error.name != "torch":
             raise
         raise BnnhwError("training needs torch: pip install 'bnnhw[torch]'") from None
-    graph: Graph = module.train(seed=seed, epochs=epochs or module.EPOCHS, progress=progress)
-    if out is not None:
-        save(graph, out)
-    return graph
+    from bnnhw.models.training.run import run
+
+    return run(module.RECIPE, data, Path(out) if out is not None else None, seed, epochs, progress)

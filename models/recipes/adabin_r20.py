@@ -1,0 +1,9 @@
+"""adabin_r20: AdaBin's ResNet-20 for CIFAR-10, trained as the official code does it."""
+
+from __future__ import annotations
+
+from bnnhw.models.adabin_r20 import AdaBinResNet20
+from bnnhw.models.recipes.cifar import cifar
+
+PAPER = "AdaBin, ECCV 2022, arXiv 2208.08084"
+RECIPE = cifar("adabin_r20", PAPER, AdaBinResNet20, optimiser="sgd", rate=0.1, decay=1e-4)

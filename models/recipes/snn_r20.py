@@ -1,0 +1,15 @@
+"""snn_r20: ResNet-20 with shortcuts around every sub-bit convolution (tau 5), for CIFAR-10."""
+
+from __future__ import annotations
+
+from bnnhw.models.layers import CodebookConv2d
+from bnnhw.models.recipes.cifar import cifar
+from bnnhw.models.resnet import ResNet
+
+
+def snn_r20() -> ResNet:
+    """Normalised images (N, 3, 32, 32) -> scores (N, 10)."""
+    return ResNet(3, 16, (16, 32, 64), (6, 6, 6), CodebookConv2d)
+
+
+RECIPE = cifar("snn_r20", "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195", snn_r20)

@@ -1,0 +1,41 @@
+"""A training recipe: the network, the data it learns from and how it learns, as data of one frozen class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+Augment = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What ``bnnhw train`` does for one network.
+
+    ``data``: data set that is taken where none is given, or None; ``shape``: (height, width, channels) of an image;
+    ``mean``, ``std``: normalisation, fractions of 255, or None for those of the training images; ``rate``: highest
+    learning rate, reached after ``warm_up`` (fraction of all steps) and brought to nearly 0 on a cosine; ``augment``:
+    random change of a normalised batch (N, C, H, W); ``smoothing``: of the labels; ``clip``: norm that gradients are
+    bound to; ``threads``: torch's threads, None for as many as it has.
+    """
+
+    name: str
+    paper: str
+    network: Callable[[], nn.Module]
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    epochs: int
+    batch: int
+    rate: float
+    augment: Augment
+    data: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    optimiser: Literal["adam", "sgd"] = "adam"
+    decay: float = 0.0
+    warm_up: float = 0.1
+    smoothing: float = 0.0
+    threads: int | None = None
