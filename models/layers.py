@@ -57,16 +57,14 @@ class _SignAnnealed(torch.autograd.Function):
     (IR-Net's, which AdaBin trains weights with)."""
 
     @staticmethod
-    def forward(ctx: Any, w: Tensor, sharpness: float) -> Tensor:
-        ctx.save_for_backward(w)
-        ctx.sharpness = sharpness
+    def forward(ctx: Any, w: Tensor, sharpness: Tensor) -> Tensor:
+        ctx.save_for_backward(w, sharpness)
         return sign(w)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (w,) = ctx.saved_tensors
-        t = ctx.sharpness
-        return grads[0] * (max(1.0, t) * (1 - torch.tanh(t * w) ** 2)), None
+        w, t = ctx.saved_tensors
+        return grads[0] * (t.clamp(min=1) * (1 - torch.tanh(t * w) ** 2)), None
 
 
 class _Assign(torch.autograd.Function):
@@ -228,7 +226,7 @@ class AdaBinConv2d(_Kernel, Paced):
     gradient of the sign sharpens from SHARPNESS[0] to SHARPNESS[1] over the training.
     """
 
-    sharpness = SHARPNESS[0]
+    sharpness: Tensor
 
     def __init__(
         self,
@@ -242,6 +240,7 @@ class AdaBinConv2d(_Kernel, Paced):
     ) -> None:
         super().__init__(channels_in, channels_out, kernel, stride=stride, padding=padding, groups=groups)
         self.binary_a = AdaBinActivation()
+        self.register_buffer("sharpness", torch.tensor(SHARPNESS[0]), persistent=False)
 
     def two_values(self) -> tuple[Tensor, Tensor]:
         """(alpha_w, beta_w), each (out, 1, 1, 1)."""
@@ -250,7 +249,7 @@ class AdaBinConv2d(_Kernel, Paced):
 
     def pace(self, step: int, steps: int) -> None:
         first, last = SHARPNESS
-        self.sharpness = first * (last / first) ** (step / steps)
+        self.sharpness.fill_(first * (last / first) ** (step / steps))
 
     def forward(self, x: Tensor) -> Tensor:
         alpha, beta = self.two_values()

@@ -66,7 +66,9 @@ class ActivationMemory(wiring.Component):
         # neighbour's, then which bank takes which.
         pixel, later, last = (Signal(self.i_write.shape(), name=n) for n in ("pixel", "later", "last"))
         valid = Signal()
+        is_at = Signal(c.rows)  # the bank, one of many, so that a bank's enable is one look-up
         m.d.sync += [pixel.eq(self.i_write), later.eq(pixel), last.eq(later), valid.eq(self.i_write_valid)]
+        m.d.sync += is_at.eq(1 << pixel.bank)
         low, high = Signal(signed(w.tap + 2)), Signal(range(2 << max(w.position, w.tap + 1)))
         m.d.sync += [low.eq(-self.i_write.halo_low), high.eq(self.i_write.strip + self.i_write.halo_high)]
         there, addresses = {}, {}
@@ -89,7 +91,7 @@ class ActivationMemory(wiring.Component):
             m.d.sync += enable.eq(0)
             for d in reach:
                 if 0 <= r - d < c.rows:
-                    with m.If(there[d] & (later.bank == r - d)):
+                    with m.If(there[d] & is_at[r - d]):
                         m.d.sync += [address.eq(addresses[d]), enable.eq(later.slots)]
             m.submodules[f"read_address_{r}"] = copy = Copy(len(self.i_address.as_value()))
             m.d.comb += copy.i.eq(self.i_address)

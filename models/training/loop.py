@@ -59,7 +59,8 @@ class Training:
         self._mean = torch.tensor(mean, device=self.device)[:, None, None]
         self._std = torch.tensor(std, device=self.device)[:, None, None]
         torch.manual_seed(seed)
-        self.network = recipe.network().to(self.device)
+        self.network = recipe.network().to(self.device, memory_format=torch.channels_last)
+        self._forward = torch.compile(self.network) if recipe.compiled else self.network
         self._paced = [m for m in self.network.modules() if isinstance(m, Paced)]
         self._codebooks = [m for m in self.network.modules() if isinstance(m, CodebookConv2d)]
         self.batches = len(training) // recipe.batch
@@ -131,7 +132,7 @@ class Training:
             layer.pace(self.step, self.steps)
         images = (self._pixels[chosen].float() / 255 - self._mean) / self._std
         labels = self._labels[chosen]
-        scores = self.network(self.recipe.augment(images))
+        scores = self._forward(self.recipe.augment(images))
         loss = F.cross_entropy(scores, labels, label_smoothing=self.recipe.smoothing)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
