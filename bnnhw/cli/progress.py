@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 Step = Callable[[str, int, int], None]
 """Called with what is being done, and how many of how many are done."""
+TELL_EVERY = 60.0
+"""Seconds between lines on progress where there is no terminal."""
 
 
 @dataclass
@@ -31,11 +33,20 @@ class Stages:
 
     @contextmanager
     def live(self, name: str) -> Iterator[Step]:
-        """A live line in a terminal, without a note at the end."""
+        """A live line in a terminal, without a note at the end; elsewhere a line every TELL_EVERY seconds."""
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn())
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as live:
             task = live.add_task(name, total=None)
-            yield lambda what, done, total: live.update(task, description=what, completed=done, total=total or None)
+            told = time.monotonic()
+
+            def step(what: str, done: int, total: int) -> None:
+                nonlocal told
+                live.update(task, description=what, completed=done, total=total or None)
+                if not self.console.is_terminal and time.monotonic() - told > TELL_EVERY:
+                    told = time.monotonic()
+                    self.note(f"{what} ({done / total:.0%})" if total else what)
+
+            yield step
 
     def done(self, name: str, seconds: float) -> None:
         """Note a stage that took ``seconds``, and tell it."""

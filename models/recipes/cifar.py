@@ -17,7 +17,7 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 def cifar(name: str, paper: str, network: Callable[[], nn.Module], **changes: Any) -> Recipe:
     """A recipe for 32x32 colour images in ten classes: Adam, images mirrored and shifted."""
-    options: dict[str, Any] = {"epochs": 120, "batch": 128, "rate": 2e-3, "warm_up": 0.05, "compiled": True}
+    options: dict[str, Any] = {"epochs": 60, "batch": 128, "rate": 2e-3, "warm_up": 0.05, "compiled": True}
     return Recipe(
         name=name,
         paper=paper,
