@@ -195,6 +195,8 @@ class EngineConfig:
     alike: bool = False
     """In every step all slots read the same tap at the same offset: steps have one read instead of one a slot, and
     slots may share the block RAMs of the activation memory."""
+    grouped: bool = False
+    """There are grouped convolutions, whose passes read other channels from group to group."""
     front: FrontConfig | None = None
     """The unit of multipliers that computes the convolution of the image; None: the array does."""
     external: SdramSetup | None = None

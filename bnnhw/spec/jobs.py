@@ -4,7 +4,7 @@ A frame is a list of *jobs*, in the order of their words. A job is ``last_pass``
 the same positions, each for the channel groups that follow those of the one before. A job's first step waits until
 every output of earlier jobs is stored. In pass n of a job these fields of its word become (wrapping at their widths):
 
-  base            base + min(n, last_filled) * d_pass
+  base            base + min(n, last_filled) // (repeat + 1) * d_pass
   residual        0 if n > last_residual
   res_base        res_base + n * groups, or n * res_dpass where maps are spilled
   val_base        val_base + n * groups, or n * val_dpass
@@ -26,7 +26,7 @@ FETCH_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip", "src_ri
 ISSUE_FIELDS = (
     *WALK_FIELDS,
     *FETCH_FIELDS,
-    *("final", "step_first", "step_last", "base", "d_lx", "d_y", "d_r", "d_pass", "stride", "pad", "pace"),
+    *("final", "step_first", "step_last", "base", "d_lx", "d_y", "d_r", "d_pass", "repeat", "stride", "pad", "pace"),
     "front_rows",
     "spill",
 )
@@ -83,7 +83,8 @@ def job_layout(c: EngineConfig) -> WordLayout:
             f("d_lx", w.source, doc="source words from lx to lx + 1"),
             f("d_y", w.source, doc="source words from y to y + 1"),
             f("d_r", w.source, doc="source words from r to r + 1 (pool passes)"),
-            f("d_pass", w.source if c.spill else 1, doc="source words from pass to pass"),
+            f("d_pass", w.source if c.spill or c.grouped else 1, doc="source words from pass to pass"),
+            f("repeat", w.passes if c.grouped else 0, doc="passes that read the same source words - 1"),
             f("src_ring", spill, doc="the pooled source is a spilled map"),
             f("stride", w.tap + 1, doc="input rows and columns from one output to the next"),
             f("pad", w.tap + 1, doc="padding before the first row and column"),

@@ -7,7 +7,10 @@ Every layer computes, per output channel c and output pixel p:
 
     X = sum over in-bounds taps of a * w          Conv on Bits: a = +-1;  Conv on Codes: a = the code
       | sum or maximum over in-bounds taps         Pool, on the stored value
-    A = sum over in-bounds taps of b               Conv only: b = the bit (Bits) or the code (Codes); same for all c
+    A = sum over in-bounds taps of b               Conv only: b = the bit (Bits) or the code (Codes); same for all c of
+                                                   a group
+
+Output channel c of a Conv with g groups sums over the input channels of group c // (C / g) only.
     v = round_shift(scale[c] * X + sum_scale[c] * A + offset[c, border(p)], shift)
     v = v + residual                               same number of fraction bits as v, by construction
     z = v + in_offset[c]
@@ -165,7 +168,8 @@ class Post:
 
 @dataclass(frozen=True, eq=False)
 class Codebook:
-    """Sub-bit weights (SNN): weight[o, i].ravel() == words[index[o, i]]; words (2**tau, 9) of +-1, index (O, I)."""
+    """Sub-bit weights (SNN): weight[o, i].ravel() == words[index[o, i]]; words (2**tau, 9) of +-1, index (O, I), I the
+    inputs of an output."""
 
     words: IntArray
     index: IntArray
@@ -177,7 +181,7 @@ class Codebook:
 
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """Convolution of a Bits or Codes map with odd integer weights of |w| <= 2**weight_bits - 1, (O, I, k, k).
+    """Convolution of a Bits or Codes map with odd integer weights of |w| <= 2**weight_bits - 1, (O, I / groups, k, k).
 
     An odd integer is a sum of +-2**j, j < weight_bits, so each weight bit is one binary plane; binary weights are
     weight_bits = 1. A dense layer is a 1x1 convolution of a 1x1 map.
@@ -190,6 +194,7 @@ class Conv:
     weight_bits: int
     post: Post
     codebook: Codebook | None = None
+    groups: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,7 +99,9 @@ def _layer(draft: Draft, post: Post) -> Layer:
     book = None
     if mac.words is not None and mac.index is not None:
         book = Codebook(mac.words.astype(np.int64), mac.index.astype(np.int64))
-    return Conv(draft.name, draft.source, draft.window, mac.weight.astype(np.int64), mac.weight_bits, post, book)
+    return Conv(
+        draft.name, draft.source, draft.window, mac.weight.astype(np.int64), mac.weight_bits, post, book, mac.groups
+    )
 
 
 def _integer(x: DoubleArray, bits: int) -> NDArray[np.int64]:

@@ -34,10 +34,8 @@ class ExpandTwoValue:
             if isinstance(op, Binarize):
                 nodes.append(Node(node.name, replace(op, low=-1.0, high=1.0), node.inputs))
             elif isinstance(op, Conv | BinaryConv) and isinstance(source, Binarize):
-                if op.groups != 1:
-                    raise unsupported(node, f"groups must be 1, not {op.groups}")
                 kernel = (op.sign if isinstance(op, BinaryConv) else op.weight).shape[2]
-                where = Geometry(shapes[node.inputs[0]], shapes[node.name], kernel, op.stride, op.pad)
+                where = Geometry(shapes[node.inputs[0]], shapes[node.name], kernel, op.stride, op.pad, op.groups)
                 nodes.append(Node(node.name, _expand(op, source, where), node.inputs))
             else:
                 others = [i for i in node.inputs if isinstance(known[i].op, Binarize)]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import CodeConv, Mac, Pixels
 from bnnhw.compiler.ir.ops import BinaryConv, Conv, Input, Op, Shape
-from bnnhw.compiler.passes.base import unsupported
 from bnnhw.compiler.passes.mac import Geometry, on_codes
 from bnnhw.compiler.passes.weight_grid import Grid
 
@@ -77,19 +76,17 @@ def convolve_codes(node: Node, x: Operand, shapes: Mapping[str, Shape]) -> Op:
     """A convolution whose input is ``x``; the same gain for all channels keeps binary weights binary."""
     op = node.op
     assert isinstance(op, Conv | BinaryConv)
-    if op.groups != 1:
-        raise unsupported(node, f"groups must be 1, not {op.groups}")
     if isinstance(op, Conv):
         weight, bits = op.weight.astype(np.float64), op.weight_bits
     else:
         weight = op.alpha[:, None, None, None] * op.sign.astype(np.float64) + op.beta[:, None, None, None]
         bits = 8
     if isinstance(op, BinaryConv) and (x.gain == x.gain[0]).all():
-        where = Geometry(shapes[node.inputs[0]], shapes[node.name], weight.shape[2], op.stride, op.pad)
+        where = Geometry(shapes[node.inputs[0]], shapes[node.name], weight.shape[2], op.stride, op.pad, op.groups)
         grid = Grid(op.sign.astype(np.int64), op.alpha.astype(np.float64), op.beta.astype(np.float64))
         codebook = None if op.words is None or op.index is None else (op.words, op.index)
         return on_codes(grid, 1, float(x.gain[0]), x.zero, where, codebook)
-    return CodeConv(weight, x.gain, x.zero, x.mean, x.std, x.near, x.alike, op.stride, op.pad, 1, bits)
+    return CodeConv(weight, x.gain, x.zero, x.mean, x.std, x.near, x.alike, op.stride, op.pad, op.groups, bits)
 
 
 def _identity(gain: DoubleArray, zero: DoubleArray, shape: Shape) -> Mac:

@@ -17,16 +17,17 @@ DoubleArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Where a convolution's windows lie."""
+    """Where a convolution's windows lie, and which channels they cover."""
 
     shape_in: Shape
     shape_out: Shape
     kernel: int
     stride: int
     pad: int
+    groups: int = 1
 
     def in_bounds_sum(self, weight: DoubleArray) -> DoubleArray:
-        """Sum over the in-bounds taps and all inputs, (O, border classes)."""
+        """Sum over the in-bounds taps and all inputs of each output, (O, border classes)."""
         window = Window(self.kernel, self.stride, self.pad)
         masks = border_masks(self.shape_in, border_axes(self.shape_in, self.shape_out, window), window)
         return np.asarray(np.einsum("oyx,cyx->oc", weight.sum(axis=1), masks))
@@ -45,8 +46,13 @@ def on_bits(grid: Grid, bits: int, low: float, high: float, where: Geometry, cod
 def on_codes(grid: Grid, bits: int, gain: float, zero: DoubleArray, where: Geometry,
              codebook: Codebook | None = None) -> Mac:  # fmt: skip
     """Weights scale * q + shift on activations gain * code + zero[i]."""
-    offset = where.in_bounds_sum(grid.real * zero[None, :, None, None])
+    offset = where.in_bounds_sum(grid.real * by_output(zero, len(grid.q), where.groups)[:, :, None, None])
     return _mac(grid, bits, "codes", grid.scale * gain, grid.shift * gain, offset, where, codebook)
+
+
+def by_output(x: DoubleArray, outs: int, groups: int) -> DoubleArray:
+    """What each output sees of an array of one value an input channel, (O, I / groups)."""
+    return np.repeat(x.reshape(groups, -1), outs // groups, axis=0)
 
 
 Codebook = tuple[IntArray, IntArray]
@@ -55,4 +61,4 @@ Codebook = tuple[IntArray, IntArray]
 def _mac(grid: Grid, bits: int, operand: str, scale: DoubleArray, sum_scale: DoubleArray, offset: DoubleArray,
          where: Geometry, codebook: Codebook | None) -> Mac:  # fmt: skip
     words, index = codebook if codebook is not None else (None, None)
-    return Mac(grid.q, bits, operand, scale, sum_scale, offset, where.stride, where.pad, 1, words, index)
+    return Mac(grid.q, bits, operand, scale, sum_scale, offset, where.stride, where.pad, where.groups, words, index)

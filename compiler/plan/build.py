@@ -13,11 +13,12 @@ from bnnhw.compiler.plan.config import engine_config, unit_slope
 from bnnhw.compiler.plan.descriptors import decode_words, job_word, load_word, step_words
 from bnnhw.compiler.plan.fold import Channels, Rest, fold_channels
 from bnnhw.compiler.plan.front import front_config
+from bnnhw.compiler.plan.groups import check_sequence, check_shape
 from bnnhw.compiler.plan.orders import Orders, channel_orders, stored_channels
 from bnnhw.compiler.plan.params import param_beats
 from bnnhw.compiler.plan.places import BitPlace, ValuePlace
 from bnnhw.compiler.plan.ranges import LayerRange, layer_ranges
-from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, make_schedule
+from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, make_schedule, read_groups
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.compiler.plan.spill import front_store, spill_config, spill_words, with_bursts
 from bnnhw.compiler.plan.uses import Uses, find_uses
@@ -75,7 +76,9 @@ class Analysis:
 def analyse(network: Network) -> Analysis:
     """Uses, channel orders and ranges of a network; raises UnsupportedError for what the engine cannot run."""
     uses = find_uses(network)
-    return Analysis(network, uses, channel_orders(network, uses), layer_ranges(network, uses))
+    orders = channel_orders(network, uses)
+    check_sequence(network, orders)
+    return Analysis(network, uses, orders, layer_ranges(network, uses))
 
 
 def make_plan(
@@ -90,6 +93,7 @@ def make_plan(
     ``external``: where weights and parameters lie, if not in the engine; ``bands``, ``spilled``: see
     `make_schedule`."""
     network = found.network
+    check_shape(network, shape)
     assert external is not None or not spilled, "spilled maps need an external memory"
     if spread is None:
         spread = default_spread(network, found.uses, found.orders, shape)
@@ -132,7 +136,8 @@ def _weights(found: Analysis, schedule: Schedule, s: JobSchedule) -> WeightImage
     if s.kind == CONV_INPUT:
         return input_weights(s.layer, schedule.input, _out_order(found, s), schedule.shape)
     place = schedule.places.bits[s.layer.source]
-    return conv_weights(s.layer, s.words, _out_order(found, s), place.order, place.groups, schedule.shape)
+    groups = read_groups(s.layer, place)
+    return conv_weights(s.layer, s.words, _out_order(found, s), place.order, groups, schedule.shape)
 
 
 def _channels(found: Analysis, schedule: Schedule, s: JobSchedule, weights: WeightImage | None) -> Channels:

@@ -67,6 +67,7 @@ def engine_config(
         weight_words=max(s.weight_words for s in layers),
         steps=schedule.steps.count,
         jobs=len(layers),
+        grouped=any(isinstance(s.layer, Conv) and s.layer.groups > 1 for s in layers),
         passes=max(s.passes for s in layers),
         halo_reach=schedule.places.halo_reach,
         classes=max(c.offset.shape[1] for c in channels),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from bnnhw.compiler.plan.fold import Channels
 from bnnhw.compiler.plan.places import BitPlace
 from bnnhw.compiler.plan.ranges import LayerRange
-from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, filled_passes
+from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, filled_passes, read_groups
 from bnnhw.compiler.plan.spill import loaded, on_chip, source_rows, spills, stored
 from bnnhw.compiler.plan.uses import borders
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.jobs import job_layout
 from bnnhw.spec.layout import WordLayout
-from bnnhw.spec.network import BorderAxis, Network
+from bnnhw.spec.network import BorderAxis, Conv, Network
 from bnnhw.spec.program import CONV_INPUT, POOL, Widths, decode_layout, load_layout, step_layout
 
 Fields = dict[str, int]
@@ -160,7 +160,12 @@ def _source(schedule: Schedule, s: JobSchedule) -> Fields:
         first = value.base + s.job.first * s.layer.window.stride * value.row
         return {"base": first - pad * (value.row + value.cell), "d_pass": 1}
     bits = schedule.places.bits[s.layer.source]  # whole, or the very band that the job reads
-    return {"base": bits.base + bits.halo_low * bits.cell - pad * (bits.row + bits.cell)}
+    fields = {"base": bits.base + bits.halo_low * bits.cell - pad * (bits.row + bits.cell)}
+    assert isinstance(s.layer, Conv)
+    if s.layer.groups > 1:
+        step = bits.group_offset(read_groups(s.layer, bits))
+        fields |= {"d_pass": step, "repeat": s.passes // s.layer.groups - 1}
+    return fields
 
 
 def _outputs(schedule: Schedule, s: JobSchedule) -> Fields:

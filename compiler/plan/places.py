@@ -143,7 +143,7 @@ def _bit_place(
     network: Network, uses: Uses, orders: Orders, shape: Shape, name: str, whole: bool, spread: bool
 ) -> BitPlace:
     tensor = network.tensors[name]
-    readers = [network.layers[i] for i in uses.bits(name)]
+    readers = [layer for i in uses.bits(name) if isinstance(layer := network.layers[i], Conv)]
     windows = [layer.window for layer in readers]
     step = lcm(*(w.stride for w in windows))
     needed = max(-(-tensor.width // shape.rows), *(_columns(network, layer, shape) for layer in readers))
@@ -158,10 +158,15 @@ def _bit_place(
         strip=-(-needed // step) * step,
         halo_low=max(w.pad for w in windows),
         halo_high=max(max(0, w.kernel - w.pad - w.stride) for w in windows),
-        spread=spread and shape.slots > 1,
+        spread=spread and shape.slots > 1 and all(_aligned(layer, shape) for layer in readers),
         slots=shape.slots,
         rows=tensor.height,
     )
+
+
+def _aligned(layer: Conv, shape: Shape) -> bool:
+    """Whether the channels of each group begin in slot 0 of a spread map."""
+    return layer.groups == 1 or layer.weight.shape[1] % shape.depth == 0
 
 
 def _columns(network: Network, layer: Layer, shape: Shape) -> int:
@@ -173,8 +178,10 @@ def replication_gain(network: Network, uses: Uses, orders: Orders, name: str, sh
     """Steps a tile, over all readers, that replicating the groups of a bits map in all slots saves."""
     groups, saved = -(-len(orders[name]) // shape.lanes), 0
     for index in uses.bits(name):
-        taps = network.layers[index].window.kernel ** 2
-        rest = groups % shape.slots
+        layer = network.layers[index]
+        taps = layer.window.kernel**2
+        assert isinstance(layer, Conv)
+        rest = (groups if layer.groups == 1 else layer.weight.shape[1] // shape.lanes) % shape.slots
         saved += taps - -(-taps * rest // shape.slots) if rest else 0
     return saved
 

@@ -9,7 +9,7 @@ from bnnhw.compiler.plan.bands import Bands, Job, JobOrder, bandable, fewest_ban
 from bnnhw.compiler.plan.front import FrontLayers, front_layers
 from bnnhw.compiler.plan.memory import MemoryPlan, place_all
 from bnnhw.compiler.plan.orders import Orders
-from bnnhw.compiler.plan.places import Places, make_places, replication_gain
+from bnnhw.compiler.plan.places import BitPlace, Places, make_places, replication_gain
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.compiler.plan.steps import StepTable, Word, add_conv, add_input, add_pool, input_words, pack_units
 from bnnhw.compiler.plan.uses import Stored, Uses, stored
@@ -160,6 +160,11 @@ def input_config(network: Network, uses: Uses, shape: Shape) -> InputConfig:
     )
 
 
+def read_groups(layer: Conv, place: BitPlace) -> int:
+    """Channel groups of the source that a pass reads: all, or those of its group of the convolution."""
+    return place.groups if layer.groups == 1 else place.groups // layer.groups
+
+
 class DecodeTable:
     """All distinct lists of decode words; a list that occurs inside another is not stored again."""
 
@@ -209,7 +214,7 @@ def _job(
         else:
             place = places.bits[layer.source]
             kind, strip = CONV_BITS, place.strip // layer.window.stride
-            words = pack_units(layer.window.kernel, place.groups, shape.slots, place.spread)
+            words = pack_units(layer.window.kernel, read_groups(layer, place), shape.slots, place.spread)
             first, steps = add_conv(table, place, layer.window, words, layer.weight_bits)
             weight_words = len(words) * layer.weight_bits
             coded = decodes_of(words, shape.slots) if uses_codebook(layer, shape) else ()

@@ -8,7 +8,7 @@ are the bits of codeword 0, and count as a constant (``WeightImage.ones``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import NamedTuple
@@ -81,8 +81,10 @@ def permute(planes: BitArray, out_order: IntArray, in_order: IntArray, outs: int
 def conv_weights(
     layer: Conv, words: Sequence[Word], out_order: IntArray, in_order: IntArray, groups: int, shape: Shape
 ) -> WeightImage:
-    """Weights of a layer that reads the activation memory; ``groups``: channel groups of its source."""
+    """Weights of a layer that reads the activation memory; ``groups``: channel groups that a pass reads."""
     passes = -(-len(out_order) // shape.cols)
+    if layer.groups > 1:
+        layer, in_order = _inputs_as_stored(layer, in_order), np.arange(layer.weight.shape[1])
     outs, ins, lanes = passes * shape.cols, groups * shape.lanes, shape.lanes
     book = layer.codebook if uses_codebook(layer, shape) else None
     index: IntArray | None = None
@@ -102,6 +104,20 @@ def conv_weights(
                 channels = slice(unit[1] * lanes, (unit[1] + 1) * lanes)
                 bits[:, number, :, slot * lanes : (slot + 1) * lanes] = planes[:, :, channels, unit[0]]
     return WeightImage(_by_pass(bits, passes, shape), _ones(bits.sum(axis=(1, 3), dtype=np.int64)), index, book)
+
+
+def _inputs_as_stored(layer: Conv, in_order: IntArray) -> Conv:
+    """A grouped layer whose weights' inputs are in the order in which the group's channels are stored."""
+    ins, outs = layer.weight.shape[1], len(layer.weight) // layer.groups
+    inputs = np.zeros((len(layer.weight), ins), np.int64)
+    for block in in_order.reshape(layer.groups, ins):
+        group = block[0] // ins
+        inputs[group * outs : (group + 1) * outs] = block - group * ins
+    book = layer.codebook
+    if book is not None:
+        book = replace(book, index=np.take_along_axis(book.index, inputs, axis=1))
+    weight = np.take_along_axis(layer.weight, inputs[:, :, None, None], axis=1)
+    return replace(layer, weight=weight, codebook=book)
 
 
 def input_weights(layer: Conv, config: InputConfig, out_order: IntArray, shape: Shape) -> WeightImage:

@@ -55,6 +55,7 @@ class PassWalk(wiring.Component):
         m = Module()
         m.submodules.jobs = jobs = JobMemory(self.layout, self.words, self.names)
         job_ends = Signal(init=1)
+        repeat = Signal(len(self.o.repeat) if "repeat" in self.o.shape().members else 0)
         m.d.comb += [
             self.o_last.eq(self.o.last_pass == 0),
             jobs.i_take.eq(~self.o_valid & job_ends & jobs.o_valid),
@@ -63,17 +64,26 @@ class PassWalk(wiring.Component):
             m.d.sync += [self.o_valid.eq(0), job_ends.eq(self.o_last)]
         with m.Elif(jobs.i_take):
             m.d.sync += [self.o.eq(jobs.o), self.o_first.eq(1), self.o_valid.eq(1)]
+            if "repeat" in self.o.shape().members:
+                m.d.sync += repeat.eq(jobs.o.repeat)
         with m.Elif(~self.o_valid & ~job_ends):
-            self._step(m)
+            self._step(m, repeat)
             m.d.sync += [self.o_first.eq(0), self.o_valid.eq(1)]
         return m
 
-    def _step(self, m: Module) -> None:
+    def _step(self, m: Module, repeat: Signal) -> None:
         """To the fields of the job's next pass; ``last_pass`` and the like count the passes that are left."""
         o, fields = self.o, self.o.shape().members
         m.d.sync += o.last_pass.eq(o.last_pass - 1)
         if "base" in fields:
-            with m.If(o.last_filled != 0):
+            moves = o.last_filled != 0
+            if "repeat" in fields:  # the field counts the passes that are left
+                with m.If(o.repeat != 0):
+                    m.d.sync += o.repeat.eq(o.repeat - 1)
+                with m.Else():
+                    m.d.sync += o.repeat.eq(repeat)
+                moves &= o.repeat == 0
+            with m.If(moves):
                 m.d.sync += o.base.eq(o.base + o.d_pass)
         for last, flag in FROM_TO:
             if last in fields:

@@ -125,10 +125,17 @@ class Maker:
         return Source(f"{draft.name}.value", Fixed(self._width(draft), 0), draft.y)
 
     def conv(
-        self, source: Source, channels: int, window: Window, weight_bits: int, options: Options, tau: int = 0
+        self,
+        source: Source,
+        channels: int,
+        window: Window,
+        weight_bits: int,
+        options: Options,
+        tau: int = 0,
+        groups: int = 1,
     ) -> Draft:
         """A convolution with random odd weights, or with a random codebook of 2**tau kernels."""
-        rng, inputs = self.rng, source.map.shape[3]
+        rng, inputs = self.rng, source.map.shape[3] // groups
         shape = (channels, inputs, window.kernel, window.kernel)
         codebook = None
         if tau:
@@ -141,10 +148,16 @@ class Maker:
         size = output_size(source.map.shape[1:3], window)
         bits = isinstance(source.format, Bits)
         operand = 2 * source.map - 1 if bits else source.map
-        x = convolve(operand, weight, window, size, 1 if bits else (1 << source.format.planes) - 1)  # type: ignore[union-attr]
-        total = window_sum(source.map.sum(axis=3, keepdims=True), window, size) if options.sums else None
+        largest = 1 if bits else (1 << source.format.planes) - 1  # type: ignore[union-attr]
+        x = convolve(operand, weight, window, size, largest, groups)
+        total = None
+        if options.sums:
+            sums = source.map.reshape(*source.map.shape[:3], groups, inputs).sum(axis=4)
+            total = window_sum(sums, window, size).repeat(channels // groups, axis=3)
         post, y = self._post(source, window, x, total, options)
-        return self._add(lambda name: Conv(name, source.tensor, window, weight, weight_bits, post, codebook), "conv", y)
+        return self._add(
+            lambda name: Conv(name, source.tensor, window, weight, weight_bits, post, codebook, groups), "conv", y
+        )
 
     def pool(self, source: Source, window: Window, mode: str, options: Options, whole: bool = False) -> Draft:
         """A pooling; ``whole`` reduces the map to one pixel."""
@@ -192,7 +205,7 @@ class Maker:
         goal = float(1 << options.spread)
         shift = int(rng.integers(0, 11))
         scale = self._factors(x, goal, shift, channels)
-        sums = None if total is None else self._factors(np.repeat(total, channels, 3), goal / 2, shift, channels)
+        sums = None if total is None else self._factors(np.broadcast_to(total, x.shape), goal / 2, shift, channels)
         raw = scale * x + (0 if sums is None or total is None else sums * total)
         centre = -raw.reshape(-1, channels).mean(axis=0) + rng.normal(0, 0.5, channels) * goal * (1 << shift)
         offset = centre[:, None] + rng.normal(0, 0.1, (channels, rows.count * columns.count)) * goal * (1 << shift)

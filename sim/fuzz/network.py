@@ -16,13 +16,15 @@ SAMPLES = 6
 ATTEMPTS = 20
 
 
-def random_network(seed: int, index: int, accept: Callable[[Network], bool] = lambda network: True) -> Network:
+def random_network(
+    seed: int, index: int, accept: Callable[[Network], bool] = lambda network: True, grouped: bool = False
+) -> Network:
     """Network number ``index`` of a seed: always the same; its scores differ from image to image.
 
-    Networks that ``accept`` refuses are replaced by others.
+    Networks that ``accept`` refuses are replaced by others. ``grouped``: with convolutions of several groups.
     """
     for attempt in range(ATTEMPTS):
-        maker = _make(np.random.default_rng([seed, index, attempt]))
+        maker = _make(np.random.default_rng([seed, index, attempt]), grouped)
         if (maker.drafts[-1].y.std(axis=0) > 0).any():
             network = maker.network(f"fuzz {seed}/{index}")
             if accept(network):
@@ -52,6 +54,7 @@ def features(network: Network) -> set[str]:
             found |= {f"{stem}{layer.window.kernel}x{layer.window.kernel} on {form}"}
             found |= {f"{stem}weights of {layer.weight_bits} bits"}
             found |= {f"codebook {layer.codebook.tau}"} if layer.codebook else set()
+            found |= {f"{layer.groups} groups"} if layer.groups > 1 else set()
         else:
             assert isinstance(layer, Pool)
             found |= {f"{layer.mode} pool{' with padding' if layer.window.pad else ''}"}
@@ -69,7 +72,7 @@ def features(network: Network) -> set[str]:
     return found
 
 
-def _make(rng: Rng) -> Maker:
+def _make(rng: Rng, grouped: bool) -> Maker:
     size = (int(rng.integers(3, 13)), int(rng.integers(3, 13)))
     image = Tensor("image", int(rng.integers(1, 5)), *size, Codes(8))
     maker = Maker(rng, image, random_images(rng, SAMPLES, (*size, image.channels)).astype(np.int64))
@@ -79,6 +82,8 @@ def _make(rng: Rng) -> Maker:
         current = {"conv": _conv, "residual": _residual, "shortcut": _shortcut, "pool": _pool, "identity": _identity}[
             str(block)
         ](maker, current)
+    if grouped:
+        current = _grouped(maker, current)
     _head(maker, current)
     return maker
 
@@ -142,6 +147,25 @@ def _residual(maker: Maker, draft: Draft) -> Draft:
         same = [other for other in maker.drafts if other.size == draft.size]
         options.residual = (same[int(rng.integers(len(same)))], 1, int(rng.integers(0, 3)) if rng.random() < 0.3 else 0)
     return _conv(maker, draft, window, options)
+
+
+def _grouped(maker: Maker, draft: Draft) -> Draft:
+    """A convolution that widens the map for two more of several groups each, the second with the first's result added;
+    channels are those that many an array's lanes and columns divide."""
+    rng, groups, unit = maker.rng, int(maker.rng.integers(2, 5)), int(maker.rng.choice([4, 6, 12]))
+    wide = maker.conv(_read(maker, draft), groups * unit, _window(rng, draft.size), 1, _options(rng))
+    for added in (False, True):
+        options, window = _options(rng), Window(3, 1, 1) if added or rng.random() < 0.6 else _window(rng, wide.size)
+        options.residual = (wide, 1, 0) if added else None
+        source = _read(maker, wide)
+        tau = 4 if window.kernel == 3 and rng.random() < 0.3 else 0
+        weight_bits = 2 if not tau and isinstance(source.format, Bits) and rng.random() < 0.2 else 1
+        options.sums = weight_bits == 1 and rng.random() < 0.4
+        channels = groups * unit * (1 if added else int(rng.integers(1, 3)))
+        wide = maker.conv(source, channels, window, weight_bits, options, tau, groups)
+        if channels != groups * unit:
+            break
+    return wide
 
 
 def _shortcut(maker: Maker, draft: Draft) -> Draft:

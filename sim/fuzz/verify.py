@@ -48,7 +48,9 @@ def _layer(network: Network, layer: Layer, made: set[str]) -> Iterator[str]:
 
 def _conv(network: Network, layer: Conv) -> Iterator[str]:
     source, out, w = network.tensors[layer.source], network.out_tensor(layer), layer.weight
-    if w.shape != (out.channels, source.channels, layer.window.kernel, layer.window.kernel):
+    if layer.groups < 1 or source.channels % layer.groups or out.channels % layer.groups:
+        yield f"{layer.groups} groups must divide {source.channels} and {out.channels} channels"
+    elif w.shape != (out.channels, source.channels // layer.groups, layer.window.kernel, layer.window.kernel):
         yield f"weight has shape {w.shape}"
     if not isinstance(source.format, Bits | Codes):
         yield f"reads bits or codes, not {source.format}"

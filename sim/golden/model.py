@@ -62,9 +62,10 @@ def execute(network: Network, layer: Layer, maps: dict[str, IntArray]) -> dict[s
         assert isinstance(source.format, Bits | Codes), layer.name
         operand = 2 * x - 1 if isinstance(source.format, Bits) else x
         largest = 1 if isinstance(source.format, Bits) else (1 << source.format.bits) - 1
-        value = convolve(operand, layer.weight, layer.window, size, largest)
+        value = convolve(operand, layer.weight, layer.window, size, largest, layer.groups)
         if layer.post.affine.sum_scale is not None:
-            total = window_sum(x.sum(axis=3, keepdims=True), layer.window, size)
+            sums = x.reshape(*x.shape[:3], layer.groups, -1).sum(axis=4)  # of each group's channels
+            total = window_sum(sums, layer.window, size).repeat(out.channels // layer.groups, axis=3)
     else:
         assert isinstance(source.format, Fixed), layer.name
         reduce = {"sum": window_sum, "max": window_max}[layer.mode]

@@ -17,7 +17,7 @@ def post_process(
     residual: IntArray | None,
     network: Network,
 ) -> dict[str, IntArray]:
-    """Published tensors from X (N, height, width, C), A (N, height, width, 1) or None and the residual map or None."""
+    """Published tensors from X (N, height, width, C), A (N, height, width, 1 or C) or None, residual map or None."""
     post = layer.post
     axes = (
         border_axis(source.height, out.height, layer.window),

@@ -40,16 +40,22 @@ def window_max(x: IntArray, window: Window, size: tuple[int, int]) -> IntArray:
     return np.asarray(gather(x, window, size, np.iinfo(np.int64).min).max(axis=3))
 
 
-def convolve(x: IntArray, weight: IntArray, window: Window, size: tuple[int, int], largest: int) -> IntArray:
-    """sum of x * weight over the in-bounds taps; weight (O, I, k, k), |x| <= largest.
+def convolve(
+    x: IntArray, weight: IntArray, window: Window, size: tuple[int, int], largest: int, groups: int = 1
+) -> IntArray:
+    """sum of x * weight over the in-bounds taps; weight (O, I / groups, k, k), |x| <= largest.
 
     The matrix product runs in floating point where every partial sum is an integer that the type holds exactly.
     """
     outs, ins, kernel, _ = weight.shape
-    assert (ins, kernel) == (x.shape[3], window.kernel)
+    assert (ins * groups, kernel) == (x.shape[3], window.kernel)
     bound = largest * int(np.abs(weight).sum(axis=(1, 2, 3)).max())
     kind: type[Any] = np.float32 if bound < FLOAT32_EXACT else np.float64 if bound < FLOAT64_EXACT else np.int64
     assert int(np.abs(x).max(initial=0)) <= largest
-    taps = gather(x.astype(kind), window, size, 0).reshape(-1, kernel * kernel * ins)
-    matrix = weight.transpose(2, 3, 1, 0).reshape(-1, outs).astype(kind)
-    return (taps @ matrix).astype(np.int64).reshape(len(x), *size, outs)
+    taps = gather(x.astype(kind), window, size, 0).reshape(-1, kernel * kernel, groups, ins)
+    matrices = weight.reshape(groups, outs // groups, ins, -1).transpose(0, 3, 2, 1).astype(kind)
+    parts = [
+        taps[:, :, group].reshape(len(taps), -1) @ matrix.reshape(-1, outs // groups)
+        for group, matrix in enumerate(matrices)
+    ]
+    return np.concatenate(parts, axis=1).astype(np.int64).reshape(len(x), *size, outs)

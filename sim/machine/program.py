@@ -109,7 +109,7 @@ def pass_fields(c: EngineConfig, job: Mapping[str, int], n: int) -> dict[str, in
     """The fields of pass ``n`` of a job (see ``spec.jobs``)."""
     carry, slot = divmod(job["slot"] + n * job["slot_dpass"], c.slots)
     addresses = {
-        "base": job["base"] + min(n, job["last_filled"]) * job["d_pass"],
+        "base": job["base"] + min(n, job["last_filled"]) // (job["repeat"] + 1) * job["d_pass"],
         "res_base": job["res_base"] + n * (job["groups"] if c.spill is None else job["res_dpass"]),
         "val_base": job["val_base"] + n * (job["groups"] if c.spill is None else job["val_dpass"]),
         "bit_base": job["bit_base"] + n * job["bit_dpass"] + carry,

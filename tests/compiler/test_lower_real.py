@@ -171,8 +171,6 @@ def test_nothing_dead_is_published() -> None:
 @pytest.mark.parametrize(
     ("ops", "message"),
     [
-        ([Binarize([0, 0]), Conv(np.ones((2, 1, 1, 1)), groups=2)], "node 'n2' (Conv): groups must be 1, not 2"),
-        ([Conv(np.ones((2, 1, 1, 1)), groups=2)], "node 'n1' (Conv): groups must be 1, not 2"),
         ([Binarize([0, 0]), Clamp()],
          "node 'n2' (Clamp): the binary values of 'n1' must go into a convolution or a max pool"),
         ([Binarize([0, 0], 1, -1), MaxPool(2, 2)],

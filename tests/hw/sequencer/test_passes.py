@@ -18,7 +18,8 @@ JOB = WordLayout(
         f("last_pass", 3),
         f("last_filled", 3),
         f("base", 5),
-        f("d_pass", 1),
+        f("d_pass", 3),
+        f("repeat", 2),
         f("groups", 3),
         f("residual", 1),
         f("last_residual", 3),
@@ -32,7 +33,7 @@ JOB = WordLayout(
         f("fixed", 20),
     )
 )
-COUNTED = ("last_pass", "last_filled", "last_residual")
+COUNTED = ("last_pass", "last_filled", "last_residual", "repeat")
 
 
 def random_word(rng, layout):
@@ -69,7 +70,7 @@ def fields_of(job, n):
     """What ``spec.jobs`` says of the fields of pass ``n``; those that only count are left out."""
     s = job["slot"] + n * job["slot_dpass"]
     fields = {
-        "base": (job["base"] + min(n, job["last_filled"]) * job["d_pass"]) % 32,
+        "base": (job["base"] + min(n, job["last_filled"]) // (job["repeat"] + 1) * job["d_pass"]) % 32,
         "residual": job["residual"] if n <= job["last_residual"] else 0,
         "res_base": (job["res_base"] + n * job["groups"]) % 64,
         "val_base": (job["val_base"] + n * job["groups"]) % 16,
