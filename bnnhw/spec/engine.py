@@ -109,6 +109,8 @@ class PostConfig:
     shifts: tuple[int, ...]
     """Distinct shifts after the first affine step; a pass selects one by its index."""
     residual: bool
+    late_residual: bool
+    """Some residuals are added behind the two-slope function."""
     slope_width: int
     """Signed width of the slopes; 0 without a two-slope function."""
     slope_shifts: tuple[int, ...]

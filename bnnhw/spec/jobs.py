@@ -32,8 +32,8 @@ ISSUE_FIELDS = (
 )
 """Fields of the unit that issues steps."""
 CARRIED_FIELDS = (
-    "shift", "slope_shift", "code_shift", "low", "high", "residual", "value", "score", "bits", "codes", "last_plane",
-    "spill", "res_ring", "val_ring",
+    "shift", "slope_shift", "code_shift", "low", "high", "residual", "late", "value", "score", "bits", "codes",
+    "last_plane", "spill", "res_ring", "val_ring",
 )  # fmt: skip
 """Fields that travel with a vector through the post-processor."""
 VECTOR_FIELDS = (
@@ -115,6 +115,7 @@ def job_layout(c: EngineConfig) -> WordLayout:
             f("high", post.value_width, signed=True),
             f("groups", w.groups, doc="channel groups of a pass: words of the value memory from pass to pass"),
             f("residual", 1, doc="add the value at the residual address"),
+            f("late", int(post.late_residual), doc="the residual is added behind the two-slope function"),
             f("last_residual", w.passes if post.residual else 0, doc="last pass with a residual"),
             f("res_base", w.value_addr if post.residual else 0),
             f("res_dx", w.value_addr if post.residual else 0, doc="words from lx to lx + 1"),

@@ -15,6 +15,7 @@ Output channel c of a Conv with g groups sums over the input channels of group c
     v = v + residual                               same number of fraction bits as v, by construction
     z = v + in_offset[c]
     y = round_shift((pos[c] if z >= 0 else neg[c]) * z, slope_shift) + out_offset[c]
+    y = y + residual                               instead of to v, where it is ``late``
     y = min(max(y, low), high)
 
 Out-of-bounds taps add nothing (a third value besides +-1); what a real padding value other than 0 would add is a
@@ -121,12 +122,14 @@ class Affine:
 class Residual:
     """Adds value tensor ``tensor`` at (y * stride, x * stride); output channel c reads channel c - pad, or 0 outside.
 
-    stride 2 with zero channels on both sides is ResNet's "option A" shortcut.
+    stride 2 with zero channels on both sides is ResNet's "option A" shortcut. ``late``: it is added behind the
+    two-slope function, which the layer then has.
     """
 
     tensor: str
     stride: int = 1
     pad: int = 0
+    late: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,9 @@ INFINITY = float("inf")
 class Draft:
     """One layer under construction: nodes of a chain are absorbed until something does not fit in what is left.
 
-    Computes clamp(slope(scale * X + sum_scale * A + offset[border] + residual)); slope is a two-slope function
-    followed by ``out``, or absent. ``tail`` is the node whose value the layer computes so far.
+    Computes clamp(slope(scale * X + sum_scale * A + offset[border] + residual)), or with a late residual
+    clamp(slope(...) + residual); slope is a two-slope function followed by ``out``, or absent. ``tail`` is the node
+    whose value the layer computes so far.
     """
 
     name: str
@@ -51,13 +52,18 @@ class Draft:
         self.out = np.zeros(len(self.scale))
 
     @property
+    def late(self) -> bool:
+        """Whether the residual is added behind the slope."""
+        return self.residual is not None and self.residual.late
+
+    @property
     def reads(self) -> list[str]:
         """Tensors that the layer reads."""
         return [self.source] + ([] if self.residual is None else [self.residual.tensor])
 
     def affine(self, scale: DoubleArray, offset: DoubleArray) -> bool:
         """Absorbs scale * x + offset; False if it does not fit."""
-        if self.clamped:
+        if self.clamped or (self.late and (scale != 1).any()):
             return False
         if self.pos is None or self.neg is None:
             if self.residual is None:
@@ -76,7 +82,7 @@ class Draft:
 
     def two_slope(self, pos: DoubleArray, neg: DoubleArray) -> bool:
         """Absorbs x >= 0 ? pos * x : neg * x; behind a straight line s * v + o it bends at v = -o / s."""
-        if self.clamped or (self.pos is not None and not self.linear):
+        if self.clamped or self.late or (self.pos is not None and not self.linear):
             return False
         if self.pos is not None:
             slope, out = self.pos, self.out
@@ -94,8 +100,8 @@ class Draft:
         return True
 
     def add(self, residual: Residual) -> bool:
-        """Absorbs the addition of a value tensor."""
-        if self.clamped or self.pos is not None or self.residual is not None:
+        """Absorbs the addition of a value tensor, in front of the slope or behind it."""
+        if self.clamped or self.residual is not None:
             return False
-        self.residual = residual
+        self.residual = replace(residual, late=self.pos is not None)
         return True

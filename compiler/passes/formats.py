@@ -70,7 +70,7 @@ def choose(drafts: Sequence[Draft], ranges: Mapping[str, Sequence[float]], width
     groups = _Groups(2 * len(drafts))  # 2 * i is v of layer i, 2 * i + 1 its y
     for i, draft in enumerate(drafts):
         if draft.residual is not None:
-            groups.join(2 * i, 2 * maker[draft.residual.tensor] + 1)
+            groups.join(2 * i + draft.late, 2 * maker[draft.residual.tensor] + 1)
         if draft.pos is None:
             groups.join(2 * i, 2 * i + 1)
     frac: dict[int, int] = {}

@@ -135,20 +135,23 @@ class _Builder:
         candidates.sort(key=lambda i: -order.get(id(self._open(node.inputs[i])), -1))
         for i in candidates:
             draft = self._open(node.inputs[i])
-            if draft is not None and draft.add(Residual("")):
+            if draft is not None and draft.add(self._shortcut(node.inputs[1 - i])):
                 break
         else:
             i = candidates[0]
             draft = self._copy(node.inputs[i], node.name)
             self.drafts.append(draft)
-        draft.residual = self._residual(node.inputs[1 - i])
+            fits = draft.add(self._shortcut(node.inputs[1 - i]))
+            assert fits
+        assert draft.residual is not None
+        self.publish_value(draft.residual.tensor)
         self._advance(draft, node)
 
-    def _residual(self, name: str) -> Residual:
+    def _shortcut(self, name: str) -> Residual:
         node = self.known[name]
         if isinstance(node.op, Shortcut):
-            return Residual(self.publish_value(node.inputs[0]), node.op.stride, node.op.channels_before)
-        return Residual(self.publish_value(name))
+            return Residual(node.inputs[0], node.op.stride, node.op.channels_before)
+        return Residual(name)
 
     def _binarize(self, node: Node, op: Binarize) -> None:
         draft = self.at.get(node.inputs[0])

@@ -109,6 +109,7 @@ def _post_config(
         value_width=signed_width(min(r.low for r in ranges), max(r.high for r in ranges)),
         shifts=tuple(sorted({s.layer.post.affine.shift for s in layers})),
         residual=any(s.layer.post.residual is not None for s in layers),
+        late_residual=any(s.layer.post.residual is not None and s.layer.post.residual.late for s in layers),
         slope_width=_width(x for c in channels for x in (c.pos, c.neg)) if slopes else 0,
         slope_shifts=slopes,
         in_offset_width=optional(c.in_offset for c in channels),

@@ -176,6 +176,7 @@ def _outputs(schedule: Schedule, s: JobSchedule) -> Fields:
         value, stride = schedule.places.values[residual.tensor], residual.stride
         fields |= {
             "residual": 1,
+            "late": residual.late,
             "last_residual": min(s.passes, -(-value.stored_groups // s.groups)) - 1,
             "res_base": value.base + s.job.first * stride * value.row,
             "res_dx": stride * value.cell,

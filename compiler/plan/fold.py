@@ -106,12 +106,16 @@ def fold_channels(
         scale, offset = factor * scale, offset + scale[:, None] * constant
         if rest.code:
             offset = offset - _rest(network, layer, weights, rest)
-    if rest.added is not None:
+    late = layer.post.residual is not None and layer.post.residual.late
+    if rest.added is not None and not late:
         offset = offset - (rest.added << affine.shift)[:, None]
     offset = offset[:, :1] if (offset == offset[:, :1]).all() else offset
     channels = stored_channels(order, count)
     zero = np.zeros(len(order), np.int64)
     slope, threshold = layer.post.slope, limits.threshold
+    behind = zero if slope is None else slope.out_offset
+    if rest.added is not None and late:
+        behind = behind - rest.added
 
     def store(x: IntArray, missing: int = 0) -> IntArray:
         picked = x[channels]
@@ -125,7 +129,7 @@ def fold_channels(
         in_offset=store(zero if slope is None else slope.in_offset),
         pos=store(zero + unit_slope if slope is None else slope.pos),
         neg=store(zero + unit_slope if slope is None else slope.neg),
-        out_offset=store(zero if slope is None else slope.out_offset),
+        out_offset=store(behind),
         threshold=store(zero if threshold is None else threshold, limits.high + 1),
     )
 

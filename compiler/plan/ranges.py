@@ -55,8 +55,9 @@ def layer_ranges(network: Network, uses: Uses) -> list[LayerRange]:
         total = min(0, int(low.min())), max(0, int(high.max()))
         low, high = low >> affine.shift, high >> affine.shift
         pre = [low, high]
-        if layer.post.residual is not None:
-            added = ranges[uses.producer[layer.post.residual.tensor]]
+        residual = layer.post.residual
+        added = None if residual is None else ranges[uses.producer[residual.tensor]]
+        if added is not None and residual is not None and not residual.late:
             total = total[0] - (max(added.rest, 0) << affine.shift), total[1] - (min(added.rest, 0) << affine.shift)
             pre += [low - added.rest, high - added.rest]  # the fold takes off what positions without a channel add
             low, high = low + min(added.low, 0), high + max(added.high, 0)
@@ -65,6 +66,8 @@ def layer_ranges(network: Network, uses: Uses) -> list[LayerRange]:
             slope = layer.post.slope
             pre += [low + slope.in_offset, high + slope.in_offset]
             low, high = _slope(slope, low + slope.in_offset, high + slope.in_offset)
+        if added is not None and residual is not None and residual.late:
+            low, high = low + min(added.low, 0) - max(added.rest, 0), high + max(added.high, 0) - min(added.rest, 0)
         ends = [0, *(int(x) for bound in pre for x in (bound.min(), bound.max()))]
         clamp = _clamp(network, stored(network, uses, layer), layer.post, int(low.min()), int(high.max()))
         threshold = layer.post.publish.threshold

@@ -246,7 +246,7 @@ def _lane_luts(c: EngineConfig) -> float:
     luts += 2 * p.pre_width + 5 * p.value_width + p.value_width * max(0, len(p.code_shifts) - 1)
     luts += c.subs * (c.acc_width if c.subs > 1 else 0) + c.acc_width
     if p.slope_width:
-        luts += 2 * (p.slope_width + p.pre_width) + p.slope_width
+        luts += 2 * (p.slope_width + p.pre_width) + p.slope_width + 2 * p.value_width * p.late_residual
     if c.pool_modes:
         luts += 2 * c.pool_width * len(c.pool_modes)
     return luts

@@ -8,6 +8,7 @@ from amaranth import Array, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from bnnhw.hw.delay import delay
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.post.multiplier import Multiplier
 from bnnhw.spec.engine import EngineConfig
@@ -45,14 +46,14 @@ class Stages:
             "in_offset": self.in_offset,
             "pos": self.slope,
             "neg": self.slope,
-            "out_offset": self.out_offset,
+            "out_offset": self.out_offset - config.post.late_residual,  # which is added to it
             "threshold": self.result,
         }
 
 
 def lane_fields(config: EngineConfig) -> data.StructLayout:
     """The pass fields that lanes use."""
-    names = ("shift", "slope_shift", "code_shift", "low", "high", "residual", "codes", "last_plane")
+    names = ("shift", "slope_shift", "code_shift", "low", "high", "residual", "late", "codes", "last_plane")
     return struct(job_layout(config).only(names))
 
 
@@ -65,7 +66,8 @@ def pick(values: tuple[int, ...], index: Value | int, of: Callable[[int], Value]
 class Lane(wiring.Component):
     """v = (scale * x + sum_scale * a + offset) >> shift, with the entry of the border class added to x, or in place of
     the offset; z = v + residual + in_offset;
-    y = clamp(((pos if z >= 0 else neg) * z + half + (out_offset << s)) >> s), or clamp(z) without slopes;
+    y = clamp(((pos if z >= 0 else neg) * z + half + (out_offset << s)) >> s), or clamp(z) without slopes; a late
+    residual is added to out_offset instead of to v;
     bit = y >= threshold, or a bit of the code.
 
     The first shift's half is part of ``offset``. Rate: one a cycle, no back-pressure. Latency: see ``Stages``; the
@@ -133,8 +135,9 @@ class Lane(wiring.Component):
 
         addend: Value = Const(0)
         if p.residual:
-            residual = Signal(signed(p.value_width))
-            m.d.sync += residual.eq(Mux(self._fields(self.stages.offset).residual, self.i_residual, 0))
+            residual, fields = Signal(signed(p.value_width)), self._fields(self.stages.offset)
+            early = fields.residual & ~fields.late if p.late_residual else fields.residual
+            m.d.sync += residual.eq(Mux(early, self.i_residual, 0))
             addend = residual
         if p.residual or p.in_offset_width:
             inner = Signal(signed(max(p.value_width, p.in_offset_width) + 1))
@@ -153,18 +156,30 @@ class Lane(wiring.Component):
         m.submodules.slope = product = Multiplier(p.pre_width, p.slope_width)
         m.d.comb += [product.a.eq(held), product.b.eq(slope)]
 
+        offset: Value | None = record.out_offset if p.out_offset_width else None
+        if p.late_residual:
+            offset = Signal(signed(max(p.value_width, p.out_offset_width) + 1))
+            m.d.sync += offset.eq(self._late(m) + (record.out_offset if p.out_offset_width else 0))
+
         def constant(s: int) -> Value:
             half = Const(1 << s >> 1, s + 1)
-            return (record.out_offset << s) + half if p.out_offset_width else half
+            return half if offset is None else (offset << s) + half
 
         fields = self._fields(self.stages.out_offset)
-        width = max(p.slope_width + p.pre_width, p.out_offset_width + max(p.slope_shifts)) + 1
+        width = max(p.slope_width + p.pre_width, (0 if offset is None else len(offset)) + max(p.slope_shifts)) + 1
         total = Signal(signed(width))
         m.d.sync += total.eq(product.o + pick(p.slope_shifts, _index(fields, "slope_shift"), constant))
         y = Signal(signed(width - min(p.slope_shifts)))
         fields = self._fields(self.stages.clamp - 1)
         m.d.sync += y.eq(pick(p.slope_shifts, _index(fields, "slope_shift"), lambda s: total >> s))
         return y
+
+    def _late(self, m: Module) -> Value:
+        """A late residual, taken at ``offset``, when ``out_offset`` is."""
+        s, fields = self.stages, self._fields(self.stages.offset)
+        taken = Signal(signed(self.config.post.value_width))
+        m.d.sync += taken.eq(Mux(fields.residual & fields.late, self.i_residual, 0))
+        return delay(m, taken, s.records["out_offset"] - (s.offset + 1), "late").as_signed()
 
     def _publish(self, m: Module, y: Signal) -> None:
         """Clamp, then the bit: threshold or one plane of the code."""

@@ -213,13 +213,15 @@ class Maker:
             offset = np.repeat(offset[:, :1], offset.shape[1], 1)
         affine = Affine(scale, offset.round().astype(np.int64), shift, sums)
         y = apply_affine(affine, x, total, border)
-        residual = None
+        residual, added = None, np.zeros_like(y)
         if options.residual is not None:
             other, stride, before = options.residual
-            residual = Residual(self.as_value(other).tensor, stride, before)
-            y = y + select_residual(residual, other.y, Tensor("", channels, x.shape[1], x.shape[2], Bits()))
+            late = options.slope and options.spread % 3 == 0
+            residual = Residual(self.as_value(other).tensor, stride, before, late)
+            added = select_residual(residual, other.y, Tensor("", channels, x.shape[1], x.shape[2], Bits()))
         slope = self._slope(channels, goal) if options.slope else None
-        y = y if slope is None else apply_slope(slope, y)
+        early, behind = (0, added) if residual is not None and residual.late else (added, 0)
+        y = (y + early if slope is None else apply_slope(slope, y + early)) + behind
         low, high = self._clamp(y, options.clamp)
         return Post(affine, residual, slope, low, high, Publish()), np.clip(y, low, high)
 

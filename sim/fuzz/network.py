@@ -68,6 +68,7 @@ def features(network: Network) -> set[str]:
             pooled = post.residual.tensor.split(".")[0].startswith(("sum", "max"))
             option_a = post.residual.stride > 1
             found |= {"residual " + ("pooled" if pooled else "option A" if option_a else "identity")}
+            found |= {"late residual"} if post.residual.late else set()
             found |= {"residual with zero channels"} if post.residual.pad else set()
     return found
 

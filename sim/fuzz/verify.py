@@ -96,6 +96,8 @@ def _post(network: Network, layer: Layer, made: set[str]) -> Iterator[str]:
         yield f"offset has shape {post.affine.offset.shape}, for {axes[0].count} x {axes[1].count} border classes"
     if post.residual is None:
         return
+    if post.residual.late and post.slope is None:
+        yield "a late residual needs a two-slope function"
     if post.residual.tensor not in made:
         yield f"residual {post.residual.tensor} must be published earlier"
         return

@@ -24,10 +24,15 @@ def post_process(
         border_axis(source.width, out.width, layer.window),
     )
     v = apply_affine(post.affine, value, total, border_map(*axes))
+    added: IntArray | int = 0
     if post.residual is not None:
         assert residual is not None
-        v = v + select_residual(post.residual, residual, out)
-    y = v if post.slope is None else apply_slope(post.slope, v)
+        added = select_residual(post.residual, residual, out)
+    if post.residual is not None and post.residual.late:
+        assert post.slope is not None, layer.name
+        y = apply_slope(post.slope, v) + added
+    else:
+        y = v + added if post.slope is None else apply_slope(post.slope, v + added)
     return publish(post.publish, np.clip(y, post.low, post.high), network)
 
 

@@ -43,12 +43,15 @@ class Post:
         self._check(v, p.offset_width + 2, "affine sum")
         v = v >> p.shifts[f["shift"]]
         self._check(v, p.pre_width, "v")
+        added: IntArray | int = 0
         if f["residual"]:
             address = self._address("res", y, state.widths.value_addr)
             if f["res_ring"]:
-                v = v + state.loads[:, address % state.loads.shape[1]]
+                added = state.loads[:, address % state.loads.shape[1]]
             else:
-                v = v + state.values[:, np.where(address < self.config.value_words, address, 0)]
+                added = state.values[:, np.where(address < self.config.value_words, address, 0)]
+        if not f["late"]:
+            v = v + added
             self._check(v, p.pre_width, "v with residual")
         out = v
         if p.slope_width:
@@ -58,6 +61,8 @@ class Post:
                 np.where(z >= 0, self.lanes["pos"], self.lanes["neg"]) * z, p.slope_shifts[f["slope_shift"]]
             )
             out = out + self.lanes["out_offset"]
+        if f["late"]:
+            out = out + added
         self._store(state, y, np.clip(out, f["low"], f["high"]))
 
     def _check(self, v: IntArray, width: int, what: str) -> None:

@@ -18,13 +18,14 @@ def output(config, record, fields, x, a, entry, residual):
         return None
     total = record["scale"] * x + record.get("sum_scale", 0) * a + offset
     v = total >> p.shifts[fields["shift"]]
-    z = v + (residual if fields["residual"] else 0) + record.get("in_offset", 0)
+    early, late = (0, residual) if fields["late"] else (residual, 0)
+    z = v + (early if fields["residual"] else 0) + record.get("in_offset", 0)
     if not (fits(total, p.offset_width + 2) and fits(v, p.pre_width) and fits(z, p.pre_width)):
         return None
     y = z
     if p.slope_width:
         y = int(round_shift((record["pos"] if z >= 0 else record["neg"]) * z, p.slope_shifts[fields["slope_shift"]]))
-        y += record.get("out_offset", 0)
+        y += record.get("out_offset", 0) + (late if fields["residual"] else 0)
     return min(max(y, fields["low"]), fields["high"])
 
 

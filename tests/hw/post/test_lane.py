@@ -38,6 +38,7 @@ def random_item(rng, config):
             "low": low,
             "high": high,
             "residual": int(rng.integers(2)) if p.residual else 0,
+            "late": int(rng.integers(2)) if p.late_residual else 0,
             "codes": int(rng.integers(2)) if p.code_shifts else 0,
             "last_plane": planes - 1,
         }
@@ -109,6 +110,20 @@ CORNERS = {
     "one plane": {"code_shifts": (0, 3, 6), "code_planes": 1},
     "more planes than value bits": {"code_shifts": (0, 1), "code_planes": 8, "value_width": 5, "pre_width": 9},
     "many shifts": {"shifts": (0, 1, 4, 6, 9)},
+    "late residual": {
+        "slope_width": 4,
+        "slope_shifts": (0, 3),
+        "out_offset_width": 5,
+        "residual": True,
+        "late_residual": True,
+    },
+    "late residual, wide, no offset": {
+        "slope_width": 4,
+        "slope_shifts": (2,),
+        "residual": True,
+        "late_residual": True,
+        "value_width": 12,
+    },
     "narrow value": {"value_width": 2, "residual": True},
 }
 
