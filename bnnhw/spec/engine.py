@@ -109,8 +109,6 @@ class PostConfig:
     shifts: tuple[int, ...]
     """Distinct shifts after the first affine step; a pass selects one by its index."""
     residual: bool
-    late_residual: bool
-    """Some residuals are added behind the two-slope function."""
     slope_width: int
     """Signed width of the slopes; 0 without a two-slope function."""
     slope_shifts: tuple[int, ...]
@@ -120,6 +118,8 @@ class PostConfig:
     """Distinct shifts before publishing codes; empty without codes."""
     code_planes: int
     """Largest number of bit planes published; 1 without codes."""
+    late_residual: bool = False
+    """Some residuals are added behind the two-slope function."""
 
     @property
     def entry_width(self) -> int:
