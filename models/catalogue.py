@@ -21,7 +21,7 @@ _NETWORKS: dict[str, Callable[[], Graph]] = {
     "adabin_r20": adabin.untrained_r20,
     "snn_digits": lambda: load_file(WEIGHTS / f"snn_digits{SUFFIX}"),
 } | {name: partial(snn.untrained, name) for name in snn.ARCHS}
-RECIPES = ("adabin_r20", "dwr_r20", "snn_digits", "snn_r20")
+RECIPES = ("adabin_r20", "dwr_r20", "ftbnn_r20", "snn_digits", "snn_r20")
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,63 @@
-"""Torch definition of small residual networks of binary 3x3 convolutions, each with its own shortcut and RPReLU."""
+"""Torch definition of small residual networks of binary 3x3 convolutions, each with its own shortcut and bend."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
-from bnnhw.models.layers import BinaryConv2d, OptionA, RPReLU, RSign, Sign
+from bnnhw.models.layers import BinaryConv2d, Maxout, OptionA, RPReLU, RSign, Sign
 
 MakeConv = Callable[..., nn.Module]
 """(channels in, channels out, stride=) -> a convolution of a binary map, 3x3, padded by one."""
 
 
-class Block(nn.Module):
-    """rprelu(bn(conv(rsign(x))) + shortcut(x)) (ReActNet)."""
+Kind = Literal["prelu", "two_slope", "rprelu", "none"]
+Place = Literal["before_norm", "before_add", "after_add"]
+KINDS: dict[Kind, Callable[[int], nn.Module]] = {
+    "prelu": nn.PReLU,
+    "two_slope": Maxout,
+    "rprelu": RPReLU,
+    "none": lambda channels: nn.Identity(),
+}
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, conv: MakeConv) -> None:
+
+@dataclass(frozen=True)
+class Bend:
+    """A block's non-linearity. ``kind``: one learned slope, two, one between two biases, or none; ``place``: before
+    batch norm, behind it, or behind the sum with the shortcut."""
+
+    kind: Kind = "rprelu"
+    place: Place = "after_add"
+
+    def at(self, place: Place, channels: int) -> nn.Module:
+        """What stands at ``place``."""
+        return KINDS[self.kind if place == self.place else "none"](channels)
+
+
+REACTNET = Bend()
+
+
+class Block(nn.Module):
+    """A binary convolution with a shortcut of its own; as ReActNet has it, unless ``bend`` is another:
+    rprelu(bn(conv(rsign(x))) + shortcut(x))."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, conv: MakeConv, bend: Bend) -> None:
         super().__init__()
         self.rsign = RSign(channels_in)
         self.conv = conv(channels_in, channels_out, stride=stride)
+        self.before_norm = bend.at("before_norm", channels_out)
         self.bn = nn.BatchNorm2d(channels_out)
+        self.before_add = bend.at("before_add", channels_out)
         same = stride == 1 and channels_in == channels_out
         self.shortcut = nn.Identity() if same else OptionA(channels_in, channels_out, stride)
-        self.rprelu = RPReLU(channels_out)
+        self.after_add = bend.at("after_add", channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.rprelu(self.bn(self.conv(self.rsign(x))) + self.shortcut(x))
+        y = self.before_add(self.bn(self.before_norm(self.conv(self.rsign(x)))))
+        return self.after_add(y + self.shortcut(x))
 
 
 class Align(nn.Sequential):
@@ -40,8 +72,8 @@ class ResNet(nn.Module):
     """Normalised images (N, ``channels``, H, W) -> scores (N, ``classes``).
 
     ``stem``: channels of the first, real convolution; ``widths``, ``blocks``: channels and convolutions of each stage,
-    all but the first at half the size of the one before; ``aligned``: channels that an `Align` ends in; ``normed``:
-    batch norm before the dense layer.
+    all but the first at half the size of the one before; ``bend``: the blocks' non-linearity; ``aligned``: channels
+    that an `Align` ends in; ``normed``: batch norm before the dense layer.
     """
 
     def __init__(
@@ -53,6 +85,7 @@ class ResNet(nn.Module):
         conv: MakeConv,
         *,
         classes: int = 10,
+        bend: Bend = REACTNET,
         aligned: int | None = None,
         normed: bool = False,
     ) -> None:
@@ -64,7 +97,7 @@ class ResNet(nn.Module):
         before = stem
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             for block in range(count):
-                layers.append(Block(before, width, 2 if stage and not block else 1, conv))
+                layers.append(Block(before, width, 2 if stage and not block else 1, conv, bend))
                 before = width
         self.blocks = nn.Sequential(*layers)
         self.align = nn.Identity() if aligned is None else Align(before, aligned)

@@ -1,0 +1,95 @@
+"""Networks of the recipes: torch, integer network and machine agree; every kind and place of the non-linearity runs."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bnnhw.compiler.frontend import torch_exec
+from bnnhw.compiler.frontend.fx import import_module
+from bnnhw.compiler.ir import Graph, interpret
+from bnnhw.compiler.lower import calibrate, lower
+from bnnhw.compiler.plan import Shape, plan
+from bnnhw.models.layers import BinaryConv2d
+from bnnhw.models.recipes import adabin_r20, dwr_r20, ftbnn_r20, snn_r20
+from bnnhw.models.resnet import KINDS, Bend, Kind, Place, ResNet
+from bnnhw.sim import golden, machine
+from bnnhw.spec.network import Conv, Network, Pool
+from bnnhw.spec.numbers import Fixed
+
+SHAPE = (32, 32, 3)
+
+
+def realistic(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> nn.Module:
+    """The network with the statistics that random images give its batch norms, and slopes and biases that matter."""
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if value.dim() and value.numel() == max(value.shape) and "weight" not in name:
+                value += 0.2 * torch.randn(value.shape)
+    images = torch.from_numpy(pixels(24, shape)).permute(0, 3, 1, 2) / 127.5 - 1
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = None  # the average of all batches
+    network.train()
+    with torch.no_grad():
+        network(images)
+    return network.eval()
+
+
+def pixels(count: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Smooth random images."""
+    rng = np.random.default_rng(5)
+    coarse = rng.integers(0, 256, (count, shape[0] // 4, shape[1] // 4, shape[2]))
+    noise = rng.normal(0, 12, (count, *shape))
+    return np.clip(coarse.repeat(4, axis=1).repeat(4, axis=2) + noise, 0, 255).astype(np.uint8)
+
+
+def imported(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> Graph:
+    graph = import_module(network, shape, mean=[0.5] * shape[2], std=[0.5] * shape[2], name="net")
+    return calibrate(graph, pixels(24, shape))
+
+
+def scores(network: Network, images: np.ndarray) -> np.ndarray:
+    form = network.tensors[network.output].format
+    assert isinstance(form, Fixed)
+    return golden.run(network, images) / 2.0**form.frac
+
+
+@pytest.mark.parametrize("recipe", [adabin_r20, dwr_r20, ftbnn_r20, snn_r20], ids=lambda r: r.RECIPE.name)
+def test_recipes_lower_and_run(recipe) -> None:
+    """The whole network: its bits are the float network's but for those near a threshold, of which untrained weights
+    make more from layer to layer; the machine gives exactly the integer scores."""
+    torch.manual_seed(1)
+    graph = imported(realistic(recipe.RECIPE.network()))
+    network, images = lower(graph), pixels(4, SHAPE)
+    found, wanted = golden.trace(network, images), interpret.trace(graph, images)
+    names = [layer.post.publish.bits for layer in network.layers if layer.post.publish.bits is not None]
+    agreement = [float(((found[name] > 0) == (wanted[name] > wanted[name].mean())).mean()) for name in names]
+    assert len(agreement) > 6
+    assert agreement[0] > 0.995
+    assert min(agreement[:5]) > 0.9
+    made = plan(network, shape=Shape(4, 16, 48, 16, 8))
+    assert (machine.run(made, images[:2]) == golden.run(network, images[:2])).all()
+
+
+@pytest.mark.parametrize("place", ["before_norm", "before_add", "after_add"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_bends(kind: Kind, place: Place) -> None:
+    """A layer each, whatever the place: no map is passed on for a non-linearity's sake."""
+    torch.manual_seed(2)
+    conv = partial(BinaryConv2d, groups=2)
+    shape = (8, 8, 3)
+    graph = imported(realistic(ResNet(3, 8, (8,), (3,), conv, bend=Bend(kind, place)), shape), shape)
+    network, images = lower(graph), pixels(8, shape)
+    kinds = [type(layer) for layer in network.layers]
+    assert kinds == [Conv, Conv, Conv, Conv, Pool, Conv]
+    late = [layer.post.residual.late for layer in network.layers if layer.post.residual is not None]
+    assert late == [kind != "none" and place != "after_add"] * 3
+    error = scores(network, images) - torch_exec.run(graph, images)
+    assert np.abs(error).mean() < 0.1 * torch_exec.run(graph, images).std()
+    made = plan(network, shape=Shape(3, 4, 8, 4, 4))
+    assert (machine.run(made, images) == golden.run(network, images)).all()
