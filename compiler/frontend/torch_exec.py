@@ -14,15 +14,19 @@ from bnnhw.compiler.ir import (
     Bias,
     Binarize,
     BinaryConv,
+    ChannelMean,
     Clamp,
     Conv,
     Flatten,
     GlobalAvgPool,
     Graph,
     Input,
+    Levels,
     MaxPool,
     Op,
+    Scale,
     Shortcut,
+    Tile,
     TwoSlope,
 )
 from bnnhw.errors import BnnhwError
@@ -89,6 +93,13 @@ def _channels(array: NDArray[Any], dtype: Any) -> Tensor:
     return torch.from_numpy(np.array(array)).to(dtype).reshape(1, -1, 1, 1)
 
 
+def _padded(x: Tensor, pads: tuple[int, int], value: float = 0.0) -> Tensor:
+    """A map with as many rows and columns more before and behind it."""
+    import torch.nn.functional as F
+
+    return F.pad(x, (*pads, *pads), value=value) if any(pads) else x
+
+
 def _apply(op: Op, inputs: list[Tensor], dtype: Any) -> Tensor:
     import torch
     import torch.nn.functional as F
@@ -101,11 +112,11 @@ def _apply(op: Op, inputs: list[Tensor], dtype: Any) -> Tensor:
         case BinaryConv():
             sign = torch.from_numpy(np.array(op.sign)).to(dtype)
             alpha, beta = (_channels(a, dtype).reshape(-1, 1, 1, 1) for a in (op.alpha, op.beta))
-            return F.conv2d(x, alpha * sign + beta, stride=op.stride, padding=op.pad, groups=op.groups)
+            return F.conv2d(_padded(x, op.pads), alpha * sign + beta, stride=op.stride, groups=op.groups)
         case Conv():
             weight = torch.from_numpy(np.array(op.weight)).to(dtype)
             bias = None if op.bias is None else torch.from_numpy(np.array(op.bias)).to(dtype)
-            return F.conv2d(x, weight, bias, stride=op.stride, padding=op.pad, groups=op.groups)
+            return F.conv2d(_padded(x, op.pads), weight, bias, stride=op.stride, groups=op.groups)
         case BatchNorm():
             mean, var, gamma, beta = (_channels(a, dtype).reshape(-1) for a in (op.mean, op.var, op.gamma, op.beta))
             return F.batch_norm(x, mean, var, gamma, beta, eps=op.eps)
@@ -121,9 +132,21 @@ def _apply(op: Op, inputs: list[Tensor], dtype: Any) -> Tensor:
             thinned = x[:, :, :: op.stride, :: op.stride]
             return F.pad(thinned, (0, 0, 0, 0, op.channels_before, op.channels_after))
         case AvgPool():
-            return F.avg_pool2d(x, op.kernel, op.stride, op.pad, count_include_pad=op.count_include_pad)
+            total = F.avg_pool2d(_padded(x, op.pads), op.kernel, op.stride)
+            if op.count_include_pad:
+                return total
+            return total / F.avg_pool2d(_padded(torch.ones_like(x), op.pads), op.kernel, op.stride)
         case MaxPool():
-            return F.max_pool2d(x, op.kernel, op.stride, op.pad)
+            return F.max_pool2d(_padded(x, op.pads, float("-inf")), op.kernel, op.stride)
+        case Levels():
+            step = _channels(op.step, dtype)
+            return step * torch.floor(x / step + op.rounding).clamp(op.low, op.high)
+        case ChannelMean():
+            return x[:, : op.channels * op.count].unflatten(1, (op.channels, op.count)).mean(dim=2)
+        case Tile():
+            return x.repeat(1, op.times, 1, 1)
+        case Scale():
+            return x * inputs[1]
         case GlobalAvgPool():
             return x.mean(dim=(2, 3), keepdim=True)
         case Flatten():

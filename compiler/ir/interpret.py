@@ -142,6 +142,26 @@ def _shortcut(op: ops.Shortcut, x: FloatArray) -> Any:
     return np.pad(x[:, :: op.stride, :: op.stride], [(0, 0)] * 3 + [(op.channels_before, op.channels_after)])
 
 
+@_register(ops.Levels)
+def _levels(op: ops.Levels, x: FloatArray) -> Any:
+    return op.step * np.clip(np.floor(x / op.step + np.float32(op.rounding)), op.low, op.high)
+
+
+@_register(ops.ChannelMean)
+def _channel_mean(op: ops.ChannelMean, x: FloatArray) -> Any:
+    return x[..., : op.channels * op.count].reshape(*x.shape[:3], op.channels, op.count).mean(axis=4)
+
+
+@_register(ops.Tile)
+def _tile(op: ops.Tile, x: FloatArray) -> Any:
+    return np.tile(x, op.times)
+
+
+@_register(ops.Scale)
+def _scale(op: ops.Scale, x: FloatArray, factors: FloatArray) -> Any:
+    return x * factors
+
+
 @_register(ops.GlobalAvgPool)
 def _global_avg_pool(op: ops.GlobalAvgPool, x: FloatArray) -> Any:
     return x.mean(axis=(1, 2), keepdims=True)
@@ -154,42 +174,42 @@ def _flatten(op: ops.Flatten, x: FloatArray) -> Any:
 
 @_register(ops.AvgPool)
 def _avg_pool(op: ops.AvgPool, x: FloatArray) -> Any:
-    total = _taps(x, op.kernel, op.stride, op.pad, 0.0).sum(axis=3)
+    total = _taps(x, op.kernel, op.stride, op.pads, 0.0).sum(axis=3)
     if op.count_include_pad:
         return total / np.float32(op.kernel**2)
-    return total / _taps(np.ones_like(x[:1, :, :, :1]), op.kernel, op.stride, op.pad, 0.0).sum(axis=3)
+    return total / _taps(np.ones_like(x[:1, :, :, :1]), op.kernel, op.stride, op.pads, 0.0).sum(axis=3)
 
 
 @_register(ops.MaxPool)
 def _max_pool(op: ops.MaxPool, x: FloatArray) -> Any:
-    return _taps(x, op.kernel, op.stride, op.pad, -np.inf).max(axis=3)
+    return _taps(x, op.kernel, op.stride, op.pads, -np.inf).max(axis=3)
 
 
 @_register(ops.BinaryConv)
 def _binary_conv(op: ops.BinaryConv, x: FloatArray) -> Any:
     weight = op.alpha[:, None, None, None] * op.sign + op.beta[:, None, None, None]
-    return _convolve(x, weight.astype(np.float32), op.stride, op.pad, op.groups)
+    return _convolve(x, weight.astype(np.float32), op.stride, op.pads, op.groups)
 
 
 @_register(ops.Conv)
 def _conv(op: ops.Conv, x: FloatArray) -> Any:
-    y = _convolve(x, op.weight, op.stride, op.pad, op.groups)
+    y = _convolve(x, op.weight, op.stride, op.pads, op.groups)
     return y if op.bias is None else y + op.bias
 
 
 @_register(lowered.CodeConv)
 def _code_conv(op: lowered.CodeConv, x: FloatArray) -> Any:
     real = x * op.gain.astype(np.float32) + op.zero.astype(np.float32)
-    return _convolve(real, op.weight.astype(np.float32), op.stride, op.pad, op.groups)
+    return _convolve(real, op.weight.astype(np.float32), op.stride, op.pads, op.groups)
 
 
 @_register(lowered.Mac)
 def _mac(op: lowered.Mac, x: FloatArray) -> Any:
-    total = _convolve(x, op.weight.astype(np.float32), op.stride, op.pad, op.groups)
+    total = _convolve(x, op.weight.astype(np.float32), op.stride, op.pads, op.groups)
     y = total * op.scale.astype(np.float32)
     if op.sum_scale.any():
         counted = ((x > 0) if op.operand == "bits" else x).sum(axis=3, keepdims=True, dtype=np.float32)
-        counts = _taps(counted, op.weight.shape[2], op.stride, op.pad, 0.0).sum(axis=3)
+        counts = _taps(counted, op.weight.shape[2], op.stride, op.pads, 0.0).sum(axis=3)
         y = y + counts * op.sum_scale.astype(np.float32)
     return y + _border_offset(op, op.weight.shape[2], op.offset, x, y)
 
@@ -200,10 +220,10 @@ def _border_offset(op: Any, kernel: int, offset: NDArray[np.float64], x: FloatAr
     return offset.T[border_map(*axes)].astype(np.float32)
 
 
-def _taps(x: FloatArray, kernel: int, stride: int, pad: int, fill: float) -> FloatArray:
+def _taps(x: FloatArray, kernel: int, stride: int, pads: tuple[int, int], fill: float) -> FloatArray:
     """All windows: (N, out height, out width, kernel * kernel, C)."""
-    height, width = ((s + 2 * pad - kernel) // stride + 1 for s in x.shape[1:3])
-    padded = np.pad(x, [(0, 0), (pad, pad), (pad, pad), (0, 0)], constant_values=fill) if pad else x
+    height, width = ((s + sum(pads) - kernel) // stride + 1 for s in x.shape[1:3])
+    padded = np.pad(x, [(0, 0), pads, pads, (0, 0)], constant_values=fill) if any(pads) else x
     out = np.empty((len(x), height, width, kernel * kernel, x.shape[3]), np.float32)
     for tap in range(kernel * kernel):
         dy, dx = divmod(tap, kernel)
@@ -213,11 +233,11 @@ def _taps(x: FloatArray, kernel: int, stride: int, pad: int, fill: float) -> Flo
     return out
 
 
-def _convolve(x: FloatArray, weight: FloatArray, stride: int, pad: int, groups: int) -> FloatArray:
+def _convolve(x: FloatArray, weight: FloatArray, stride: int, pads: tuple[int, int], groups: int) -> FloatArray:
     outs, ins, kernel, _ = weight.shape
     results = []
     for group in range(groups):
-        taps = _taps(x[..., group * ins : (group + 1) * ins], kernel, stride, pad, 0.0)
+        taps = _taps(x[..., group * ins : (group + 1) * ins], kernel, stride, pads, 0.0)
         matrix = weight[group * (outs // groups) : (group + 1) * (outs // groups)].transpose(2, 3, 1, 0)
         flat = taps.reshape(-1, kernel * kernel * ins) @ matrix.reshape(kernel * kernel * ins, -1)
         results.append(flat.reshape(*taps.shape[:3], -1))

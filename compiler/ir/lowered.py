@@ -110,6 +110,7 @@ class CodeConv(_Mac):
     pad: int = 0
     groups: int = 1
     weight_bits: int = 8
+    pad_end: int | None = None
 
     def _shape(self, inputs: Sequence[Shape]) -> Shape:
         return self._conv_shape("weight", self.weight, inputs[0])
@@ -135,6 +136,7 @@ class Mac(_Mac):
     groups: int = 1
     words: IntArray | None = None
     index: IntArray | None = None
+    pad_end: int | None = None
 
     def _shape(self, inputs: Sequence[Shape]) -> Shape:
         top = (1 << self.weight_bits) - 1

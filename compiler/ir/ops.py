@@ -20,8 +20,8 @@ FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 
 
-def _window(size: int, kernel: int, stride: int, pad: int) -> int:
-    return (size + 2 * pad - kernel) // stride + 1
+def _window(size: int, kernel: int, stride: int, pads: tuple[int, int]) -> int:
+    return (size + sum(pads) - kernel) // stride + 1
 
 
 def _require(condition: bool, rule: str, value: object) -> None:
@@ -104,11 +104,22 @@ class Binarize(Op):
     high: float = 1.0
 
 
-class _Windowed(Op):
-    """Shape rules shared by convolutions."""
+class _Padded(Op):
+    """Windows with ``pad`` rows and columns before the map, and behind it ``pad_end`` (None: as many)."""
 
     stride: int
     pad: int
+    pad_end: int | None
+
+    @property
+    def pads(self) -> tuple[int, int]:
+        """Rows and columns added before and behind."""
+        return self.pad, self.pad if self.pad_end is None else self.pad_end
+
+
+class _Windowed(_Padded):
+    """Shape rules shared by convolutions."""
+
     groups: int
 
     def _conv_shape(self, name: str, weight: IntArray | FloatArray, shape: Shape) -> Shape:
@@ -120,8 +131,10 @@ class _Windowed(Op):
                  "groups must divide the channels", self.groups)  # fmt: skip
         _require(ins * self.groups == channels,
                  f"{name} must have {channels // self.groups} input channels", ins)  # fmt: skip
-        _require(self.stride >= 1 and self.pad >= 0, "stride must be >= 1 and pad >= 0", (self.stride, self.pad))
-        out = tuple(_window(s, kernel, self.stride, self.pad) for s in (height, width))
+        _require(
+            self.stride >= 1 and min(self.pads) >= 0, "stride must be >= 1 and pad >= 0", (self.stride, *self.pads)
+        )
+        out = tuple(_window(s, kernel, self.stride, self.pads) for s in (height, width))
         _require(min(out) >= 1, f"the map must be at least as large as the {kernel}x{kernel} window",
                  f"{height}x{width}")  # fmt: skip
         return (outs, out[0], out[1])
@@ -145,6 +158,7 @@ class BinaryConv(_Windowed):
     groups: int = 1
     words: IntArray | None = None
     index: IntArray | None = None
+    pad_end: int | None = None
 
     def _shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = self._conv_shape("sign", self.sign, inputs[0])
@@ -179,6 +193,7 @@ class Conv(_Windowed):
     pad: int = 0
     groups: int = 1
     weight_bits: int = 8
+    pad_end: int | None = None
 
     def _shape(self, inputs: Sequence[Shape]) -> Shape:
         shape = self._conv_shape("weight", self.weight, inputs[0])
@@ -266,7 +281,7 @@ class Shortcut(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class _Pool(Op):
+class _Pool(_Padded):
     kernel: int
     stride: int
     pad: int = 0
@@ -274,8 +289,9 @@ class _Pool(Op):
     def _shape(self, inputs: Sequence[Shape]) -> Shape:
         channels, height, width = inputs[0]
         _require(self.kernel >= 1 and self.stride >= 1, "kernel and stride must be >= 1", (self.kernel, self.stride))
-        _require(0 <= self.pad <= self.kernel // 2, "pad must be in 0..kernel/2", self.pad)
-        out = tuple(_window(s, self.kernel, self.stride, self.pad) for s in (height, width))
+        for pad in self.pads:
+            _require(0 <= pad <= self.kernel // 2, "pad must be in 0..kernel/2", pad)
+        out = tuple(_window(s, self.kernel, self.stride, self.pads) for s in (height, width))
         _require(min(out) >= 1, f"the map must be at least as large as the {self.kernel}x{self.kernel} window",
                  f"{height}x{width}")  # fmt: skip
         return (channels, out[0], out[1])
@@ -286,11 +302,75 @@ class AvgPool(_Pool):
     """Average over a window; the divisor is kernel**2, or the number of in-bounds pixels."""
 
     count_include_pad: bool = True
+    pad_end: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class MaxPool(_Pool):
     """Maximum over the in-bounds pixels of a window."""
+
+    pad_end: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Levels(Op):
+    """Few-bit activations: step[c] * min(max(floor(x / step[c] + rounding), low), high); ``low`` is 0 or negative."""
+
+    channel_fields: ClassVar[tuple[str, ...]] = ("step",)
+
+    step: FloatArray
+    low: int
+    high: int
+    rounding: float = 0.5
+
+    @property
+    def bits(self) -> int:
+        """Bits of a level."""
+        return (self.high - self.low).bit_length()
+
+    def _shape(self, inputs: Sequence[Shape]) -> Shape:
+        _require(bool((self.step > 0).all()), "step must be positive", float(self.step.min()))
+        _require(self.low <= 0 < self.high, "low must be at most 0 and high above 0", (self.low, self.high))
+        return inputs[0]
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelMean(Op):
+    """Channel c is the mean of ``count`` neighbouring channels from c * count on; those that are left over are dropped
+    (PokeBNN's reshape_add)."""
+
+    count: int
+    channels: int
+
+    def _shape(self, inputs: Sequence[Shape]) -> Shape:
+        channels, height, width = inputs[0]
+        _require(self.count >= 1 and 1 <= self.channels * self.count <= channels,
+                 f"count times channels must be in 1..{channels}", (self.count, self.channels))  # fmt: skip
+        return (self.channels, height, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Tile(Op):
+    """All channels, ``times`` times one after the other."""
+
+    times: int
+
+    def _shape(self, inputs: Sequence[Shape]) -> Shape:
+        channels, height, width = inputs[0]
+        _require(self.times >= 1, "times must be at least 1", self.times)
+        return (channels * self.times, height, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Scale(Op):
+    """A map times one factor an image and channel, the second input (channels, 1, 1) (squeeze-excite)."""
+
+    arity: ClassVar[int] = 2
+
+    def _shape(self, inputs: Sequence[Shape]) -> Shape:
+        wanted = (inputs[0][0], 1, 1)
+        _require(inputs[1] == wanted, f"the factors must be {wanted}", inputs[1])
+        return inputs[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,5 +392,5 @@ class Flatten(Op):
 
 PUBLIC_OPS: tuple[type[Op], ...] = (
     Input, Binarize, BinaryConv, Conv, BatchNorm, Bias, TwoSlope, Clamp, Add, Shortcut, AvgPool, MaxPool,
-    GlobalAvgPool, Flatten,
+    GlobalAvgPool, Flatten, Levels, ChannelMean, Tile, Scale,
 )  # fmt: skip

@@ -98,16 +98,16 @@ def _(op: ops.Binarize, *inputs: Stats) -> Stats:
 @statistics.register
 def _(op: ops.BinaryConv, *inputs: Stats) -> Stats:
     weight = op.alpha[:, None, None, None].astype(np.float64) * op.sign + op.beta[:, None, None, None]
-    return _convolution(weight, op.groups, op.pad, inputs[0])
+    return _convolution(weight, op.groups, any(op.pads), inputs[0])
 
 
 @statistics.register
 def _(op: ops.Conv, *inputs: Stats) -> Stats:
-    result = _convolution(op.weight.astype(np.float64), op.groups, op.pad, inputs[0])
+    result = _convolution(op.weight.astype(np.float64), op.groups, any(op.pads), inputs[0])
     return result if op.bias is None else _affine(result, np.ones(len(op.bias)), op.bias.astype(np.float64))
 
 
-def _convolution(weight: DoubleArray, groups: int, pad: int, x: Stats) -> Stats:
+def _convolution(weight: DoubleArray, groups: int, pad: bool, x: Stats) -> Stats:
     """Taps are partly correlated: three times the independent deviation, at most that of full correlation."""
     outs, ins = weight.shape[:2]
     members = (np.arange(outs) // (outs // groups))[:, None] * ins + np.arange(ins)[None, :]
@@ -181,7 +181,7 @@ def _(op: ops.MaxPool, *inputs: Stats) -> Stats:
 @statistics.register
 def _(op: ops.AvgPool, *inputs: Stats) -> Stats:
     x = inputs[0]
-    if not op.pad:
+    if not any(op.pads):
         return x
     return Stats(x.mean, x.std, np.minimum(x.low, 0), np.maximum(x.high, 0))
 

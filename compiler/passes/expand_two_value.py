@@ -35,7 +35,7 @@ class ExpandTwoValue:
                 nodes.append(Node(node.name, replace(op, low=-1.0, high=1.0), node.inputs))
             elif isinstance(op, Conv | BinaryConv) and isinstance(source, Binarize):
                 kernel = (op.sign if isinstance(op, BinaryConv) else op.weight).shape[2]
-                where = Geometry(shapes[node.inputs[0]], shapes[node.name], kernel, op.stride, op.pad, op.groups)
+                where = Geometry.of(op, kernel, shapes[node.inputs[0]], shapes[node.name])
                 nodes.append(Node(node.name, _expand(op, source, where), node.inputs))
             else:
                 others = [i for i in node.inputs if isinstance(known[i].op, Binarize)]

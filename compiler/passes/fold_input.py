@@ -82,11 +82,13 @@ def convolve_codes(node: Node, x: Operand, shapes: Mapping[str, Shape]) -> Op:
         weight = op.alpha[:, None, None, None] * op.sign.astype(np.float64) + op.beta[:, None, None, None]
         bits = 8
     if isinstance(op, BinaryConv) and (x.gain == x.gain[0]).all():
-        where = Geometry(shapes[node.inputs[0]], shapes[node.name], weight.shape[2], op.stride, op.pad, op.groups)
+        where = Geometry.of(op, weight.shape[2], shapes[node.inputs[0]], shapes[node.name])
         grid = Grid(op.sign.astype(np.int64), op.alpha.astype(np.float64), op.beta.astype(np.float64))
         codebook = None if op.words is None or op.index is None else (op.words, op.index)
         return on_codes(grid, 1, float(x.gain[0]), x.zero, where, codebook)
-    return CodeConv(weight, x.gain, x.zero, x.mean, x.std, x.near, x.alike, op.stride, op.pad, op.groups, bits)
+    return CodeConv(
+        weight, x.gain, x.zero, x.mean, x.std, x.near, x.alike, op.stride, op.pad, op.groups, bits, op.pad_end
+    )
 
 
 def _identity(gain: DoubleArray, zero: DoubleArray, shape: Shape) -> Mac:

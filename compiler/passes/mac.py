@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.compiler.ir.lowered import Mac, border_axes, border_masks
-from bnnhw.compiler.ir.ops import IntArray, Shape
+from bnnhw.compiler.ir.ops import IntArray, Shape, _Windowed
 from bnnhw.compiler.passes.weight_grid import Grid
 from bnnhw.spec.network import Window
 
@@ -25,6 +25,12 @@ class Geometry:
     stride: int
     pad: int
     groups: int = 1
+    pad_end: int | None = None
+
+    @classmethod
+    def of(cls, op: _Windowed, kernel: int, shape_in: Shape, shape_out: Shape) -> Geometry:
+        """That of a convolution."""
+        return cls(shape_in, shape_out, kernel, op.stride, op.pad, op.groups, op.pad_end)
 
     def in_bounds_sum(self, weight: DoubleArray) -> DoubleArray:
         """Sum over the in-bounds taps and all inputs of each output, (O, border classes)."""
@@ -61,4 +67,17 @@ Codebook = tuple[IntArray, IntArray]
 def _mac(grid: Grid, bits: int, operand: str, scale: DoubleArray, sum_scale: DoubleArray, offset: DoubleArray,
          where: Geometry, codebook: Codebook | None) -> Mac:  # fmt: skip
     words, index = codebook if codebook is not None else (None, None)
-    return Mac(grid.q, bits, operand, scale, sum_scale, offset, where.stride, where.pad, where.groups, words, index)
+    return Mac(
+        grid.q,
+        bits,
+        operand,
+        scale,
+        sum_scale,
+        offset,
+        where.stride,
+        where.pad,
+        where.groups,
+        words,
+        index,
+        where.pad_end,
+    )

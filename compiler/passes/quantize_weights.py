@@ -27,7 +27,7 @@ class QuantizeWeights:
             op = node.op
             if isinstance(op, CodeConv):
                 kernel = op.weight.shape[2]
-                where = Geometry(shapes[node.inputs[0]], shapes[node.name], kernel, op.stride, op.pad, op.groups)
+                where = Geometry.of(op, kernel, shapes[node.inputs[0]], shapes[node.name])
                 mac = on_codes(_grid(op), op.weight_bits, 1.0, op.zero / op.gain, where)
                 nodes.append(Node(node.name, mac, node.inputs))
             else:

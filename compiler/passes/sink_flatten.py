@@ -47,7 +47,7 @@ class SinkFlatten:
 
 def _over_map(node: Node, op: Conv | BinaryConv, shape: Shape) -> Op:
     channels, height, width = shape
-    if op.groups != 1 or op.pad:
+    if op.groups != 1 or any(op.pads):
         raise unsupported(node, "a dense layer behind a Flatten must have 1 group and no padding")
     if height != width:
         raise unsupported(node, f"a flattened map must be square, not {height}x{width}")
