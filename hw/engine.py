@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.array.array import Array
-from bnnhw.hw.copy import Copy
+from bnnhw.hw.counters import Counters
 from bnnhw.hw.fifo import StreamRegister
 from bnnhw.hw.front.front import Front
 from bnnhw.hw.input.windows import InputWindows
@@ -21,8 +21,7 @@ from bnnhw.hw.scores import Scores
 from bnnhw.hw.sequencer.fetch import Fetch
 from bnnhw.hw.sequencer.issue import Issue
 from bnnhw.hw.sequencer.prefetch import Prefetcher
-from bnnhw.hw.spill.front import FrontStorer
-from bnnhw.hw.spill.unit import SpillUnit, spill_members
+from bnnhw.hw.spill.maps import FRONT_RING, SpilledMaps, spill_members
 from bnnhw.hw.weights.buffer import WeightBuffer
 from bnnhw.hw.weights.loader import WeightLoader
 from bnnhw.spec.engine import EngineConfig
@@ -128,10 +127,15 @@ class Engine(wiring.Component):
             front = None
         else:
             front = self._front(m, issue, scores)
-        store = self._store(m, post, front, activations, values)
+        self._store(m, post, front, activations, values)
         if c.spill is not None:
-            self._spill(m, issue, fetch, post, values, store, front)
-        self._count(m, issue)
+            self._spill(m, issue, fetch, post, values, front)
+        m.submodules.count = counters = Counters(len(issue.o_cause))
+        m.d.comb += [
+            counters.i_cause.eq(issue.o_cause),
+            counters.i_over.eq(issue.o_over),
+            self.counters.eq(counters.counters),
+        ]
         return m
 
     def _windows(self, m: Module, issue: Issue, fetch: Fetch, scores: Scores) -> None:
@@ -180,7 +184,7 @@ class Engine(wiring.Component):
         front: Front | None,
         activations: ActivationMemory,
         values: ValueMemory,
-    ) -> data.View:
+    ) -> None:
         """Writes of the post-processor; the front unit's in cycles without any."""
         own, store = post.o_writes, Signal(writes(self.config))
         m.d.comb += store.eq(own)
@@ -197,59 +201,33 @@ class Engine(wiring.Component):
             activations.i_write_valid.eq(store.bits_valid),
             activations.i_write.eq(store.bits),
         ]
-        return own
 
     def _spill(
-        self,
-        m: Module,
-        issue: Issue,
-        fetch: Fetch,
-        post: PostProcessor,
-        values: ValueMemory,
-        store: data.View,
-        front: Front | None,
+        self, m: Module, issue: Issue, fetch: Fetch, post: PostProcessor, values: ValueMemory, front: Front | None
     ) -> None:
-        """Maps in the SDRAM: ``store``, what the lanes write; rows that they read; the front unit's map."""
-        m.submodules.spill = spill = SpillUnit(self.config, self.images)
-        wiring.connect(m, spill.o_load, wiring.flipped(self.o_load))
-        wiring.connect(m, wiring.flipped(self.i_load_words), spill.i_loaded)
-        wiring.connect(m, spill.o_store, wiring.flipped(self.o_store))
-        wiring.connect(m, spill.o_stored, wiring.flipped(self.o_store_words))
-        second = Signal(init=1)  # of the front unit's maps, this frame's
-        with m.If(issue.o_start):
-            m.d.sync += second.eq(~second)
+        """Maps in the SDRAM."""
+        m.submodules.spill = spill = SpilledMaps(self.config, self.images)
+        for name, member in spill_members(self.config, self.images).items():
+            if member.is_signature:
+                wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(spill, name))
+            else:
+                m.d.comb += getattr(spill, name).eq(getattr(self, name))
         m.d.comb += [
+            spill.i_start.eq(issue.o_start),
             spill.i_job.eq(issue.o_job),
             spill.i_row.eq(issue.o_row),
             issue.i_permitted.eq(spill.o_permitted),
             spill.i_done.eq(post.o_row),
-            spill.i_front.eq(second),
-            spill.i_busy.eq(self.i_store_busy),
+            spill.i_writes.eq(post.o_writes),
             values.i_ring.eq(Mux(fetch.o_pool_read, fetch.o_value_ring, post.o_residual_ring)),
             values.i_load_valid.eq(spill.o_valid),
             values.i_load_address.eq(spill.o_address),
             values.i_load_word.eq(spill.o_word),
         ]
-        m.d.sync += [
-            spill.i_valid.eq(store.value_valid & store.value_ring),
-            spill.i_address.eq(store.value_address),
-            spill.i_word.eq(store.value_word),
-        ]
-        if self.images.front_store is None:
-            return
-        assert front is not None
-        m.submodules.front_storer = storer = FrontStorer(self.config, self.images.front_store)
-        wiring.connect(m, storer.o_request, wiring.flipped(self.o_front))
-        wiring.connect(m, storer.o_words, wiring.flipped(self.o_front_words))
-        m.d.comb += [
-            storer.i_valid.eq(front.o_valid),
-            storer.i_address.eq(front.o_address),
-            storer.i_word.eq(front.o_word),
-            storer.i_row.eq(front.o_row),
-            storer.i_busy.eq(self.i_front_busy),
-            front.i_stored.eq(storer.o_stored),
-            front.i_settled.eq(storer.o_settled),
-        ]
+        if self.images.front_store is not None:
+            assert front is not None
+            m.d.comb += [getattr(spill, f"i_front_{name}").eq(getattr(front, f"o_{name}")) for name in FRONT_RING]
+            m.d.comb += [front.i_stored.eq(spill.o_front_stored), front.i_settled.eq(spill.o_front_settled)]
 
     def _weights(self, m: Module, issue: Issue, fetch: Fetch, post: PostProcessor) -> None:
         """Weights and parameters: streams in the order of use."""
@@ -282,15 +260,3 @@ class Engine(wiring.Component):
             buffer.i_read.eq(fetch.o_weight_address),
             fetch.i_weights.eq(buffer.o_read),
         ]
-
-    def _count(self, m: Module, issue: Issue) -> None:
-        """Counts the cycles of a frame, and those since the one before, by cause; shows them when it is done, some
-        cycles late."""
-        m.submodules.cause = copy = Copy(len(issue.o_cause) + 2)
-        m.d.comb += copy.i.eq(Cat(issue.o_over, issue.o_cause.any(), issue.o_cause))
-        over = Signal()  # what runs is complete, and the next frame's begins
-        m.d.sync += over.eq(copy.o[0])
-        running = Signal(self.counters.shape())
-        m.d.sync += [count.eq(Mux(over, 0, count) + copy.o[1 + n]) for n, count in enumerate(running)]
-        with m.If(over):
-            m.d.sync += self.counters.eq(running)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Member, Out, connect, flipped
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.sdram.layouts import WORD, WRITE_WORD, request
@@ -15,22 +15,6 @@ from bnnhw.hw.spill.storer import SpillStorer, StoreSizes
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.program import Images
 from bnnhw.spec.spill import spill_layout, value_beats
-
-
-def spill_members(config: EngineConfig, images: Images) -> dict[str, Member]:
-    """Ports of an engine with spilled maps, for those of the SDRAM controller."""
-    assert config.external is not None
-    asked, words = stream.Signature(request(config.external.part)), stream.Signature(WRITE_WORD)
-    members = {
-        "o_load": Out(asked),
-        "i_load_words": In(stream.Signature(WORD)),
-        "o_store": Out(asked),
-        "o_store_words": Out(words),
-        "i_store_busy": In(1),
-    }
-    if images.front_store is not None:
-        members |= {"o_front": Out(asked), "o_front_words": Out(words), "i_front_busy": In(1)}
-    return members
 
 
 class SpillUnit(wiring.Component):

@@ -6,6 +6,7 @@
 // Output: for every frame, as little-endian int64: scores, counters, cycles since the last score of the frame before.
 // ``extra``: "-", the name of a VCD file, or every how many cycles of the last frame to write all memories to
 // snapshots.bin: first a line "name bytes-per-word words" for each, an empty line, then the words of all, again and again.
+// The memory of a simulated chip, which is large, is written to chip.bin alone, once, at the end.
 // Exit status: 0, or 1 with one line on stderr.
 #include <cstdint>
 #include <cstdio>
@@ -46,6 +47,24 @@ uint32_t word(const T& value, int index) {
     else return value[index];
 }
 
+#if SNAPSHOTS
+struct Header {
+    std::ofstream& file;
+    template <typename T>
+    void operator()(const char* name, const T& memory) const {
+        file << name << " " << sizeof(memory[0]) << " " << sizeof(memory) / sizeof(memory[0]) << "\n";
+    }
+};
+
+struct Words {
+    std::ofstream& file;
+    template <typename T>
+    void operator()(const char*, const T& memory) const {
+        file.write((const char*)&memory[0], sizeof(memory));
+    }
+};
+#endif
+
 struct Options {
     std::string images, output, extra;
     long frames, bytes, scores, score_width, counters, idle, limit, seed, stall_in, stall_out;
@@ -69,9 +88,7 @@ public:
 #if SNAPSHOTS
         every = std::strtol(opt.extra.c_str(), nullptr, 10);
         snapshots.open("snapshots.bin", std::ios::binary);
-        memories(*dut.rootp, [&](const char* name, const auto& memory) {
-            snapshots << name << " " << sizeof(memory[0]) << " " << sizeof(memory) / sizeof(memory[0]) << "\n";
-        });
+        memories(*dut.rootp, Header{snapshots});
         snapshots << "\n";
 #endif
     }
@@ -126,9 +143,7 @@ private:
         dut.eval();
 #if SNAPSHOTS
         if (clock && done + 1 >= opt.frames && cycle % every == 0) {
-            memories(*dut.rootp, [&](const char*, const auto& memory) {
-                snapshots.write((const char*)&memory[0], sizeof(memory));
-            });
+            memories(*dut.rootp, Words{snapshots});
         }
 #endif
 #if VM_TRACE
@@ -194,6 +209,12 @@ private:
     bool write() {
 #if VM_TRACE
         if (trace) trace->close();
+#endif
+#if SNAPSHOTS
+        std::ofstream chip("chip.bin", std::ios::binary);
+        chip_memories(*dut.rootp, Header{chip});
+        chip << "\n";
+        chip_memories(*dut.rootp, Words{chip});
 #endif
         std::ofstream file(opt.output, std::ios::binary);
         file.write((const char*)output.data(), output.size() * sizeof(int64_t));

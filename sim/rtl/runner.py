@@ -168,15 +168,9 @@ class Simulation:
         return self._result(len(images), start)
 
     def snapshots(self) -> dict[str, NDArray[np.uint8]]:
-        """The memories of the last run by name, (snapshots, words, bytes of a word), lowest byte first."""
-        head, _, body = (self._folder / "snapshots.bin").read_bytes().partition(b"\n\n")
-        sizes = [(name.decode(), int(size), int(words)) for name, size, words in map(bytes.split, head.splitlines())]
-        whole = np.frombuffer(body, np.uint8).reshape(-1, sum(size * words for _, size, words in sizes))
-        found, at = {}, 0
-        for name, size, words in sizes:
-            found[name] = whole[:, at : at + size * words].reshape(-1, words, size)
-            at += size * words
-        return found
+        """The memories of the last run by name, (snapshots, words, bytes of a word), lowest byte first; of a chip
+        beside the engine a single snapshot, of the end."""
+        return _memories(self._folder / "snapshots.bin") | _memories(self._folder / "chip.bin")
 
     def _result(self, frames: int, start: float) -> RtlResult:
         scores, counters = self._scores, self._counters
@@ -191,6 +185,19 @@ class Simulation:
             seconds=time.monotonic() - start,
             compile_seconds=self.compile_seconds,
         )
+
+
+def _memories(path: Path) -> dict[str, NDArray[np.uint8]]:
+    """What the harness wrote of memories."""
+    head, _, body = path.read_bytes().partition(b"\n\n")
+    lines = [line.split() for line in head.splitlines() if line]
+    sizes = [(name.decode(), int(size), int(words)) for name, size, words in lines]
+    whole = np.frombuffer(body, np.uint8).reshape(-1, max(1, sum(size * words for _, size, words in sizes)))
+    found, at = dict[str, NDArray[np.uint8]](), 0
+    for name, size, words in sizes:
+        found[name] = whole[:, at : at + size * words].reshape(-1, words, size)
+        at += size * words
+    return found
 
 
 def simulate(

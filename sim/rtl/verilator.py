@@ -30,8 +30,8 @@ SPLIT = 20_000
 """Operations after which Verilator starts another C++ file, so that large designs compile on all cores."""
 KEEP = 32
 """Compiled models kept in the cache; the least recently used go first."""
-
-
+CHIP = "chip__DOT__"
+"""How names of memories begin that are not the design's, but of a simulated chip beside it."""
 ONCE = "-O0"
 """Effort for code that runs once, which Verilator puts into files of their own."""
 
@@ -145,10 +145,14 @@ def _verilate(folder: Path, options: Options) -> list[Path]:
 
 
 def _memories(header: str) -> str:
-    """C++ that calls a function with name and contents of every memory of the design."""
+    """C++ that calls a function with name and contents of every memory: of the design, and of a chip beside it."""
     names = re.findall(r"^ +VlUnpacked<.*> dut__DOT__(\w+);", header, re.MULTILINE)
-    calls = "".join(f'    f("{name.replace("__DOT__", ".")}", root.dut__DOT__{name});\n' for name in names)
-    return f"template <typename F>\nvoid memories(Vdut___024root& root, F f) {{\n{calls}}}\n"
+    text = ""
+    for function, chip in (("memories", False), ("chip_memories", True)):
+        found = [name for name in names if name.startswith(CHIP) == chip]
+        calls = "".join(f'    f("{name.replace("__DOT__", ".")}", root.dut__DOT__{name});\n' for name in found)
+        text += f"template <typename F>\nvoid {function}(Vdut___024root& root, F f) {{\n{calls}}}\n"
+    return text
 
 
 def _compile(sources: Sequence[Path], folder: Path, options: Options, runtime: Path | None) -> list[Path]:

@@ -3,9 +3,10 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from amaranth.hdl import Signal
+from amaranth.hdl import Mux, Signal
 
 import bnnhw.hw
 from bnnhw.hw.boot import Boot
@@ -25,21 +26,49 @@ from bnnhw.hw.sdram.arbiter import Arbiter
 from bnnhw.hw.sdram.layouts import PortConfig
 from bnnhw.hw.sdram.port import ClientPort
 from bnnhw.hw.sequencer.prefetch import Prefetcher
+from bnnhw.hw.spill.front import FrontStorer
+from bnnhw.hw.spill.loader import SpillLoader
+from bnnhw.hw.spill.storer import SpillStorer, StoreSizes
+from bnnhw.hw.spill.unit import SpillUnit
 from bnnhw.sim.fuzz.case import prepare
 from bnnhw.sim.fuzz.network import random_network
 from bnnhw.sim.kit.formal import prove_stream
+from bnnhw.spec.engine import SpillConfig
 from bnnhw.spec.external import Region, WeightImage
+from bnnhw.spec.front import FrontStore
 from bnnhw.spec.link import Identity
-from bnnhw.spec.sdram import MT48LC16M16A2_75
+from bnnhw.spec.sdram import BURST, MT48LC16M16A2_75, SdramSetup, SdramTiming
+from bnnhw.spec.spill import spill_layout
 
 IDENTITY = Identity(1, 2, 3, 1, scores=3, score_bits=5, counters=2, clock_hz=1)
 SDRAM = replace(MT48LC16M16A2_75, row_bits=1, column_bits=4)
 SDRAM_PORT = PortConfig("maps", writes=True, read_words=8, write_words=8)
+STORE = StoreSizes(ring=4, word=20, beats=3, passes=1, rows=1, subs=1, burst=1, bursts=SDRAM.burst_bits)
+FRONT = FrontStore(base=0, size=4, groups=2, width=1, height=2, row=1)
 PASSED_ON = {
     "Engine": "its scores are those of Scores",
     "HostLink": "its bytes are those of FrameSender and StreamBuffer",
     "SdramController": "its words are those of ClientPort",
 }
+
+
+def spilling(config):
+    """``config`` with spilled maps of two pixels, in as small an SDRAM."""
+    spill = SpillConfig(4, 4, 4, 8, SDRAM.burst_bits, 2)
+    setup = SdramSetup(SDRAM, SdramTiming.of(SDRAM, 100_000_000))
+    small = replace(config, lanes=1, map_size=2, post=replace(config.post, value_width=4))
+    return replace(small, spill=spill, external=setup)
+
+
+def spill_unit(config):
+    """With a job that stores a row, and one that loads it."""
+    own = spilling(config)
+    layout = spill_layout(own)
+    store = {"store": 1, "store_base": 1, "store_words": 1, "store_room": 1}
+    load = {"load": 1, "load_base": 1, "load_words": 1, "load_room": 1, "need_first": 1}
+    none = dict.fromkeys((f.name for f in layout.fields), 0)
+    jobs = [layout.pack(none | fields) for fields in (store, load)]
+    return SpillUnit(own, SimpleNamespace(spills=jobs, front_store=None))
 
 
 def idle(m, dut):
@@ -97,6 +126,52 @@ def read_when_done(m, dut):
     ]
 
 
+def begun_when_stored(m, dut):
+    """A job is begun when all of the one before is stored, and stays."""
+    before = Signal.like(dut.i_job)
+    m.d.sync += before.eq(dut.i_job)
+    return [~dut.i_begin | dut.o_idle, dut.i_begin | (before == dut.i_job)]
+
+
+def words_asked_for(m, asked, words):
+    """Returns how many words that were asked for are still to come, and that only such come."""
+    awaited = Signal(8)
+    more = Mux(asked.valid & asked.ready, (asked.payload.last + 1) * BURST, 0)
+    m.d.sync += awaited.eq(awaited + more - words.valid)
+    return awaited, ~words.valid | (awaited != 0)
+
+
+def begun_when_loaded(m, dut):
+    """A job is begun when all rows of the one before are loaded, and stays; rows are let go of that are loaded."""
+    awaited, asked_for = words_asked_for(m, dut.o_request, dut.i_words)
+    before, held = Signal.like(dut.i_job), Signal.like(dut.i_release)
+    m.d.sync += [before.eq(dut.i_job), held.eq(held + dut.o_loaded - dut.i_release)]
+    return [
+        asked_for,
+        ~dut.i_begin | (~dut.o_request.valid & (awaited == 0) & (held == 0)),
+        dut.i_begin | (before == dut.i_job),
+        dut.i_release <= held,
+        dut.i_job.load_room != 0,
+    ]
+
+
+def rows_in_turn(m, dut):
+    """The row of each job is issued when it is permitted, done after that, and then the next job begins."""
+    _, asked_for = words_asked_for(m, dut.o_load, dut.i_loaded)
+    awaited, issued = Signal(), Signal()  # a row is to be issued, to be done
+    with m.If(dut.i_job):
+        m.d.sync += awaited.eq(1)
+    with m.Elif(dut.i_row):
+        m.d.sync += awaited.eq(0)
+    m.d.sync += issued.eq((issued | dut.i_row) & ~dut.i_done)
+    return [
+        asked_for,
+        ~dut.i_row | (awaited & dut.o_permitted),
+        ~dut.i_done | issued,
+        ~dut.i_job | (~awaited & ~issued),
+    ]
+
+
 CASES = {
     "RomStream": (lambda plan: RomStream([1, 2, 3], 4), {}),
     "RomStream of one": (lambda plan: RomStream([1], 1), {}),
@@ -121,6 +196,15 @@ CASES = {
     "SdramPlayer": (lambda plan: SdramPlayer(part=SDRAM, region=Region(1, 3, 32)), {"given": plays_on}),
     "ClientPort": (lambda plan: ClientPort(part=SDRAM, config=SDRAM_PORT), {}),
     "ScoreStore": (lambda plan: ScoreStore(identity=IDENTITY), {"given": read_when_done}),
+    "SpillStorer": (lambda plan: SpillStorer(SDRAM, STORE), {"given": begun_when_stored, "induction": 2}),
+    "FrontStorer": (lambda plan: FrontStorer(spilling(plan.engine), FRONT), {"induction": 2}),
+    "SpillLoader": (
+        lambda plan: SpillLoader(spilling(plan.engine), 8),
+        {"given": begun_when_loaded, "cycles": 20},
+    ),
+    "SpillUnit": (lambda plan: spill_unit(plan.engine), {"given": rows_in_turn, "cycles": 24}),
+    "SpillUnit o_store": (lambda plan: spill_unit(plan.engine), {"name": "o_store", "induction": 2}),
+    "SpillUnit o_stored": (lambda plan: spill_unit(plan.engine), {"name": "o_stored", "induction": 2}),
 }
 
 

@@ -18,7 +18,7 @@ from bnnhw.hw.sdram.layouts import PortConfig
 from bnnhw.hw.spill.unit import SpillUnit
 from bnnhw.spec.engine import EngineConfig, SpillConfig
 from bnnhw.spec.sdram import BURST, SdramSetup
-from bnnhw.spec.spill import row_bursts, rows_needed, rows_released, spill_layout, value_beats
+from bnnhw.spec.spill import row_bursts, spill_layout, value_beats
 from tests.hw.sdram.rig import Rig, at, small
 
 BUSY = (20, 150)
@@ -28,7 +28,8 @@ PORTS = (PortConfig("load"), PortConfig("store", reads=False, writes=True))
 
 @dataclass(frozen=True)
 class Job:
-    """A job on maps of ``width`` x ``height``: source at burst ``source`` (None: loads nothing), target likewise."""
+    """A job on maps of ``width`` x ``height``: source at burst ``source`` (None: loads nothing), target likewise.
+    above, below: rows of padding."""
 
     passes: int
     loads: int
@@ -39,11 +40,18 @@ class Job:
     target: int | None
     kernel: int = 1
     stride: int = 1
+    above: int = 0
+    below: int = 0
 
     @property
     def height(self) -> int:
         """Rows of the source."""
-        return (self.rows - 1) * self.stride + self.kernel
+        return (self.rows - 1) * self.stride + self.kernel - self.above - self.below
+
+    def reads(self, y: int) -> range:
+        """Rows of the source that row ``y`` reads."""
+        first = y * self.stride - self.above
+        return range(max(first, 0), min(first + self.kernel, self.height))
 
     def fields(self, config: EngineConfig) -> dict[str, int]:
         assert config.spill is not None
@@ -55,7 +63,8 @@ class Job:
                 "load_last_x": self.width - 1, "load_last_burst": burst - 1, "load_base": self.source,
                 "load_dpass": self.subs * self.height * burst, "load_dy": burst, "load_dsub": self.height * burst,
                 "load_words": words, "load_room": config.spill.load_words // words,
-                "need_first": self.kernel, "need_step": self.stride, "lag": max(self.kernel - self.stride, 0),
+                "need_first": self.kernel - self.above, "need_step": self.stride,
+                "lag": max(self.kernel - self.stride, 0),
             }  # fmt: skip
         if self.target is not None:
             fields |= {
@@ -152,11 +161,3 @@ def predicted(config: EngineConfig, jobs: Sequence[Job], waits: Random, start: i
             clock.spill.done(at_cycle)
         at_cycle += waits.randrange(1, 60)
     return issued
-
-
-def moves(job: Job) -> tuple[list[int], list[int]]:
-    """Rows loaded for each row of a job, and let go of behind it, from the first row of all passes on."""
-    needs = rows_needed(job.rows, job.height, job.kernel, job.stride)
-    lag = max(job.kernel - job.stride, 0)
-    none = [0] * (job.rows * (job.passes - job.loads))
-    return needs * job.loads + none, rows_released(needs, lag) * job.loads + none

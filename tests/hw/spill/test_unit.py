@@ -15,7 +15,7 @@ from bnnhw.sim.kit import Bench
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.sdram import BURST
 from bnnhw.spec.spill import row_bursts, value_beats
-from tests.hw.spill.rig import BUSY, Job, SpillRig, moves, predicted, spilling
+from tests.hw.spill.rig import BUSY, Job, SpillRig, predicted, spilling
 
 START = 400
 CONV = Job(passes=3, loads=2, rows=4, subs=2, width=5, source=0, target=100)
@@ -23,6 +23,9 @@ CASES = {
     "residual": [CONV, Job(2, 2, 4, 2, 5, 100, 300)],
     "store only, then pool": [Job(2, 2, 6, 1, 7, None, 40), Job(2, 2, 3, 1, 7, 40, None, kernel=2, stride=2)],
     "overlapping windows": [Job(1, 1, 9, 1, 6, None, 0), Job(1, 1, 4, 1, 6, 0, 200, kernel=3, stride=2)],
+    "overlapping windows of passes": [Job(3, 3, 3, 1, 6, None, 0), Job(3, 3, 2, 1, 6, 0, 200, kernel=2, stride=1)],
+    "padding": [Job(2, 2, 5, 1, 6, None, 0), Job(2, 2, 3, 1, 6, 0, 200, kernel=3, stride=2, above=1, below=1)],
+    "rings filled to the last word": [Job(2, 2, 6, 2, 4, None, 0), Job(2, 2, 6, 2, 4, 0, 200)],
     "one row": [Job(2, 2, 1, 2, 3, 0, 64), Job(2, 1, 1, 2, 3, 64, 0)],
 }
 
@@ -52,13 +55,12 @@ def play(config: EngineConfig, jobs: list[Job], seed: int, **options: Any) -> tu
                 ring[address] = int(found)
 
     def read(job: Job, number: int, rows: range) -> None:
-        assert job.source is not None
         size, burst = job.width * job.subs, row_bursts(config, job.width)
         for row in rows:
             for sub in range(job.subs):
                 for x in range(job.width):
                     at = ((number * job.height + row) * size + x * job.subs + sub) % len(ring)
-                    expected = word(job.source + ((number * job.subs + sub) * job.height + row) * burst, x)
+                    expected = word((job.source or 0) + ((number * job.subs + sub) * job.height + row) * burst, x)
                     if ring[at] != expected:
                         wrong.append(f"pass {number}, row {row}, group {sub}, x {x}")
 
@@ -96,7 +98,6 @@ def play(config: EngineConfig, jobs: list[Job], seed: int, **options: Any) -> tu
             await ctx.tick()
             ctx.set(rig.i_job, 0)
             cycle += 1
-            _, released = moves(job)
             for row in range(job.passes * job.rows):
                 while not ctx.get(rig.o_permitted):
                     await ctx.tick()
@@ -104,8 +105,8 @@ def play(config: EngineConfig, jobs: list[Job], seed: int, **options: Any) -> tu
                 issued.append(cycle)
                 ctx.set(rig.i_row, 1)
                 number, y = divmod(row, job.rows)
-                if job.source is not None and number < job.loads:
-                    read(job, number, range(y * job.stride, y * job.stride + job.kernel))
+                reads = job.reads(y) if job.source is not None and number < job.loads else range(0)
+                read(job, number, reads)
                 wait = waits.randrange(*BUSY)
                 await ctx.tick()
                 ctx.set(rig.i_row, 0)
@@ -115,6 +116,7 @@ def play(config: EngineConfig, jobs: list[Job], seed: int, **options: Any) -> tu
                 for _ in range(max(wait, spent) - spent):
                     await ctx.tick()
                 cycle += max(wait, spent)
+                read(job, number, reads)
                 ctx.set(rig.i_done, 1)
                 await ctx.tick()
                 ctx.set(rig.i_done, 0)
