@@ -109,7 +109,8 @@ def test_tampered_description(path: Path) -> None:
     ("old", "new", "text"),
     [
         ("GlobalAvgPool", "Exec", "F: node 'gap': the operation must be one of Input, Binarize, BinaryConv, Conv, "
-         "BatchNorm, Bias, TwoSlope, Clamp, Add, Shortcut, AvgPool, MaxPool, GlobalAvgPool, Flatten, Levels, ChannelMean, Tile, Scale, not Exec"),
+         "BatchNorm, Bias, TwoSlope, Clamp, Add, Shortcut, AvgPool, MaxPool, GlobalAvgPool, Flatten, "
+         "Levels, ChannelMean, Tile, Scale, not Exec"),
         ('"channels":1', '"colours":1', "F: must describe a network, not what fails with TypeError("
          "\"Input.__init__() got an unexpected keyword argument 'colours'\")"),
         ('"output":"gap"', '"output":"nap"', "F: the output of a network must be one of its nodes, not 'nap'"),
