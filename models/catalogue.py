@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bnnhw.compiler.frontend import adabin, snn
-from bnnhw.compiler.ir import Binarize, BinaryConv, Conv, Flatten, Graph, Input, MaxPool, Shortcut
+from bnnhw.compiler.frontend import adabin, pokebnn, snn
+from bnnhw.compiler.ir import Binarize, BinaryConv, Conv, Flatten, Graph, Input, Levels, MaxPool, Shortcut
 from bnnhw.compiler.ir.file import load as load_file
 from bnnhw.errors import BnnhwError
 
@@ -20,7 +20,9 @@ INPUT_BITS = 8
 _NETWORKS: dict[str, Callable[[], Graph]] = {
     "adabin_r20": adabin.untrained_r20,
     "snn_digits": lambda: load_file(WEIGHTS / f"snn_digits{SUFFIX}"),
-} | {name: partial(snn.untrained, name) for name in snn.ARCHS}
+}
+for family in (snn, pokebnn):
+    _NETWORKS |= {name: partial(family.untrained, name) for name in family.ARCHS}
 RECIPES = ("adabin_r20", "dwr_r20", "ftbnn_r20", "snn_digits", "snn_r20")
 
 
@@ -79,7 +81,7 @@ def info(graph: Graph, name: str | None = None) -> Info:
         work = size * shapes[node.name][1] * shapes[node.name][2]
         width = 1 if isinstance(op, BinaryConv) else op.weight_bits
         macs += work
-        ace += work * width * (1 if _reads_bits(graph, node.name) else INPUT_BITS)
+        ace += work * width * _operand_bits(graph, node.name)
         if isinstance(op, BinaryConv) and op.words is not None and op.index is not None:
             bits += op.index.size * (len(op.words) - 1).bit_length() + op.words.size
         else:
@@ -98,9 +100,11 @@ def info(graph: Graph, name: str | None = None) -> Info:
     )
 
 
-def _reads_bits(graph: Graph, name: str) -> bool:
-    """Whether the map that a layer reads holds two values only."""
+def _operand_bits(graph: Graph, name: str) -> int:
+    """Bits of the map that a layer reads."""
     source = graph[graph[name].inputs[0]]
     while isinstance(source.op, MaxPool | Flatten | Shortcut):
         source = graph[source.inputs[0]]
-    return isinstance(source.op, Binarize)
+    if isinstance(source.op, Levels):
+        return source.op.bits
+    return 1 if isinstance(source.op, Binarize) else INPUT_BITS

@@ -20,13 +20,14 @@ from bnnhw.models import data
 from bnnhw.sim import golden
 
 NAMES = [
-    "adabin_r20", "bnn_r18", "bnn_r34", "snn_digits", "snn_r18", "snn_r18_t4", "snn_r18_t6", "snn_r34",
+    "adabin_r20", "bnn_r18", "bnn_r34", "pokebnn_0.5x", "pokebnn_0.75x", "pokebnn_1.25x", "pokebnn_1.5x",
+    "pokebnn_1.75x", "pokebnn_1x", "pokebnn_2x", "snn_digits", "snn_r18", "snn_r18_t4", "snn_r18_t6", "snn_r34",
 ]  # fmt: skip
 
 
 def test_names() -> None:
     assert models.names() == NAMES
-    assert models.recipes() == ["snn_digits"]
+    assert models.recipes() == ["adabin_r20", "dwr_r20", "ftbnn_r20", "snn_digits", "snn_r20"]
 
 
 def test_unknown_name() -> None:
