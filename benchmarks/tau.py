@@ -16,24 +16,8 @@ from bnnhw.compiler.lower import lower
 from bnnhw.compiler.plan import Shape
 from bnnhw.compiler.plan.build import analyse, make_plan
 from bnnhw.spec.external import ExternalLayout
-from bnnhw.spec.network import Conv, Network
 
 NAMES = {9: "bnn_r18", 6: "snn_r18_t6", 5: "snn_r18", 4: "snn_r18_t4"}
-KERNEL = 9
-
-
-def bit_ops(network: Network, tau: int) -> int:
-    """SNN's Bit-OPs of the 3x3 binary layers."""
-    total = 0
-    for layer in network.layers:
-        if not isinstance(layer, Conv) or layer.window.kernel != 3 or layer.weight_bits != 1:
-            continue
-        out = network.out_tensor(layer)
-        outs, ins = layer.weight.shape[:2]
-        pixels = out.height * out.width
-        dense = KERNEL * ins * outs * pixels
-        total += min(dense, ins * pixels * (KERNEL * 2**tau + outs // 2)) if tau < KERNEL else dense
-    return total
 
 
 def main() -> None:
@@ -46,7 +30,8 @@ def main() -> None:
     print(f"{'tau':>3} {'cycles':>10} {'frames/s':>9} {'waits for memory':>17} {'SDRAM bytes':>12} {'weights':>9} "
           f"{'parameters':>10} {'Bit-OPs':>8}")  # fmt: skip
     for tau, name in NAMES.items():
-        network = lower(models.load(name))
+        graph = models.load(name)
+        network = lower(graph)
         found = make_plan(analyse(network), shape, external=setup)
         layout, causes = ExternalLayout.of(found.engine, found.images), found.cost.causes()
         weights, params = 2 * layout.weights.words, 2 * layout.params.words
@@ -54,7 +39,7 @@ def main() -> None:
         rate = float(arguments.clock) * 1e6 / found.cost.frame
         print(
             f"{tau:3} {found.cost.frame:10,} {rate:9.1f} {waits:17,} {weights + params:12,} {weights:9,} "
-            f"{params:10,} {bit_ops(network, tau) / 1e9:7.3f}G"
+            f"{params:10,} {models.info(graph).cost.bit_ops / 1e9:7.3f}G"
         )
 
 

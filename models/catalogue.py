@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bnnhw.compiler.frontend import adabin, pokebnn, snn
-from bnnhw.compiler.ir import Binarize, BinaryConv, Conv, Flatten, Graph, Input, Levels, MaxPool, Shortcut
+from bnnhw.compiler.ir import Graph, Input
 from bnnhw.compiler.ir.file import load as load_file
 from bnnhw.errors import BnnhwError
+from bnnhw.models.cost import Cost, cost
 
 WEIGHTS = Path(__file__).parent / "weights"
 SUFFIX = ".bnn"
-INPUT_BITS = 8
-"""Bits of a multi-bit activation."""
 
 _NETWORKS: dict[str, Callable[[], Graph]] = {
     "adabin_r20": adabin.untrained_r20,
@@ -30,18 +30,19 @@ RECIPES = ("adabin_r20", "dwr_r20", "ftbnn_r20", "snn_digits", "snn_r20")
 class Info:
     """What ``bnnhw models`` tells of a network.
 
-    ``macs``: multiply-accumulates an image; ``ace``: the same times weight bits times activation bits (PokeBNN);
-    ``weight_bits``: bits of all stored weights (an index of tau bits for a sub-bit kernel, and the codebook);
-    ``trained``: on what, or "untrained"; ``input``: (height, width, channels).
+    ``cost``: of one image; ``trained``: on what, or "untrained"; ``input``: (height, width, channels).
     """
 
     name: str
     paper: str
-    macs: int
-    ace: int
-    weight_bits: int
+    cost: Cost
     trained: str
     input: tuple[int, int, int]
+
+    def flat(self) -> dict[str, Any]:
+        """All figures side by side, for JSON."""
+        facts = {"name": self.name, "paper": self.paper, "trained": self.trained, "input": list(self.input)}
+        return facts | asdict(self.cost)
 
 
 def names() -> list[str]:
@@ -71,40 +72,13 @@ def load(name_or_path: str | Path) -> Graph:
 
 def info(graph: Graph, name: str | None = None) -> Info:
     """Figures of a network; ``name`` replaces the one in its metadata."""
-    shapes = graph.shapes()
-    macs = ace = bits = 0
-    for node in graph.nodes:
-        op = node.op
-        if not isinstance(op, BinaryConv | Conv):
-            continue
-        size = op.sign.size if isinstance(op, BinaryConv) else op.weight.size
-        work = size * shapes[node.name][1] * shapes[node.name][2]
-        width = 1 if isinstance(op, BinaryConv) else op.weight_bits
-        macs += work
-        ace += work * width * _operand_bits(graph, node.name)
-        if isinstance(op, BinaryConv) and op.words is not None and op.index is not None:
-            bits += op.index.size * (len(op.words) - 1).bit_length() + op.words.size
-        else:
-            bits += size * width
     image = graph.input.op
     assert isinstance(image, Input)
     meta = graph.meta
     return Info(
         name or str(meta.get("name", "")),
         str(meta.get("paper", "")),
-        macs,
-        ace,
-        bits,
+        cost(graph),
         str(meta.get("weights", "untrained")),
         (image.height, image.width, image.channels),
     )
-
-
-def _operand_bits(graph: Graph, name: str) -> int:
-    """Bits of the map that a layer reads."""
-    source = graph[graph[name].inputs[0]]
-    while isinstance(source.op, MaxPool | Flatten | Shortcut):
-        source = graph[source.inputs[0]]
-    if isinstance(source.op, Levels):
-        return source.op.bits
-    return 1 if isinstance(source.op, Binarize) else INPUT_BITS

@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from typing import Any
 
 import click
 
-from bnnhw.cli.options import JSON
+from bnnhw.cli.options import CLOCK, FPS, JSON
 from bnnhw.cli.output import print_json, print_table
+from bnnhw.cli.prepare import compile_model
+from bnnhw.cli.progress import Stages
+from bnnhw.errors import DoesNotFitError, UnsteadyError, UnsupportedError
 
 
 @click.command()
+@click.option("--board", "-b", metavar="B", help="Plan each network on this board and tell cycles and frames a second.")
+@FPS
+@CLOCK
 @JSON
-def models(as_json: bool) -> None:
+def models(board: str | None, fps: float, clock: float, as_json: bool) -> None:
     """List the shipped networks.
 
-    macs: multiply-accumulates an image; ace: the same times weight bits times activation bits; weight_bits: bits of
-    all stored weights.
+    macs: multiply-accumulates an image; ace: the same times weight bits times activation bits, of the integer network;
+    ace_paper: with 256 for each product that the paper leaves in floating point; weight_bits: bits of all stored
+    weights. With a board: predicted cycles of a frame, or why there are none.
     """
     from bnnhw import models as catalogue
 
-    found = [catalogue.info(catalogue.load(name), name) for name in catalogue.names()]
+    stages, found = Stages(), []
+    for name in catalogue.names():
+        info = catalogue.info(catalogue.load(name), name)
+        found.append((info, {} if board is None else _on_board(name, board, fps, clock, stages)))
     if as_json:
-        print_json([asdict(info) | {"input": list(info.input)} for info in found])
+        print_json([info.flat() | extra for info, extra in found])
         return
-    columns = ("name", "input", ">MACs", ">ACE", ">weight bits", "weights", "paper")
-    print_table(
-        columns,
-        (
-            (i.name, "x".join(map(str, i.input)), f"{i.macs:,}", f"{i.ace:,}", f"{i.weight_bits:,}", i.trained, i.paper)
-            for i in found
-        ),
-    )
+    columns = ["name", "input", ">MACs", ">ACE", ">ACE (paper)", ">weight bits", "weights", "paper"]
+    columns += [">cycles", ">frames/s"] if board is not None else []
+    rows = []
+    for info, extra in found:
+        figures = (info.cost.macs, info.cost.ace, info.cost.ace_paper, info.cost.weight_bits)
+        row = [info.name, "x".join(map(str, info.input)), *(f"{n:,}" for n in figures), info.trained, info.paper]
+        if board is not None:
+            cycles, rate = extra["cycles"], extra["fps"]
+            row += ["-", "-"] if cycles is None else [f"{cycles:,}", f"{rate:,.1f}"]
+        rows.append(row)
+    print_table(columns, rows)
+
+
+def _on_board(name: str, board: str, fps: float, clock: float, stages: Stages) -> dict[str, Any]:
+    """Predicted cycles and frames a second at ``clock`` MHz; ``why`` not where there are none."""
+    try:
+        cycles = compile_model(name, board, None, fps, stages, clock).plan.cost.frame
+    except (DoesNotFitError, UnsupportedError, UnsteadyError) as error:
+        stages.note(f"{name}: {error}")
+        return {"cycles": None, "fps": None, "why": str(error)}
+    return {"cycles": cycles, "fps": clock * 1e6 / cycles}
 
 
 @click.command()

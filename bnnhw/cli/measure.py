@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bnnhw import __version__
 from bnnhw.cli.compare import Comparison
 from bnnhw.cli.prepare import Prepared
+from bnnhw.models.cost import cost
 from bnnhw.report import Accuracy, Array, LayerCost, MapMemory, Memory, PlacedMap, ReportInputs, Simulation
 from bnnhw.report.inputs import KINDS, STREAMS
 from bnnhw.spec.network import Bits, Codes, Conv, Layer
@@ -127,6 +128,7 @@ def report_inputs(
         image_bytes=image_bytes,
         score_bytes=score_bytes,
         link_bytes_per_s=prepared.board.max_baud / BITS_PER_BYTE_ON_LINE,
+        ace_paper=cost(prepared.graph).ace_paper,
         paper=str(meta["paper"]) if meta.get("paper") else None,
         frame_losses={"pass_": float(plan.cost.frame - sum(layer.cycles for layer in layers))},
         simulation=None if simulation is None else _simulation(simulation),

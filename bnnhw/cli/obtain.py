@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,8 @@ def _tell(graph: Graph, out: Path, as_json: bool) -> None:
 
     info = models.info(graph)
     if as_json:
-        print_json(asdict(info) | {"input": list(info.input), "path": str(out)})
+        print_json(info.flat() | {"path": str(out)})
         return
-    facts = [("network", info.name), ("weights", info.trained), ("MACs", f"{info.macs:,}"), ("ACE", f"{info.ace:,}")]
-    print_facts([*facts, ("weight bits", f"{info.weight_bits:,}"), ("saved", out)])
+    cost = info.cost
+    facts = [("network", info.name), ("weights", info.trained), ("MACs", f"{cost.macs:,}"), ("ACE", f"{cost.ace:,}")]
+    print_facts([*facts, ("weight bits", f"{cost.weight_bits:,}"), ("saved", out)])

@@ -136,7 +136,8 @@ def graph_of(arch: Arch, state: State, **meta: Any) -> Graph:
     x = build.add("avgpool", GlobalAvgPool(), x)
     x = build.add("fc.levels", _signed(state["fc.bound"], 8), x)
     x = build.add("fc", Conv(state["fc.weight"][:, :, None, None], state["fc.bias"]), x)
-    return Graph(tuple(build.nodes), x, {"paper": PAPER, "widths": dict(PRECISION)} | meta).verify()
+    own = {"paper": PAPER, "widths": dict(PRECISION), "few_bits": {"init.conv1": 8}}
+    return Graph(tuple(build.nodes), x, own | meta).verify()
 
 
 class _Builder(NodeBuilder):

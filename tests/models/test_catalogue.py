@@ -40,13 +40,15 @@ def test_unknown_name() -> None:
 
 def test_info() -> None:
     digits = models.info(models.load("snn_digits"))
-    assert (digits.name, digits.macs, digits.ace, digits.weight_bits) == ("snn_digits", 2083456, 3284992, 49536)
+    assert digits.name == "snn_digits"
+    assert (digits.cost.macs, digits.cost.ace, digits.cost.weight_bits) == (2083456, 3284992, 49536)
     assert digits.trained.startswith("trained on scikit-learn digits, 1347 images")
     assert digits.input == (8, 8, 1)
     ada = models.info(models.load("adabin_r20"), "other")
     binary, stem, head = 40108032, 442368, 640
-    assert (ada.name, ada.macs, ada.ace) == ("other", binary + stem + head, binary + 8 * (STEM_BITS * stem + 8 * head))
-    assert ada.weight_bits == 267264 + STEM_BITS * 432 + 8 * 640
+    assert (ada.name, ada.cost.macs) == ("other", binary + stem + head)
+    assert ada.cost.ace == binary + 8 * (STEM_BITS * stem + 8 * head)
+    assert ada.cost.weight_bits == 267264 + STEM_BITS * 432 + 8 * 640
     assert (ada.trained, ada.input) == ("untrained", (32, 32, 3))
 
 
@@ -94,3 +96,29 @@ def test_no_torch_is_needed() -> None:
         "training needs torch: pip install 'bnnhw[torch]'",
         "importing a checkpoint needs torch: pip install 'bnnhw[torch]'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "macs", "bit_ops"),
+    [
+        ("bnn_r18", 1_676_279_808, 1_676_279_808),
+        ("snn_r18_t6", 1_676_279_808, 883_900_416),
+        ("snn_r18", 1_676_279_808, 501_358_592),
+        ("snn_r18_t4", 1_676_279_808, 297_242_624),
+        ("snn_r34", 3_525_967_872, 965_386_240),
+        ("adabin_r20", 40_108_032, 40_108_032),
+    ],
+)
+def test_published_products(name: str, macs: int, bit_ops: int) -> None:
+    cost = models.info(models.load(name)).cost
+    assert (cost.binary_macs, cost.bit_ops) == (macs, bit_ops)
+
+
+def test_real_layers_at_the_price_of_the_paper() -> None:
+    """Of a plain binary ResNet-18: 1.676 G products of bits and 137.8 M in floating point."""
+    cost = models.info(models.load("bnn_r18")).cost
+    real = cost.macs - cost.binary_macs
+    assert (cost.ace_paper, cost.ops) == (cost.binary_macs + 256 * real, cost.binary_macs / 64 + real)
+    assert round(real / 1e6, 2) == 137.79
+    poke = models.info(models.load("pokebnn_0.5x")).cost
+    assert poke.ace_paper == poke.ace

@@ -23,14 +23,14 @@ def small() -> Graph:
     [("0.5x", 1.410), ("0.75x", 2.588), ("1.25x", 6.314), ("1.5x", 8.863), ("1.75x", 11.868), ("2x", 15.331)],
 )
 def test_published_cost(name: str, ace: float) -> None:
-    assert round(models.info(models.load(f"pokebnn_{name}")).ace / 1e9, 3) == ace
+    assert round(models.info(models.load(f"pokebnn_{name}")).cost.ace / 1e9, 3) == ace
 
 
 def test_cost_of_the_middle_one_is_exact() -> None:
     """The official test's value, convolutions and dense layer; weights as bits of the published sizes."""
     info = models.info(models.load("pokebnn_1x"))
-    assert info.ace == 4_091_469_824 + 131_072_000
-    assert info.weight_bits == 20_676_608 + 4 * 3_632_640 + 8 * (2_112 + 2_048_000)
+    assert info.cost.ace == 4_091_469_824 + 131_072_000
+    assert info.cost.weight_bits == 20_676_608 + 4 * 3_632_640 + 8 * (2_112 + 2_048_000)
     assert info.input == (224, 224, 3)
 
 
