@@ -161,6 +161,34 @@ def _function(x: Stats, f: object) -> Stats:
 
 
 @statistics.register
+def _(op: ops.Levels, *inputs: Stats) -> Stats:
+    x, low, high = inputs[0], op.step * op.low, op.step * op.high
+    mean, ends = np.clip(x.mean, low, high), (np.clip(x.low, low, high), np.clip(x.high, low, high))
+    return Stats(mean, x.std, *ends)
+
+
+@statistics.register
+def _(op: ops.ChannelMean, *inputs: Stats) -> Stats:
+    """Neighbours count as fully correlated."""
+    x, kept = inputs[0], op.channels * op.count
+    return Stats(*(a[:kept].reshape(op.channels, op.count).mean(axis=1) for a in (x.mean, x.std, x.low, x.high)))
+
+
+@statistics.register
+def _(op: ops.Tile, *inputs: Stats) -> Stats:
+    x = inputs[0]
+    return Stats(*(np.tile(a, op.times) for a in (x.mean, x.std, x.low, x.high)))
+
+
+@statistics.register
+def _(op: ops.Scale, *inputs: Stats) -> Stats:
+    x, factor = inputs
+    ends = np.stack([a * b for a in (x.low, x.high) for b in (factor.low, factor.high)])
+    largest = np.maximum(np.abs(factor.low), np.abs(factor.high))
+    return Stats(x.mean * factor.mean, x.std * largest, ends.min(axis=0), ends.max(axis=0))
+
+
+@statistics.register
 def _(op: ops.Add, *inputs: Stats) -> Stats:
     a, b = inputs
     return Stats(a.mean + b.mean, np.hypot(a.std, b.std), a.low + b.low, a.high + b.high)

@@ -28,7 +28,7 @@ def test_rows_of_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (front, found["bound"]) == (0, "compute")
     assert roof == round(3_284_992 / array)
     assert found["utilisation"] == f"{roof / cycles:.1%}"
-    assert wide[-1].startswith("block RAMs of tensor maxpool of network wide (40 x 40 x 64 values of ")
+    assert wide[-1].startswith("block RAMs of network wide on a ")
     assert wide[1:-1] == ["-"] * (len(head) - 2)
 
 

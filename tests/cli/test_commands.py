@@ -33,14 +33,29 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int 
     return json.loads(capsys.readouterr().out)
 
 
-def test_models(capsys: pytest.CaptureFixture[str]) -> None:
+COST = {"macs", "binary_macs", "ace", "ace_paper", "bit_ops", "ops", "weight_bits", "binary_weights"}
+
+
+def test_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     found = {entry["name"]: entry for entry in printed(["models"], capsys)}
     assert set(found) == set(models.names())
     for entry in found.values():
-        assert set(entry) == {"name", "paper", "macs", "ace", "weight_bits", "trained", "input"}
+        assert set(entry) == {"name", "paper", "trained", "input", *COST}
     assert found["snn_digits"]["input"] == [8, 8, 1]
+    monkeypatch.setattr(models, "names", lambda: ["snn_digits"])
     assert main(["models"]) == 0
     assert "snn_digits" in capsys.readouterr().out
+
+
+def test_models_on_a_board(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Predicted cycles of those that run, the reason for those that do not."""
+    monkeypatch.setattr(models, "names", lambda: ["pokebnn_0.5x", "snn_digits"])
+    poke, digits = printed(["models", "--board", "ulx3s_12f"], capsys)
+    assert (poke["cycles"], poke["fps"]) == (None, None)
+    assert "has no place in hardware" in poke["why"]
+    assert digits["fps"] == pytest.approx(1e8 / digits["cycles"])
+    assert main(["models", "--board", "ulx3s_12f"]) == 0
+    assert "frames/s" in capsys.readouterr().out
 
 
 def test_boards(capsys: pytest.CaptureFixture[str]) -> None:
