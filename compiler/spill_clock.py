@@ -12,6 +12,9 @@ from bnnhw.compiler.stream_clock import LONG_AGO, OFFER, ROOM
 from bnnhw.spec.sdram import BURST, READ_WORDS, WRITE_WORDS
 from bnnhw.spec.spill import rows_needed, rows_released
 
+GRANT = 2
+"""Cycles from a row's permit until it may be issued."""
+
 WRITE_BURSTS = WRITE_WORDS // BURST
 """Bursts that are in a port that writes, at most, when another one's words come."""
 FIRST_WORD = 3
@@ -231,11 +234,11 @@ class SpillClock:
             if left > len(self.store.stored):
                 return None
             at = max(at, self.store.stored[left - 1] + 1) if left > 0 else at
-        return at + 1
+        return at + GRANT
 
     def issued(self, permitted: int) -> None:
         """The row that ``row`` gave ``permitted`` for is issued."""
-        self._permitted = permitted - 1
+        self._permitted = permitted - GRANT
         self._loaded += self._needs[self._rows]
         self._rows += 1
 

@@ -135,6 +135,7 @@ class SpillUnit(wiring.Component):
         m.submodules.rows = rows = NeedWalk(self.config)
         have, room = Signal.like(job.load_room), Signal.like(job.store_room)
         active, permit, credits = Signal(), Signal(), Signal(len(job.last_y) + len(job.last_pass))
+        granted = Signal()  # ``permit`` compares; who counts it lies with the issue unit
         m.d.comb += [
             rows.i_load.eq(begin),
             rows.i_job.eq(job),
@@ -142,7 +143,7 @@ class SpillUnit(wiring.Component):
             permit.eq(active & (have >= rows.o_need) & (~job.store | (room != 0))),
             self.o_permitted.eq(credits != 0),
         ]
-        m.d.sync += credits.eq(credits + permit - self.i_row)
+        m.d.sync += [granted.eq(permit), credits.eq(credits + granted - self.i_row)]
         with m.If(begin):
             m.d.sync += [active.eq(1), have.eq(0), room.eq(job.store_room)]
         with m.Else():
