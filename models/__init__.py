@@ -3,7 +3,7 @@
 `load` and `names` need no torch; `train` and the modules with network definitions do.
 """
 
-from bnnhw.models.catalogue import Info, info, load, names, recipes
+from bnnhw.models.catalogue import Info, info, load, names, recipe_names
 from bnnhw.models.training import train
 
-__all__ = ["Info", "info", "load", "names", "recipes", "train"]
+__all__ = ["Info", "info", "load", "names", "recipe_names", "train"]

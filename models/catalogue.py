@@ -50,7 +50,7 @@ def names() -> list[str]:
     return sorted(_NETWORKS)
 
 
-def recipes() -> list[str]:
+def recipe_names() -> list[str]:
     """Names of the networks that can be trained here, sorted."""
     return sorted(RECIPES)
 

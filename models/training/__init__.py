@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bnnhw.compiler.ir import Graph
 from bnnhw.errors import BnnhwError
-from bnnhw.models.catalogue import recipes
+from bnnhw.models.catalogue import recipe_names
 
 Progress = Callable[[str, int, int], None]
 
@@ -32,8 +32,8 @@ def train(
     Raises BnnhwError: unknown recipe, bad number of epochs, data that do not fit, torch missing, a state of another
     training.
     """
-    if recipe not in recipes():
-        raise BnnhwError(f"recipe must be one of {', '.join(recipes())}, not '{recipe}'")
+    if recipe not in recipe_names():
+        raise BnnhwError(f"recipe must be one of {', '.join(recipe_names())}, not '{recipe}'")
     if epochs is not None and epochs < 1:
         raise BnnhwError(f"epochs must be at least 1, not {epochs}")
     if out is not None and not Path(out).absolute().parent.is_dir():
