@@ -58,99 +58,126 @@ def parts(width: int) -> tuple[int, int]:
 
 def job_layout(c: EngineConfig) -> WordLayout:
     """One job descriptor."""
-    w, post, spill = Widths.of(c), c.post, int(c.spill is not None)
+    w = Widths.of(c)
+    return WordLayout((*_jobs(c, w), *_steps(c, w), *_outputs(c, w), *_lanes(c, w), *_bits(c, w)))
 
-    def index(n: int) -> int:
-        return (max(n, 1) - 1).bit_length()
 
+def _index(n: int) -> int:
+    return (max(n, 1) - 1).bit_length()
+
+
+def _jobs(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
+    f, spill = BitField, int(c.spill is not None)
+    return (
+        f("kind", 2, doc="CONV_BITS, CONV_INPUT or POOL"),
+        f("final", 1, doc="last job of the frame"),
+        f("last_pass", w.passes, doc="passes - 1"),
+        f("last_filled", w.passes, doc="last pass with channels: those behind read its source and store no bits"),
+        f("pool_max", 1, doc="pool by maximum instead of sum"),
+        f("front_rows", row_width(c.front) if c.front else 0, doc="rows of the next first map that may be stored"),
+        f("spill", spill, doc="rows wait until they are permitted: spilled maps are read or written"),
+    )
+
+
+def _steps(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
+    """Steps and positions, and where their operands lie."""
+    f, spill = BitField, int(c.spill is not None)
+    return (
+        f("step_first", w.step),
+        f("step_last", w.step),
+        f("last_y", w.position, doc="rows of the job - 1"),
+        f("last_lx", w.position, doc="strip - 1"),
+        f("last_r", w.row, doc="strips in use - 1"),
+        f("base", w.source, doc="source word of position 0, tap offset 0"),
+        f("d_lx", w.source, doc="source words from lx to lx + 1"),
+        f("d_y", w.source, doc="source words from y to y + 1"),
+        f("d_r", w.source, doc="source words from r to r + 1 (pool passes)"),
+        f("d_pass", w.source if c.spill or c.grouped else 1, doc="source words from pass to pass"),
+        f("repeat", w.passes if c.grouped else 0, doc="passes that read the same source words - 1"),
+        f("src_ring", spill, doc="the pooled source is a spilled map"),
+        f("stride", w.tap + 1, doc="input rows and columns from one output to the next"),
+        f("pad", w.tap + 1, doc="padding before the first row and column"),
+        f("in_height", w.position),
+        f("in_width", w.position),
+        f("in_strip", w.position, doc="input columns from array row r to r + 1: strip * stride"),
+    )
+
+
+def _outputs(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
+    """Geometry of the outputs, and the rate at which they leave the array."""
     f = BitField
-    return WordLayout(
-        (
-            f("kind", 2, doc="CONV_BITS, CONV_INPUT or POOL"),
-            f("final", 1, doc="last job of the frame"),
-            f("last_pass", w.passes, doc="passes - 1"),
-            f("last_filled", w.passes, doc="last pass with channels: those behind read its source and store no bits"),
-            f("pool_max", 1, doc="pool by maximum instead of sum"),
-            f("front_rows", row_width(c.front) if c.front else 0, doc="rows of the next first map that may be stored"),
-            f("spill", spill, doc="rows wait until they are permitted: spilled maps are read or written"),
-            # steps and positions
-            f("step_first", w.step),
-            f("step_last", w.step),
-            f("last_y", w.position, doc="rows of the job - 1"),
-            f("last_lx", w.position, doc="strip - 1"),
-            f("last_r", w.row, doc="strips in use - 1"),
-            f("base", w.source, doc="source word of position 0, tap offset 0"),
-            f("d_lx", w.source, doc="source words from lx to lx + 1"),
-            f("d_y", w.source, doc="source words from y to y + 1"),
-            f("d_r", w.source, doc="source words from r to r + 1 (pool passes)"),
-            f("d_pass", w.source if c.spill or c.grouped else 1, doc="source words from pass to pass"),
-            f("repeat", w.passes if c.grouped else 0, doc="passes that read the same source words - 1"),
-            f("src_ring", spill, doc="the pooled source is a spilled map"),
-            f("stride", w.tap + 1, doc="input rows and columns from one output to the next"),
-            f("pad", w.tap + 1, doc="padding before the first row and column"),
-            f("in_height", w.position),
-            f("in_width", w.position),
-            f("in_strip", w.position, doc="input columns from array row r to r + 1: strip * stride"),
-            # output geometry
-            f("out_width", w.position, doc="vectors at x >= out_width store nothing"),
-            f("strip", w.position),
-            f("y_low", w.classes, doc="border class of y: y < y_low: y"),
-            f("y_high", w.position, doc="y >= y_high: y - y_high + y_inner; else y_low"),
-            f("y_inner", w.classes, doc="y_low + 1, or y_low when there are no inner positions"),
-            f("x_low", w.classes),
-            f("x_high", w.position),
-            f("x_inner", w.classes),
-            f("x_count", w.classes + 1, doc="class = class_y * x_count + class_x"),
-            f("drain", w.drain, doc="vectors of a tile - 1: strips in use * subs * planes (conv), planes (pool)"),
-            f(
-                "pace",
-                w.drain + 1 if c.front else 0,
-                doc="cycles until the next tile may end - 1: drain and the front's",
-            ),
-            # post-processing
-            f("shift", index(len(post.shifts)), doc="index into PostConfig.shifts"),
-            f("slope_shift", index(len(post.slope_shifts))),
-            f("code_shift", index(len(post.code_shifts))),
-            f("low", post.value_width, signed=True),
-            f("high", post.value_width, signed=True),
-            f("groups", w.groups, doc="channel groups of a pass: words of the value memory from pass to pass"),
-            f("residual", 1, doc="add the value at the residual address"),
-            f("late", int(post.late_residual), doc="the residual is added behind the two-slope function"),
-            f("last_residual", w.passes if post.residual else 0, doc="last pass with a residual"),
-            f("res_base", w.value_addr if post.residual else 0),
-            f("res_dx", w.value_addr if post.residual else 0, doc="words from lx to lx + 1"),
-            f("res_dr", w.value_addr if post.residual else 0, doc="words from r to r + 1"),
-            f("res_dy", w.value_addr if post.residual else 0),
-            f("res_dpass", w.value_addr if spill and post.residual else 0, doc="words from pass to pass"),
-            f("res_ring", spill, doc="the residual is a spilled map"),
-            f("value", 1, doc="store y in the value memory"),
-            f("val_ring", spill, doc="y is a spilled map instead"),
-            f("val_dpass", w.value_addr if spill else 0),
-            f("val_base", w.value_addr),
-            f("val_dx", w.value_addr),
-            f("val_dr", w.value_addr),
-            f("val_dy", w.value_addr),
-            f("score", 1, doc="emit y as scores"),
-            # activation memory
-            f("bits", 1, doc="store y >= threshold, or codes, in the activation memory"),
-            f("codes", 1, doc="store the bit planes of codes instead of y >= threshold"),
-            f("last_plane", index(max(post.code_planes, 2)), doc="planes - 1; 0 when codes is 0"),
-            f("bit_base", w.bit_addr, doc="word of cell (0, x' = 0), plane 0, the pass's first group"),
-            f("bit_dx", w.bit_addr, doc="words from x' to x' + 1"),
-            f("bit_dy", w.bit_addr),
-            f("bit_dplane", w.bit_addr),
-            f("bit_dpass", w.groups, doc="words from pass to pass, but for what the slots carry over"),
-            f("bit_strip", w.position, doc="strip of the map that is written"),
-            f("bit_dstrip", w.bit_addr, doc="bit_strip * bit_dx"),
-            f("bit_q", w.row, doc="strip // bit_strip: banks from array row r to r + 1"),
-            f("bit_rem", w.position, doc="strip % bit_strip"),
-            f("bit_drem", w.bit_addr, doc="bit_rem * bit_dx"),
-            f("halo_low", w.tap + 1),
-            f("halo_high", w.tap + 1),
-            f("spread", 1, doc="group in one slot each; else in every slot"),
-            f("slot", index(c.slots), doc="slot of the pass's first group when spread"),
-            f("slot_dpass", index(c.slots), doc="slots from pass to pass"),
-        )
+    return (
+        f("out_width", w.position, doc="vectors at x >= out_width store nothing"),
+        f("strip", w.position),
+        f("y_low", w.classes, doc="border class of y: y < y_low: y"),
+        f("y_high", w.position, doc="y >= y_high: y - y_high + y_inner; else y_low"),
+        f("y_inner", w.classes, doc="y_low + 1, or y_low when there are no inner positions"),
+        f("x_low", w.classes),
+        f("x_high", w.position),
+        f("x_inner", w.classes),
+        f("x_count", w.classes + 1, doc="class = class_y * x_count + class_x"),
+        f("drain", w.drain, doc="vectors of a tile - 1: strips in use * subs * planes (conv), planes (pool)"),
+        f(
+            "pace",
+            w.drain + 1 if c.front else 0,
+            doc="cycles until the next tile may end - 1: drain and the front's",
+        ),
+    )
+
+
+def _lanes(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
+    """Post-processing, and the addresses of values."""
+    f, post, spill = BitField, c.post, int(c.spill is not None)
+    address = w.value_addr if post.residual else 0
+    return (
+        f("shift", _index(len(post.shifts)), doc="index into PostConfig.shifts"),
+        f("slope_shift", _index(len(post.slope_shifts))),
+        f("code_shift", _index(len(post.code_shifts))),
+        f("low", post.value_width, signed=True),
+        f("high", post.value_width, signed=True),
+        f("groups", w.groups, doc="channel groups of a pass: words of the value memory from pass to pass"),
+        f("residual", 1, doc="add the value at the residual address"),
+        f("late", int(post.late_residual), doc="the residual is added behind the two-slope function"),
+        f("last_residual", w.passes if post.residual else 0, doc="last pass with a residual"),
+        f("res_base", address),
+        f("res_dx", address, doc="words from lx to lx + 1"),
+        f("res_dr", address, doc="words from r to r + 1"),
+        f("res_dy", address),
+        f("res_dpass", w.value_addr if spill and post.residual else 0, doc="words from pass to pass"),
+        f("res_ring", spill, doc="the residual is a spilled map"),
+        f("value", 1, doc="store y in the value memory"),
+        f("val_ring", spill, doc="y is a spilled map instead"),
+        f("val_dpass", w.value_addr if spill else 0),
+        f("val_base", w.value_addr),
+        f("val_dx", w.value_addr),
+        f("val_dr", w.value_addr),
+        f("val_dy", w.value_addr),
+        f("score", 1, doc="emit y as scores"),
+    )
+
+
+def _bits(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
+    """What is written to the activation memory, and where."""
+    f, post = BitField, c.post
+    return (
+        f("bits", 1, doc="store y >= threshold, or codes, in the activation memory"),
+        f("codes", 1, doc="store the bit planes of codes instead of y >= threshold"),
+        f("last_plane", _index(max(post.code_planes, 2)), doc="planes - 1; 0 when codes is 0"),
+        f("bit_base", w.bit_addr, doc="word of cell (0, x' = 0), plane 0, the pass's first group"),
+        f("bit_dx", w.bit_addr, doc="words from x' to x' + 1"),
+        f("bit_dy", w.bit_addr),
+        f("bit_dplane", w.bit_addr),
+        f("bit_dpass", w.groups, doc="words from pass to pass, but for what the slots carry over"),
+        f("bit_strip", w.position, doc="strip of the map that is written"),
+        f("bit_dstrip", w.bit_addr, doc="bit_strip * bit_dx"),
+        f("bit_q", w.row, doc="strip // bit_strip: banks from array row r to r + 1"),
+        f("bit_rem", w.position, doc="strip % bit_strip"),
+        f("bit_drem", w.bit_addr, doc="bit_rem * bit_dx"),
+        f("halo_low", w.tap + 1),
+        f("halo_high", w.tap + 1),
+        f("spread", 1, doc="group in one slot each; else in every slot"),
+        f("slot", _index(c.slots), doc="slot of the pass's first group when spread"),
+        f("slot_dpass", _index(c.slots), doc="slots from pass to pass"),
     )
 
 

@@ -7,7 +7,7 @@ those of one plan that is built in full.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
 from bnnhw.compiler.plan.groups import grouped, misfit
@@ -17,7 +17,7 @@ from bnnhw.compiler.plan.proposals import fetches, front_columns
 from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
-from bnnhw.compiler.plan.sketch import Reference, References, estimated_cycles, sketch
+from bnnhw.compiler.plan.sketch import Reference, References, estimated_cycles, sketch, with_shape
 from bnnhw.errors import DoesNotFitError, UnsteadyError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.memory import BLOCK_BITS
@@ -200,17 +200,7 @@ def _ideal(found: Analysis, shape: Shape) -> float:
 
 def _hopeless(reference: Reference, shape: Shape, limits: Limits) -> bool:
     """Whether array and lanes alone need more LUT4s or multipliers than there are."""
-    config = replace(
-        reference.engine,
-        rows=shape.rows,
-        cols=shape.cols,
-        depth=shape.depth,
-        lanes=shape.lanes,
-        fetch=shape.fetch,
-        bit_words=1,
-        value_words=1,
-        weight_words=1,
-    )
+    config = with_shape(reference.engine, shape, bit_words=1, value_words=1, weight_words=1)
     need = estimate(config, Sizes(1, 1))
     return need.lut4 > limits.lut4 or need.dsp > limits.dsp
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
 from bnnhw.compiler.plan.levels import BUS, JOB, spilled_words
@@ -65,17 +66,19 @@ class References:
         return make_plan(self._found, shapes[-1], external=external)
 
 
+def with_shape(engine: EngineConfig, shape: Shape, **changes: Any) -> EngineConfig:
+    """The engine with another array, its lanes, and other changes."""
+    rows, cols, depth, lanes, fetch = shape.rows, shape.cols, shape.depth, shape.lanes, shape.fetch
+    return replace(engine, rows=rows, cols=cols, depth=depth, lanes=lanes, fetch=fetch, **changes)
+
+
 def sketch(reference: Reference, schedule: Schedule, shape: Shape) -> tuple[EngineConfig, Sizes]:
     """The engine's configuration, with the number widths of another shape."""
     count = max(1, reference.engine.entries_per_beat)
     per_beat = max(n for n in range(1, shape.lanes + 1) if shape.lanes % n == 0 and n <= count)
-    config = replace(
+    config = with_shape(
         reference.engine,
-        rows=shape.rows,
-        cols=shape.cols,
-        depth=shape.depth,
-        lanes=shape.lanes,
-        fetch=shape.fetch,
+        shape,
         input=schedule.input,
         bit_words=max(schedule.memory.bit_words, 1),
         value_words=max(schedule.memory.value_words, 1),

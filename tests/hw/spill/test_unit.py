@@ -30,113 +30,115 @@ CASES = {
 }
 
 
-def play(config: EngineConfig, jobs: list[Job], seed: int, **options: Any) -> tuple[list[int], list[str]]:
-    """Cycles in which the rows are issued, and what is wrong with the words that the lanes read."""
-    rng, waits = Random(seed), Random(seed)
-    part = config.external.part  # type: ignore[union-attr]
-    memory = [rng.getrandbits(16) for _ in range(part.words)]
-    beats, bits = value_beats(config), config.lanes * config.post.value_width
-    rig = SpillRig(config, jobs, memory, **options)
-    bench = Bench(rig, watchdog=20_000)
-    ring = [0] * config.spill.load_words  # type: ignore[union-attr]
-    issued: list[int] = []
-    wrong: list[str] = []
-    filling: set[int] = set()  # words that only fill a row's last burst
-    ended = False
+class Play:
+    """Jobs on a rig, whose memory and lanes' rings are compared with what was stored."""
 
-    def word(burst: int, x: int) -> int:
-        first = burst * BURST + x * beats
-        return sum(memory[first + n] << 16 * n for n in range(beats)) & ((1 << bits) - 1)
+    def __init__(self, config: EngineConfig, jobs: list[Job], seed: int, **options: Any) -> None:
+        assert config.spill is not None
+        assert config.external is not None
+        self.config, self.jobs = config, jobs
+        self.rng, self.waits = Random(seed), Random(seed)
+        self.memory = [self.rng.getrandbits(16) for _ in range(config.external.part.words)]
+        self.beats, self.bits = value_beats(config), config.lanes * config.post.value_width
+        self.rig = SpillRig(config, jobs, self.memory, **options)
+        self.ring, self.stores = [0] * config.spill.load_words, config.spill.store_words
+        self.cycle = 0
+        self.issued: list[int] = []
+        self.wrong: list[str] = []
+        self.filling: set[int] = set()  # words that only fill a row's last burst
+        self.ended = False
 
-    async def watch(ctx: Any) -> None:
-        while not ended:
+    def run(self) -> tuple[list[int], list[str]]:
+        """Cycles in which the rows are issued, and what is wrong with the words that the lanes read."""
+        bench = Bench(self.rig, watchdog=20_000)
+        bench.testbench(self._lanes)
+        bench.testbench(self._watch)
+        bench.run()
+        return self.issued, self.wrong
+
+    async def _watch(self, ctx: Any) -> None:
+        rig = self.rig
+        while not self.ended:
             _, _, valid, address, found = await ctx.tick().sample(rig.o_valid, rig.o_address, rig.o_word)
             if valid:
-                ring[address] = int(found)
+                self.ring[address] = int(found)
 
-    def read(job: Job, number: int, rows: range) -> None:
-        size, burst = job.width * job.subs, row_bursts(config, job.width)
+    async def _tick(self, ctx: Any, count: int = 1) -> None:
+        for _ in range(count):
+            await ctx.tick()
+        self.cycle += count
+
+    async def _pulse(self, ctx: Any, signal: Signal) -> None:
+        ctx.set(signal, 1)
+        await self._tick(ctx)
+        ctx.set(signal, 0)
+
+    def _read(self, job: Job, number: int, rows: range) -> None:
+        size, burst = job.width * job.subs, row_bursts(self.config, job.width)
         for row in rows:
             for sub in range(job.subs):
                 for x in range(job.width):
-                    at = ((number * job.height + row) * size + x * job.subs + sub) % len(ring)
-                    expected = word((job.source or 0) + ((number * job.subs + sub) * job.height + row) * burst, x)
-                    if ring[at] != expected:
-                        wrong.append(f"pass {number}, row {row}, group {sub}, x {x}")
+                    at = ((number * job.height + row) * size + x * job.subs + sub) % len(self.ring)
+                    first = (job.source or 0) + ((number * job.subs + sub) * job.height + row) * burst
+                    if self.ring[at] != self._word(first, x):
+                        self.wrong.append(f"pass {number}, row {row}, group {sub}, x {x}")
 
-    async def write(ctx: Any, job: Job, number: int, y: int) -> int:
-        """Writes a row of random words; the cycles it took."""
+    def _word(self, burst: int, x: int) -> int:
+        first = burst * BURST + x * self.beats
+        return sum(self.memory[first + n] << 16 * n for n in range(self.beats)) & ((1 << self.bits) - 1)
+
+    async def _write(self, ctx: Any, job: Job, number: int, y: int) -> None:
+        """Writes a row of random words."""
         assert job.target is not None
-        size, burst = job.width * job.subs, row_bursts(config, job.width)
+        rig, size, bursts = self.rig, job.width * job.subs, row_bursts(self.config, job.width)
+        rows = [(job.target + ((number * job.subs + sub) * job.rows + y) * bursts) * BURST for sub in range(job.subs)]
         for x in range(job.width):
             for sub in range(job.subs):
-                value = rng.getrandbits(bits)
-                first = (job.target + ((number * job.subs + sub) * job.rows + y) * burst) * BURST + x * beats
-                for n in range(beats):
-                    memory[first + n] = value >> 16 * n & 0xFFFF
-                at = ((number * job.rows + y) * size + x * job.subs + sub) % config.spill.store_words
+                value = self.rng.getrandbits(self.bits)
+                for n in range(self.beats):
+                    self.memory[rows[sub] + x * self.beats + n] = value >> 16 * n & 0xFFFF
                 ctx.set(rig.i_valid, 1)
-                ctx.set(rig.i_address, at)
+                ctx.set(rig.i_address, ((number * job.rows + y) * size + x * job.subs + sub) % self.stores)
                 ctx.set(rig.i_word, value)
-                await ctx.tick()
+                await self._tick(ctx)
         ctx.set(rig.i_valid, 0)
-        bursts = row_bursts(config, job.width)
-        for sub in range(job.subs):
-            first = (job.target + ((number * job.subs + sub) * job.rows + y) * bursts) * BURST
-            filling.update(range(first + job.width * beats, first + bursts * BURST))
-        return size
+        for first in rows:
+            self.filling.update(range(first + job.width * self.beats, first + bursts * BURST))
 
-    async def lanes(ctx: Any) -> None:
-        nonlocal ended
-        for cycle in range(START):
-            ctx.set(rig.i_refresh, cycle == START - 1)
-            await ctx.tick()
-        ctx.set(rig.i_refresh, 0)
-        cycle = START
-        for job in jobs:
-            ctx.set(rig.i_job, 1)
-            await ctx.tick()
-            ctx.set(rig.i_job, 0)
-            cycle += 1
+    async def _row(self, ctx: Any, job: Job, number: int, y: int) -> None:
+        """Waits for permission, reads and writes a row."""
+        rig = self.rig
+        while not ctx.get(rig.o_permitted):
+            await self._tick(ctx)
+        self.issued.append(self.cycle)
+        ctx.set(rig.i_row, 1)
+        reads = job.reads(y) if job.source is not None and number < job.loads else range(0)
+        self._read(job, number, reads)
+        ends = self.cycle + self.waits.randrange(*BUSY)
+        await self._tick(ctx)
+        ctx.set(rig.i_row, 0)
+        if job.target is not None:
+            await self._write(ctx, job, number, y)
+        await self._tick(ctx, max(0, ends - self.cycle))
+        self._read(job, number, reads)
+        await self._pulse(ctx, rig.i_done)
+
+    async def _lanes(self, ctx: Any) -> None:
+        rig = self.rig
+        await self._tick(ctx, START - 1)
+        await self._pulse(ctx, rig.i_refresh)
+        for job in self.jobs:
+            await self._pulse(ctx, rig.i_job)
             for row in range(job.passes * job.rows):
-                while not ctx.get(rig.o_permitted):
-                    await ctx.tick()
-                    cycle += 1
-                issued.append(cycle)
-                ctx.set(rig.i_row, 1)
-                number, y = divmod(row, job.rows)
-                reads = job.reads(y) if job.source is not None and number < job.loads else range(0)
-                read(job, number, reads)
-                wait = waits.randrange(*BUSY)
-                await ctx.tick()
-                ctx.set(rig.i_row, 0)
-                spent = 1
-                if job.target is not None:
-                    spent += await write(ctx, job, number, y)
-                for _ in range(max(wait, spent) - spent):
-                    await ctx.tick()
-                cycle += max(wait, spent)
-                read(job, number, reads)
-                ctx.set(rig.i_done, 1)
-                await ctx.tick()
-                ctx.set(rig.i_done, 0)
-                cycle += 1
-            for _ in range(waits.randrange(1, 60) - 1):
-                await ctx.tick()
-                cycle += 1
+                await self._row(ctx, job, *divmod(row, job.rows))
+            await self._tick(ctx, self.waits.randrange(1, 60) - 1)
         while not ctx.get(rig.o_idle):
-            await ctx.tick()
-        for _ in range(40):
-            await ctx.tick()
-        for address, expected in enumerate(memory):
-            if address not in filling and ctx.get(rig.memory.chip.memory.data[address]) != expected:
-                wrong.append(f"word {address}")
-        ended = True
-
-    bench.testbench(lanes)
-    bench.testbench(watch)
-    bench.run()
-    return issued, wrong
+            await self._tick(ctx)
+        await self._tick(ctx, 40)
+        for address, expected in enumerate(self.memory):
+            if address not in self.filling and ctx.get(rig.memory.chip.memory.data[address]) != expected:
+                self.wrong.append(f"word {address}")
+        self.ended = True
 
 
 @pytest.fixture
@@ -151,7 +153,7 @@ def test_rows(config: EngineConfig, name: str, seed: int) -> None:
     """Lanes that take their time read what was stored, and rows are permitted when the clock says."""
     jobs = CASES[name]
     own = spilling(config, len(jobs), 32)
-    issued, wrong = play(own, jobs, seed)
+    issued, wrong = Play(own, jobs, seed).run()
     assert not wrong
     assert issued == predicted(own, jobs, Random(seed), START)
 
@@ -165,5 +167,5 @@ class Hasty(SpillUnit):
 
 def test_rows_that_are_not_loaded_are_seen(config: EngineConfig) -> None:
     jobs = CASES["residual"]
-    _, wrong = play(spilling(config, len(jobs), 32), jobs, 1, unit=Hasty)
+    _, wrong = Play(spilling(config, len(jobs), 32), jobs, 1, unit=Hasty).run()
     assert wrong
