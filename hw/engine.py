@@ -195,7 +195,7 @@ class Engine(wiring.Component):
                 with m.If(free):
                     m.d.comb += [store[n].eq(front.o_writes[n]) for n in store.shape().members if n.startswith(kind)]
         m.d.comb += [
-            values.i_write_valid.eq(store.value_valid & ~own.value_ring if self.config.spill else store.value_valid),
+            values.i_write_valid.eq(store.value_valid & ~store.value_ring if self.config.spill else store.value_valid),
             values.i_write_address.eq(store.value_address),
             values.i_write_word.eq(store.value_word),
             activations.i_write_valid.eq(store.bits_valid),
