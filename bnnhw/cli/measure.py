@@ -186,6 +186,7 @@ def _precision(prepared: Prepared, layer: Layer) -> str:
 def _bytes(prepared: Prepared) -> list[dict[str, int]]:
     """Bytes that are moved for each layer in a frame, by kind, padding of beats to the array's shape and to the
     external memory's words included."""
+    from bnnhw.compiler.moved import value_bytes
     from bnnhw.spec.external import WORD, ExternalLayout
     from bnnhw.spec.program import load_layout
     from bnnhw.spec.timing import load_gaps, param_beats
@@ -210,36 +211,12 @@ def _bytes(prepared: Prepared) -> list[dict[str, int]]:
     return beats
 
 
-def value_bytes(plan: Plan) -> dict[int, int]:
-    """Bytes of spilled maps that are loaded and stored for each layer in a frame; whole bursts are moved."""
-    from bnnhw.spec.external import BURST_BYTES
-    from bnnhw.spec.jobs import job_layout
-    from bnnhw.spec.spill import spill_layout
-
-    engine, store = plan.engine, plan.images.front_store
-    if engine.spill is None:
-        return {}
-    found: dict[int, int] = {}
-    words = iter(plan.images.spills)
-    for index, word in zip(plan.layer_of_job, plan.images.jobs, strict=True):
-        if not job_layout(engine).unpack(word)["spill"]:
-            continue
-        f = spill_layout(engine).unpack(next(words))
-        loads = f["load"] * (f["load_last_pass"] + 1) * (f["load_last_row"] + 1) * (f["load_last_burst"] + 1)
-        stores = f["store"] * (f["last_pass"] + 1) * (f["last_y"] + 1) * (f["store_last_burst"] + 1)
-        found[index] = found.get(index, 0) + (loads + stores) * (f["last_sub"] + 1) * BURST_BYTES
-    if store is not None:
-        index = next(symbol.layer for symbol in plan.symbols if symbol.job < 0)
-        found[index] = store.groups * store.height * store.row * BURST_BYTES
-    return found
-
-
 def _memory_plan(plan: Plan) -> dict[str, Any]:
     """Memories of maps, and what lies where in them from when to when."""
     from bnnhw.compiler.plan.places import BitPlace, ValuePlace
+    from bnnhw.compiler.plan.spill import map_bursts
     from bnnhw.spec.external import WORD, ExternalLayout
     from bnnhw.spec.sdram import BURST
-    from bnnhw.spec.spill import row_bursts
 
     engine = plan.engine
     bits = MapMemory("activation memory", engine.rows * engine.slots, engine.bit_words, engine.lanes)
@@ -255,7 +232,7 @@ def _memory_plan(plan: Plan) -> dict[str, Any]:
         address, words = place.base, place.words
         if isinstance(place, ValuePlace) and place.spilled and spilled is not None:
             memory, address = spilled, (place.base - first) * BURST
-            words = place.stored_groups * place.tensor.height * row_bursts(engine, place.tensor.width) * BURST
+            words = map_bursts(engine, place) * BURST
         maps.append(PlacedMap(symbol.name, memory.name, address, words, symbol.layer, symbol.last))
     memories = (bits, values) if spilled is None else (bits, values, spilled)
     return {"memories": memories, "maps": tuple(maps)}

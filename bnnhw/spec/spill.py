@@ -12,6 +12,8 @@ A job's loads and rows begin when all that earlier jobs stored is in the SDRAM.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.layout import BitField, WordLayout
 from bnnhw.spec.numbers import unsigned_width
@@ -90,9 +92,18 @@ def spill_layout(c: EngineConfig) -> WordLayout:
     )
 
 
+def moved_bursts(fields: Mapping[str, int]) -> tuple[int, int]:
+    """Bursts that a job loads and stores; ``fields`` of `spill_layout`."""
+    f, groups = fields, fields["last_sub"] + 1
+    loads = f["load"] * (f["load_last_pass"] + 1) * (f["load_last_row"] + 1) * (f["load_last_burst"] + 1)
+    stores = f["store"] * (f["last_pass"] + 1) * (f["last_y"] + 1) * (f["store_last_burst"] + 1)
+    return loads * groups, stores * groups
+
+
 __all__ = [
     "LEAST_BEATS",
     "SETTLED",
+    "moved_bursts",
     "row_bursts",
     "rows_needed",
     "rows_released",

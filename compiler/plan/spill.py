@@ -86,7 +86,7 @@ def spill_config(schedule: Schedule, config: EngineConfig) -> tuple[SpillConfig,
     for name, place in schedule.places.values.items():
         if place.spilled:
             bases[name] = bursts
-            size = _bursts(config, place)
+            size = _region(config, place)
             bursts += 2 * size if name == front else size
             front_words = _power(2 * place.row) if name == front else front_words
     assert config.external is not None
@@ -98,10 +98,14 @@ def _power(words: int) -> int:
     return 1 << max(1, (words - 1).bit_length())
 
 
-def _bursts(config: EngineConfig, place: ValuePlace) -> int:
-    """Bursts of a spilled map; whole rows of all banks, so that maps begin in the same bank."""
-    bursts = place.stored_groups * place.tensor.height * row_bursts(config, place.tensor.width)
-    return -(-bursts // MAP_ALIGN) * MAP_ALIGN
+def map_bursts(config: EngineConfig, place: ValuePlace) -> int:
+    """Bursts of a spilled map."""
+    return place.stored_groups * place.tensor.height * row_bursts(config, place.tensor.width)
+
+
+def _region(config: EngineConfig, place: ValuePlace) -> int:
+    """Bursts kept for a spilled map; whole rows of all banks, so that maps begin in the same bank."""
+    return -(-map_bursts(config, place) // MAP_ALIGN) * MAP_ALIGN
 
 
 def with_bursts(places: Places, bases: Mapping[str, int], first: int) -> Places:
@@ -120,7 +124,7 @@ def front_store(schedule: Schedule, config: EngineConfig) -> FrontStore | None:
     place = schedule.places.values[schedule.front.last.post.publish.value or ""]
     return FrontStore(
         base=place.base,
-        size=_bursts(config, place),
+        size=_region(config, place),
         groups=place.stored_groups,
         width=place.tensor.width,
         height=place.tensor.height,
@@ -184,6 +188,7 @@ def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[st
 __all__ = [
     "front_store",
     "loaded",
+    "map_bursts",
     "on_chip",
     "source_rows",
     "spill_config",
