@@ -133,11 +133,16 @@ def predict(config: EngineConfig, images: Images) -> Cost:
         start = end + waited
     again = cycles[states.index(state) if state in states else 0 :]
     if min(again) != max(again):
-        raise UnsteadyError(
-            f"frames must come to take equally many cycles, not {min(again)} to {max(again)} in turn: choose another "
-            "clock or shape"
-        )
+        raise unsteady(again)
     return Cost(settled(cycles), jobs)
+
+
+def unsteady(cycles: Sequence[int]) -> UnsteadyError:
+    """The error for frames of so many cycles in turn."""
+    return UnsteadyError(
+        f"frames must come to take equally many cycles, not {min(cycles)} to {max(cycles)} in turn: choose another "
+        "clock or shape"
+    )
 
 
 def settled(cycles: Sequence[int]) -> tuple[int, ...]:

@@ -6,9 +6,10 @@ Cycles of each event are those of `hw.spill`; what waits for what is said there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 
-from bnnhw.compiler.stream_clock import LONG_AGO, OFFER, ROOM
+from bnnhw.compiler.stream_clock import LONG_AGO, OFFER, ROOM, since
 from bnnhw.spec.sdram import BURST, READ_WORDS, WRITE_WORDS
 from bnnhw.spec.spill import rows_needed, rows_released
 
@@ -21,6 +22,13 @@ FIRST_WORD = 3
 """Cycles from a request until the first of its words."""
 
 
+def _first_bursts(base: int, counts: tuple[int, int, int], steps: tuple[int, int, int]) -> Iterator[int]:
+    """First bursts of a job's rows of a group from burst ``base`` on, in the order in which they are moved: so many
+    passes, rows and groups, so many bursts apart."""
+    for number in product(*map(range, counts)):
+        yield base + sum(n * step for n, step in zip(number, steps, strict=True))
+
+
 class LoadClient:
     """The loader and its port. ``latency``: see `SdramSetup.read_latency`."""
 
@@ -28,9 +36,8 @@ class LoadClient:
 
     def __init__(self, latency: int) -> None:
         self.latency = latency
-        self._units: deque[tuple[int, int, int]] = (
-            deque()
-        )  # first burst, bursts, last useful word, of what is not asked
+        # first burst, bursts, last useful word, of what is not asked
+        self._units: deque[tuple[int, int, int]] = deque()
         self._granted = LONG_AGO
         self._last_words: deque[int] = deque([LONG_AGO] * (READ_WORDS // BURST), READ_WORDS // BURST)
         self._burst = self._left = self._useful = 0
@@ -46,11 +53,9 @@ class LoadClient:
         """A job: its first request may come in cycle ``at``, its first row is at burst ``base``."""
         words = (job["load_last_x"] + 1) * beats
         bursts, self._subs = job["load_last_burst"] + 1, job["last_sub"] + 1
-        for number in range(job["load_last_pass"] + 1):
-            for row in range(job["load_last_row"] + 1):
-                for sub in range(self._subs):
-                    at_burst = base + number * job["load_dpass"] + row * job["load_dy"] + sub * job["load_dsub"]
-                    self._units.append((at_burst, bursts, (words - 1) % BURST))
+        counts = (job["load_last_pass"] + 1, job["load_last_row"] + 1, self._subs)
+        firsts = _first_bursts(base, counts, (job["load_dpass"], job["load_dy"], job["load_dsub"]))
+        self._units += [(first, bursts, (words - 1) % BURST) for first in firsts]
         self.loaded = []
         self._room = [at] * job["load_room"]
         self._asked = 0
@@ -95,6 +100,11 @@ class LoadClient:
             if self._done % self._subs == 0:
                 self.loaded.append(first + self._useful)
 
+    def state(self, now: int) -> tuple[object, ...]:
+        """All that decides what comes from cycle ``now`` on, between two jobs."""
+        left = (len(self._units), self._left, self._burst if self._left else 0, self._useful if self._left else 0)
+        return left, since(now, self._granted, *self._last_words)
+
 
 class StoreClient:
     """A storer and its port."""
@@ -102,13 +112,13 @@ class StoreClient:
     writes = True
 
     def __init__(self) -> None:
-        self._units: deque[tuple[int, bool]] = deque()  # first burst of each request, and whether it ends a row
+        # first burst of each request, and whether it ends a row
+        self._units: deque[tuple[int, bool]] = deque()
         self._bursts = 1
         self._waiting: deque[int] = deque()
         self._ready = self._granted = LONG_AGO
-        self._words: deque[int] = deque(
-            [LONG_AGO] * WRITE_BURSTS, WRITE_BURSTS
-        )  # when words of bursts were taken first
+        # when words of bursts were taken first
+        self._words: deque[int] = deque([LONG_AGO] * WRITE_BURSTS, WRITE_BURSTS)
         self._fed: list[int] = []
         self._first = self._sent = self._request = 0
         self._active = self._ends_row = False
@@ -121,11 +131,9 @@ class StoreClient:
         assert not self._units
         assert not self._active
         self._bursts = job["store_last_burst"] + 1
-        for number in range(job["last_pass"] + 1):
-            for row in range(job["last_y"] + 1):
-                for sub in range(job["last_sub"] + 1):
-                    at_burst = base + number * job["store_dpass"] + row * job["store_dy"] + sub * job["store_dsub"]
-                    self._units.append((at_burst, sub == job["last_sub"]))
+        counts = (job["last_pass"] + 1, job["last_y"] + 1, job["last_sub"] + 1)
+        firsts = _first_bursts(base, counts, (job["store_dpass"], job["store_dy"], job["store_dsub"]))
+        self._units += [(first, number % counts[2] == 0) for number, first in enumerate(firsts, 1)]
         self.stored = []
 
     def row(self, at: int) -> None:
@@ -187,6 +195,13 @@ class StoreClient:
         else:
             self._feed()
 
+    def state(self, now: int) -> tuple[object, ...]:
+        """All that decides what comes from cycle ``now`` on, behind a job's last row."""
+        request = (self._first, self._sent, self._ends_row, self._bursts, self._request - now) if self._active else ()
+        fed = since(now, *self._fed) if self._active else ()
+        times = since(now, self._ready, self._granted, *self._words)
+        return len(self._units), since(now, *self._waiting), self._more, request, fed, times
+
 
 class SpillClock:
     """The spill unit: which rows are permitted when."""
@@ -201,7 +216,7 @@ class SpillClock:
         self._rows = self._done = self._loaded = 0
 
     def begin(self, at: int, job: Mapping[str, int], second: bool) -> None:
-        """A job, from ``start`` on; ``second``: of the front unit's maps."""
+        """A job that is begun in cycle ``at``; ``second``: it loads the second of the front unit's maps."""
         self._job = job
         per_pass = rows_needed(job["last_y"] + 1, job["load_last_row"] + 1, job["need_first"], job["need_step"])
         released = rows_released(per_pass, job["lag"])

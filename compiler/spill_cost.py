@@ -11,10 +11,9 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from bnnhw.compiler.cost import BEFORE, Cost, JobCost, Program, tiles
+from bnnhw.compiler.cost import BEFORE, Cost, JobCost, Program, settled, tiles, unsteady
 from bnnhw.compiler.spill_clock import SpillClock, StoreClient
-from bnnhw.compiler.stream_clock import Client, StreamClock
-from bnnhw.errors import BnnhwError
+from bnnhw.compiler.stream_clock import Client, StreamClock, since
 from bnnhw.spec import timing
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import ExternalLayout
@@ -22,8 +21,8 @@ from bnnhw.spec.front import FrontConfig, FrontStore
 from bnnhw.spec.program import Images
 from bnnhw.spec.spill import SETTLED, spill_layout, value_beats
 
-FRAMES = 8
-"""Frames that are predicted, at most, until they are alike."""
+FRAMES = 16
+"""Frames after which one must begin as an earlier one did; then all that follows is known."""
 T = TypeVar("T")
 Unit = Generator[Callable[[], Any], Any, None]
 FRONT_RING = 5
@@ -55,14 +54,17 @@ class SpilledEngine:
         self.taken: list[list[int]] = []  # of frames: cycles in which the jobs' first passes were taken into use
         self.complete: list[int] = []  # of images: when the front unit's map is there
         self.frames: list[tuple[int, tuple[JobCost, ...]]] = []
+        self.requested = 0  # passes
+        self.states: list[tuple[object, ...]] = []  # in which frames began, from the second on
+        self.again: int | None = None  # of those, the first in which frames begin again and again
 
     def run(self) -> Cost:
-        """Frames until two are alike. Raises BnnhwError where that does not come."""
+        """Frames until one begins as an earlier one did. Raises UnsteadyError where they do not come to be alike."""
         units = [self._prefetch(), self._frames()]
         if self.program.front is not None:
             units.append(self._front(self.program.front.config, self.images.front_store))
         questions = [next(unit) for unit in units]
-        while not self._settled():
+        while self.again is None:
             moved = False
             for number, unit in enumerate(units):
                 answer = questions[number]()
@@ -72,20 +74,35 @@ class SpilledEngine:
             if not moved:
                 self.memory.step()
         cycles = [found for found, _ in self.frames]
-        settled = cycles.index(cycles[-1], 1)
-        return Cost(tuple(cycles[: settled + 1]), self.frames[-1][1])
+        again = cycles[self.again + 1 :]
+        if min(again) != max(again):
+            raise unsteady(again)
+        return Cost(settled(cycles), self.frames[-1][1])
 
-    def _settled(self) -> bool:
-        found = self.frames
-        if len(found) > 2 and found[-1] == found[-2]:
-            return True
-        if len(found) == FRAMES:
-            cycles = [count for count, _ in found[FRAMES // 2 :]]
-            raise BnnhwError(
-                f"frames must come to take equally many cycles, not {min(cycles)} to {max(cycles)} in turn: choose "
-                "another clock or shape"
-            )
-        return False
+    def _begins(self, start: int, waited: int, passes: int, *times: int) -> None:
+        """A frame begins in cycle ``start`` after ``waited`` cycles; ``passes``: of all frames before; ``times``: of
+        the frame before. The front unit has just finished and waits for the start; the loads are some passes ahead."""
+        loads = [since(start, *load) for load in self.loads[passes:]]
+        ahead = self.requested - len(self.loads)
+        last = since(start, self.memory.weights.previous, self.memory.params.previous) if ahead else ()
+        own = waited, since(start, *times, self.loads[-1][1]), loads, ahead, last
+        state = own, self.memory.state(start, self._row)
+        if state in self.states:
+            self.again = self.states.index(state)
+        elif len(self.states) == FRAMES:
+            self.again = 0
+        self.states.append(state)
+
+    def _row(self, row: int) -> object:
+        """What an open row of the SDRAM counts as: the front unit's maps, of whole rows of all banks, take turns."""
+        store, chip = self.images.front_store, self.memory.chip
+        if store is None:
+            return row
+        whole, frame = chip.column_bursts * chip.banks, len(self.states) % 2
+        if store.base % whole or store.size % whole:
+            return row, frame
+        second, within = divmod(row - store.base // whole, store.size // whole)
+        return (within, (second + frame) % 2) if second in (0, 1) else row
 
     def _prefetch(self) -> Unit:
         """Loads of weights and parameters, a pass ahead."""
@@ -96,6 +113,7 @@ class SpilledEngine:
                     two_before = yield partial(_at, self.retired, number)
                     request = max(loaded, two_before) + 1
                     self.memory.request(request, load.gaps, load.params)
+                    self.requested += 1
                     yield lambda: self.memory.loaded or None
                     last_beat, last_param = self.memory.weights.previous, self.memory.params.previous
                     weights = (last_beat + load.tail if load.gaps else request) + 1
@@ -167,6 +185,8 @@ class SpilledEngine:
             if self.program.front is not None:
                 complete = yield partial(_at, self.complete, number)
                 start = max(end, complete)
+            if number:
+                self._begins(start, start - end, passes, timer, *self.retired[-2:])
             self.starts.append(start)
             self.taken.append([])
             self.memory.frame(start)
@@ -257,7 +277,9 @@ def _front_job(store: FrontStore) -> dict[str, int]:
 
 
 def predict_spilled(config: EngineConfig, images: Images) -> Cost:
-    """Cycles of a frame of an engine that spills maps. Seconds: each burst of the SDRAM is followed."""
+    """Cycles of a frame of an engine that spills maps. Seconds: each burst of the SDRAM is followed.
+
+    Raises UnsteadyError where frames do not come to be alike."""
     return SpilledEngine(config, images).run()
 
 

@@ -6,7 +6,7 @@ of the passes. Each frame begins with a refresh, so that frames which begin alik
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,9 +23,9 @@ OFFER, WRAP, ROOM = 2, 3, 3
 its room."""
 
 
-def _since(now: int, cycle: int) -> int:
-    """A cycle, counted from ``now``; the same for all that are long ago."""
-    return max(cycle - now, -FORGOTTEN)
+def since(now: int, *cycles: int) -> tuple[int, ...]:
+    """Cycles, counted from ``now``; the same for all that are long ago."""
+    return tuple(max(cycle - now, -FORGOTTEN) for cycle in cycles)
 
 
 class Chip:
@@ -47,10 +47,12 @@ class Chip:
         self.asked = start
         self.due = min(self.due, start + 2)
 
-    def state(self, now: int) -> tuple[object, ...]:
-        """All that decides what comes from cycle ``now`` on, when a frame starts."""
+    def state(self, now: int, row: Callable[[int], object] = int) -> tuple[object, ...]:
+        """All that decides what comes from cycle ``now`` on, when a frame starts; ``row``: what an open row counts
+        as."""
         times = (*self.opened, *self.closed, *self.used, self.refreshed, self.accessed, self.read)
-        return sorted(self.rows.items()), self.due - now, [_since(now, cycle) for cycle in times]
+        rows = [(bank, row(self.rows[bank])) for bank in sorted(self.rows)]
+        return rows, self.due - now, since(now, *times)
 
     def ready(self, at: int) -> int:
         """First cycle from ``at`` on in which the idle scheduler takes a burst."""
@@ -126,6 +128,9 @@ class Client(Protocol):
     def grant(self, cycle: int, access: int) -> None:
         """It was granted, and is accessed in cycle ``access``."""
 
+    def state(self, now: int) -> tuple[object, ...]:
+        """All that decides what comes from cycle ``now`` on, when a frame starts."""
+
 
 @dataclass
 class Stream:
@@ -174,12 +179,12 @@ class Stream:
         return self.earliest is None
 
     def state(self, now: int) -> tuple[object, ...]:
-        """All that decides what comes from cycle ``now`` on, between two loads."""
+        """All that decides what comes from cycle ``now`` on, in a load of which no more is known, or between two."""
         room = self.last_words[max(0, self.burst - READ_WORDS // BURST) :]
         times = (self.granted, *self.words, self.taken, *room, self.free)
-        valid = None if self.valid is None else _since(now, self.valid)
         place = (self.burst % self.region.bursts, self.burst * BURST - self.word, self.beat, self.filled, self.skip)
-        return place, valid, len(room), [_since(now, cycle) for cycle in times]
+        found = [None if cycle is None else since(now, cycle) for cycle in (self.valid, self.earliest)]
+        return place, found, len(room), since(now, *times)
 
     def offer(self) -> int | None:
         """First cycle in which the next burst is offered; None while its room is not known."""
@@ -244,10 +249,11 @@ class StreamClock:
         """A frame starts."""
         self.chip.ask(start)
 
-    def state(self, now: int) -> tuple[object, ...]:
-        """All that decides what comes from cycle ``now`` on, when a frame starts: where it is the same, all is."""
-        own = _since(now, self._free)
-        return own, self.chip.state(now), self.weights.state(now), self.params.state(now)
+    def state(self, now: int, row: Callable[[int], object] = int) -> tuple[object, ...]:
+        """All that decides what comes from cycle ``now`` on, when a frame starts: where it is the same, all is.
+        ``row``: see `Chip.state`."""
+        clients = [client.state(now) for client in self.clients]
+        return since(now, self._free), self.chip.state(now, row), clients
 
     def load(self, at: int, weights: Sequence[int], params: int) -> tuple[int, int]:
         """Cycles in which the loaders take the last beats of a pass that is requested in cycle ``at``. ``weights``: the

@@ -17,7 +17,7 @@ from bnnhw.compiler.plan.front import front_layers
 from bnnhw.compiler.plan.groups import grouped, misfit
 from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.uses import find_uses
-from bnnhw.errors import BnnhwError, UnsupportedError
+from bnnhw.errors import UnsteadyError, UnsupportedError
 from bnnhw.sim import golden, machine
 from bnnhw.sim.fuzz.network import features, random_images, random_network
 from bnnhw.sim.fuzz.verify import faults
@@ -112,10 +112,8 @@ def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.u
             external, spilled = SDRAM, levels[int(fresh.integers(len(levels)))]
         try:
             plans.append(make_plan(analysis, shape, spread, external, bands, spilled))
-        except BnnhwError:
-            if not spilled:
-                raise
-            continue  # refreshes fall elsewhere in every other frame
+        except UnsteadyError:
+            continue
         if plans[-1].cost.frame <= CYCLES:
             break
     if not plans:
