@@ -235,14 +235,11 @@ class Stream:
                 self.beat, self.skip = 0, self.region.bursts * BURST - self.region.words
 
 
-class StreamClock:
-    """Both streams of an engine, and other clients of lower priority, from frame to frame."""
+class Controller:
+    """The SDRAM, its scheduler, and an arbiter for clients of falling priority."""
 
-    def __init__(self, setup: SdramSetup, layout: ExternalLayout, others: Sequence[Client] = ()) -> None:
-        self.chip = Chip(setup)
-        self.weights = Stream(layout.weights, setup.read_latency)
-        self.params = Stream(layout.params, setup.read_latency)
-        self.clients: tuple[Client, ...] = (self.weights, self.params, *others)
+    def __init__(self, setup: SdramSetup, clients: Sequence[Client]) -> None:
+        self.chip, self.clients = Chip(setup), tuple(clients)
         self._free = LONG_AGO  # cycle from which the arbiter decides again
 
     def frame(self, start: int) -> None:
@@ -254,6 +251,30 @@ class StreamClock:
         ``row``: see `Chip.state`."""
         clients = [client.state(now) for client in self.clients]
         return since(now, self._free), self.chip.state(now, row), clients
+
+    def step(self) -> None:
+        """The next grant, and what follows from it."""
+        offers = [client.offer() for client in self.clients]
+        known = [offer for offer in offers if offer is not None]
+        assert known, "nobody asks for anything, and somebody waits"
+        cycle = max(self._free, min(known))
+        client = next(c for c, offer in zip(self.clients, offers, strict=True) if offer is not None and offer <= cycle)
+        burst = client.next_burst()
+        waiting = cycle + 1
+        accessed = self.chip.accessed
+        taken = accessed if waiting <= accessed else self.chip.ready(max(waiting, accessed + 1))
+        access = self.chip.access(burst, taken, client.writes)
+        self._free = taken + 1
+        client.grant(cycle, access)
+
+
+class StreamClock(Controller):
+    """Both streams of an engine, and other clients of lower priority, from frame to frame."""
+
+    def __init__(self, setup: SdramSetup, layout: ExternalLayout, others: Sequence[Client] = ()) -> None:
+        self.weights = Stream(layout.weights, setup.read_latency)
+        self.params = Stream(layout.params, setup.read_latency)
+        super().__init__(setup, (self.weights, self.params, *others))
 
     def load(self, at: int, weights: Sequence[int], params: int) -> tuple[int, int]:
         """Cycles in which the loaders take the last beats of a pass that is requested in cycle ``at``. ``weights``: the
@@ -273,18 +294,3 @@ class StreamClock:
     def loaded(self) -> bool:
         """Whether it is known when the loaders take the last beats of what was requested."""
         return self.weights.done and self.params.done
-
-    def step(self) -> None:
-        """The next grant, and what follows from it."""
-        offers = [client.offer() for client in self.clients]
-        known = [offer for offer in offers if offer is not None]
-        assert known, "nobody asks for anything, and somebody waits"
-        cycle = max(self._free, min(known))
-        client = next(c for c, offer in zip(self.clients, offers, strict=True) if offer is not None and offer <= cycle)
-        burst = client.next_burst()
-        waiting = cycle + 1
-        accessed = self.chip.accessed
-        taken = accessed if waiting <= accessed else self.chip.ready(max(waiting, accessed + 1))
-        access = self.chip.access(burst, taken, client.writes)
-        self._free = taken + 1
-        client.grant(cycle, access)

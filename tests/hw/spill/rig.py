@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from bnnhw.compiler.spill_clock import SpillClock
-from bnnhw.compiler.stream_clock import Chip
+from bnnhw.compiler.stream_clock import Controller
 from bnnhw.hw.sdram.layouts import PortConfig
 from bnnhw.hw.spill.unit import SpillUnit
 from bnnhw.spec.engine import EngineConfig, SpillConfig
@@ -117,27 +117,14 @@ class SpillRig(wiring.Component):
         return m
 
 
-class Clock:
+class Clock(Controller):
     """The unit's clock and the SDRAM's, without other clients."""
 
     def __init__(self, config: EngineConfig, asked: int) -> None:
         assert config.external is not None
         self.spill = SpillClock(config.external.read_latency, value_beats(config), 0)
-        self.chip = Chip(config.external)
+        super().__init__(config.external, (self.spill.load, self.spill.store))
         self.chip.asked, self.chip.due = asked, asked + 2
-        self._free = -1 << 40
-
-    def step(self) -> None:
-        """The next grant; see `StreamClock.step`."""
-        clients = (self.spill.load, self.spill.store)
-        offers = [client.offer() for client in clients]
-        cycle = max(self._free, min(offer for offer in offers if offer is not None))
-        client = next(c for c, offer in zip(clients, offers, strict=True) if offer is not None and offer <= cycle)
-        accessed = self.chip.accessed
-        taken = accessed if cycle < accessed else self.chip.ready(max(cycle + 1, accessed + 1))
-        access = self.chip.access(client.next_burst(), taken, client.writes)
-        self._free = taken + 1
-        client.grant(cycle, access)
 
     def find(self, ask: Any) -> int:
         """The answer to ``ask``, once it is known."""
