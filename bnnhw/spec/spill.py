@@ -15,17 +15,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bnnhw.spec.engine import EngineConfig
+from bnnhw.spec.external import WORD
 from bnnhw.spec.layout import BitField, WordLayout
 from bnnhw.spec.numbers import unsigned_width
 from bnnhw.spec.program import Widths
-from bnnhw.spec.sdram import BURST
+from bnnhw.spec.sdram import BURST, SdramTiming
 
-WORD = 16
 LEAST_BEATS = 3
 """Words of 16 bits of a value word, at least: the storer's memory needs so long for the next one."""
 SETTLED = 64
 """Cycles from the grant of a front map's last burst until it counts as stored: the burst is written, whatever refresh
-comes in between, so a frame's start cannot come between its grant and its write."""
+comes in between, so a frame's start cannot come between its grant and its write. At no clock less than `written`."""
+
+
+def written(timing: SdramTiming) -> int:
+    """Cycles from the grant of a burst until its last word is written, at most: the burst before it opens its row, a
+    refresh comes, then it opens its own. The scheduler takes a cycle for each of the three, and one for the grant."""
+    t = timing
+    before = BURST - 1 + t.wr + t.rp + t.rcd
+    refresh = BURST + t.cas + t.turnaround + t.postponed + t.rfc
+    return before + refresh + t.rcd + BURST + 4
 
 
 def value_beats(config: EngineConfig) -> int:
@@ -109,4 +118,5 @@ __all__ = [
     "rows_released",
     "spill_layout",
     "value_beats",
+    "written",
 ]

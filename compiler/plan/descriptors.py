@@ -6,7 +6,7 @@ from bnnhw.compiler.plan.fold import Channels
 from bnnhw.compiler.plan.places import BitPlace
 from bnnhw.compiler.plan.ranges import LayerRange
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, filled_passes, read_groups
-from bnnhw.compiler.plan.spill import loaded, on_chip, source_rows, spills, stored
+from bnnhw.compiler.plan.spill import loaded_map, on_chip, source_rows, spills, stored_map
 from bnnhw.compiler.plan.uses import borders
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.jobs import job_layout
@@ -48,7 +48,7 @@ def _rings(schedule: Schedule, s: JobSchedule, fields: Fields) -> Fields:
     """What is different in an engine that spills maps: which of a job's maps are in rings, and where in them. Rows of a
     pass lie in a ring behind those of the pass before."""
     rings: Fields = {"spill": spills(schedule, s), "res_dpass": s.groups, "val_dpass": s.groups}
-    source, target = loaded(schedule, s), stored(schedule, s)
+    source, target = loaded_map(schedule, s), stored_map(schedule, s)
     if source is not None and s.kind == POOL:
         place, rows, window = on_chip(source, 1), source_rows(s, source), s.layer.window
         above = rows.start - (s.job.first * window.stride - window.pad)

@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnnhw.compiler.plan.front import front_layers
-from bnnhw.compiler.plan.schedule import JobSchedule, Schedule
-from bnnhw.compiler.plan.spill import loaded, source_rows, stored
-from bnnhw.compiler.plan.uses import Uses
-from bnnhw.compiler.plan.uses import stored as forms
-from bnnhw.spec.engine import EngineConfig
+from bnnhw.compiler.plan.spill import spillable
+from bnnhw.compiler.plan.uses import Uses, stored
 from bnnhw.spec.network import Network
-from bnnhw.spec.sdram import BURST
-from bnnhw.spec.spill import row_bursts
-
-BUS = 1.1
-"""Cycles of the SDRAM for each word of a spilled map, in an estimate: rows are opened, reads and writes take turns."""
-JOB = 600
-"""Cycles from a job's begin to its first row, roughly, with those until what was stored before is in the SDRAM."""
 
 
 def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozenset[str]]:
@@ -29,26 +19,12 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
     for index, layer in enumerate(network.layers):
         if index in fused:
             continue
-        name = forms(network, uses, layer).value
-        if name is not None and all(
-            network.layers[reader].window.pad <= network.layers[reader].window.stride
-            for reader in uses.pools.get(name, [])
-        ):
+        name = stored(network, uses, layer).value
+        if name is not None and all(spillable(network.layers[reader].window) for reader in uses.pools.get(name, [])):
             tensor = network.tensors[name]
             sizes[name] = tensor.height * tensor.width * tensor.channels
     for least in sorted(set(sizes.values()), reverse=True):
         yield frozenset(name for name, size in sizes.items() if size >= least)
 
 
-def spilled_words(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> int:
-    """Words of 16 bits that a pass of a job loads and stores."""
-    source, target = loaded(schedule, s), stored(schedule, s)
-    bursts = 0
-    if source is not None:
-        bursts += len(source_rows(s, source)) * row_bursts(config, source.tensor.width)
-    if target is not None:
-        bursts += s.job.rows * row_bursts(config, target.tensor.width)
-    return s.groups * bursts * BURST
-
-
-__all__ = ["BUS", "JOB", "spill_levels", "spilled_words"]
+__all__ = ["spill_levels"]

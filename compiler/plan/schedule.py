@@ -9,7 +9,7 @@ from bnnhw.compiler.plan.bands import Bands, Job, JobOrder, bandable, fewest_ban
 from bnnhw.compiler.plan.front import FrontLayers, front_layers
 from bnnhw.compiler.plan.memory import MemoryPlan, place_all
 from bnnhw.compiler.plan.orders import Orders
-from bnnhw.compiler.plan.places import BitPlace, Places, make_places, replication_gain
+from bnnhw.compiler.plan.places import BitPlace, Places, ValuePlace, make_places, replication_gain
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.compiler.plan.steps import StepTable, Word, add_conv, add_input, add_pool, input_words, pack_units
 from bnnhw.compiler.plan.uses import Stored, Uses, stored
@@ -76,6 +76,12 @@ class Schedule:
     @property
     def places(self) -> Places:
         return self.memory.places
+
+    @property
+    def front_value(self) -> ValuePlace | None:
+        """The front unit's map of values, if there is one."""
+        name = None if self.front is None else self.front.last.post.publish.value
+        return self.places.values.get(name or "")
 
     @property
     def alike(self) -> bool:

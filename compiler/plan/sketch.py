@@ -10,20 +10,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
-from bnnhw.compiler.plan.levels import BUS, JOB, spilled_words
 from bnnhw.compiler.plan.resources import Resources, Sizes, estimate
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, make_schedule
 from bnnhw.compiler.plan.shape import Shape
-from bnnhw.compiler.plan.spill import spill_config
+from bnnhw.compiler.plan.spill import loaded_map, source_rows, spill_config, stored_map
 from bnnhw.errors import UnsteadyError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.program import POOL, load_layout, param_bits
-from bnnhw.spec.sdram import SdramSetup
+from bnnhw.spec.sdram import BURST, SdramSetup
+from bnnhw.spec.spill import row_bursts
 
 LAYER_LATENCY = 30
 """Cycles from a layer's last step until the next layer's first, roughly."""
 PASS_SWITCH = 2
+BUS = 1.1
+"""Cycles of the SDRAM for each word of a spilled map, in an estimate: rows are opened, reads and writes take turns."""
+JOB = 600
+"""Cycles from a job's begin to its first row, roughly, with those until what was stored before is in the SDRAM."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +102,8 @@ def sketch(reference: Reference, schedule: Schedule, shape: Shape) -> tuple[Engi
     spilled = any(place.spilled for place in schedule.places.values.values())
     if spilled:
         config = replace(config, spill=spill_config(schedule, config)[0])
-    if spilled and config.front is not None and schedule.front is not None:
-        place = schedule.places.values.get(schedule.front.last.post.publish.value or "")
+    if spilled and config.front is not None:
+        place = schedule.front_value
         groups = place.stored_groups if place is not None and place.spilled else 0
         config = replace(config, front=replace(config.front, spilled=groups))
     weights = sum(s.passes * _beats(config, s) for s in schedule.jobs)
@@ -116,6 +120,17 @@ def _beats(config: EngineConfig, s: JobSchedule) -> int:
 def _params(config: EngineConfig, classes: int) -> int:
     """Parameter beats of a pass."""
     return config.cols + classes * config.cols // config.entries_per_beat
+
+
+def _spilled_words(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> int:
+    """Words of 16 bits that a pass of a job loads and stores."""
+    source, target = loaded_map(schedule, s), stored_map(schedule, s)
+    bursts = 0
+    if source is not None:
+        bursts += len(source_rows(s, source)) * row_bursts(config, source.tensor.width)
+    if target is not None:
+        bursts += s.job.rows * row_bursts(config, target.tensor.width)
+    return s.groups * bursts * BURST
 
 
 def estimated_cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Mapping[int, int]) -> int:
@@ -135,7 +150,7 @@ def estimated_cycles(config: EngineConfig, schedule: Schedule, shape: Shape, cla
             words = _beats(config, s) * config.beat_bits + _params(config, count) * param_bits(config)
             needed = max(needed, words // WORD)
         load += [needed] * s.passes
-        words = spilled_words(schedule, config, s) if config.spill is not None else 0
+        words = _spilled_words(schedule, config, s) if config.spill is not None else 0
         moved += [int(BUS * words)] * s.passes
         total += LAYER_LATENCY + (JOB if words else 0)
         blocked = blocked if s.front_rows else len(work)

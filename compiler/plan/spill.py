@@ -20,10 +20,10 @@ RING_ROWS = 4
 
 def spills(schedule: Schedule, s: JobSchedule) -> bool:
     """Whether a job loads or stores rows."""
-    return loaded(schedule, s) is not None or stored(schedule, s) is not None
+    return loaded_map(schedule, s) is not None or stored_map(schedule, s) is not None
 
 
-def loaded(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
+def loaded_map(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
     """The spilled map whose rows a job loads: the source that it pools, or its residual."""
     residual = s.layer.post.residual
     name = s.layer.source if s.kind == POOL else residual.tensor if residual is not None else None
@@ -31,7 +31,7 @@ def loaded(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
     return place if place is not None and place.spilled else None
 
 
-def stored(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
+def stored_map(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
     """The spilled map that a job stores."""
     place = schedule.places.values.get(s.forms.value or "")
     return place if place is not None and place.spilled else None
@@ -73,7 +73,7 @@ def spill_config(schedule: Schedule, config: EngineConfig) -> tuple[SpillConfig,
     load_words = store_words = 2
     jobs = 0
     for s in schedule.jobs:
-        source, target = loaded(schedule, s), stored(schedule, s)
+        source, target = loaded_map(schedule, s), stored_map(schedule, s)
         jobs += spills(schedule, s)
         if source is not None:
             first, step, lag = needs(s, source)
@@ -82,13 +82,13 @@ def spill_config(schedule: Schedule, config: EngineConfig) -> tuple[SpillConfig,
         if target is not None:
             store_words = max(store_words, RING_ROWS * on_chip(target, s.groups).row)
     bases, bursts, front_words = dict[str, int](), 0, 0
-    front = schedule.front.last.post.publish.value if schedule.front is not None else None
+    front = schedule.front_value
     for name, place in schedule.places.values.items():
         if place.spilled:
             bases[name] = bursts
             size = _region(config, place)
-            bursts += 2 * size if name == front else size
-            front_words = _power(2 * place.row) if name == front else front_words
+            bursts += 2 * size if place is front else size
+            front_words = _power(2 * place.row) if place is front else front_words
     assert config.external is not None
     bits = config.external.part.burst_bits
     return SpillConfig(_power(load_words), _power(store_words), front_words, bursts, bits, jobs), bases
@@ -119,9 +119,9 @@ def with_bursts(places: Places, bases: Mapping[str, int], first: int) -> Places:
 
 def front_store(schedule: Schedule, config: EngineConfig) -> FrontStore | None:
     """The front unit's map, if it is spilled; ``schedule`` with the bursts of spilled maps."""
-    if schedule.front is None or config.front is None or not config.front.spilled:
+    place = schedule.front_value
+    if place is None or config.front is None or not config.front.spilled:
         return None
-    place = schedule.places.values[schedule.front.last.post.publish.value or ""]
     return FrontStore(
         base=place.base,
         size=_region(config, place),
@@ -142,17 +142,16 @@ def spill_words(schedule: Schedule, config: EngineConfig) -> tuple[int, ...]:
 
 def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[str, int]:
     assert config.spill is not None
-    source, target = loaded(schedule, s), stored(schedule, s)
+    source, target = loaded_map(schedule, s), stored_map(schedule, s)
     fields = {"last_pass": s.passes - 1, "last_y": s.job.rows - 1, "last_sub": s.groups - 1}
     if source is not None:
         burst = row_bursts(config, source.tensor.width)
         rows, words = source_rows(s, source), on_chip(source, s.groups).row
         first, step, lag = needs(s, source)
         group = source.tensor.height * burst
-        front = schedule.front.last.post.publish.value if schedule.front is not None else None
         fields |= {
             "load": 1,
-            "load_front": source.tensor.name == front,
+            "load_front": source is schedule.front_value,
             "load_last_pass": filled_passes(schedule, s) - 1
             if s.kind == POOL
             else min(s.passes, -(-source.stored_groups // s.groups)) - 1,
@@ -187,7 +186,7 @@ def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[st
 
 __all__ = [
     "front_store",
-    "loaded",
+    "loaded_map",
     "map_bursts",
     "on_chip",
     "source_rows",
@@ -195,6 +194,6 @@ __all__ = [
     "spill_words",
     "spillable",
     "spills",
-    "stored",
+    "stored_map",
     "with_bursts",
 ]

@@ -11,7 +11,7 @@ from bnnhw.hw.spill.storer import SpillStorer, StoreSizes
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import FrontStore
 from bnnhw.spec.numbers import unsigned_width
-from bnnhw.spec.spill import SETTLED, value_beats
+from bnnhw.spec.spill import SETTLED, value_beats, written
 
 
 class FrontStorer(wiring.Component):
@@ -27,6 +27,7 @@ class FrontStorer(wiring.Component):
     def __init__(self, config: EngineConfig, store: FrontStore) -> None:
         assert config.spill is not None
         assert config.external is not None
+        assert written(config.external.timing) <= SETTLED
         self.config, self.store = config, store
         self.storer = SpillStorer(
             config.external.part,
