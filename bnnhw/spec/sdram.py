@@ -9,6 +9,8 @@ from math import ceil
 
 BURST = 8
 """Words of every read and write: as long as closing and opening another bank's row takes, which so costs nothing."""
+BURST_BITS = (BURST - 1).bit_length()
+"""Of a word's number in its burst."""
 READ_WORDS = 64
 """Words of the FIFO of a port that reads."""
 WRITE_WORDS = 32

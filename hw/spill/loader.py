@@ -10,7 +10,7 @@ from bnnhw.hw.layouts import struct
 from bnnhw.hw.sdram.layouts import WORD, request
 from bnnhw.hw.spill.rows import RowWalk
 from bnnhw.spec.engine import EngineConfig
-from bnnhw.spec.sdram import BURST
+from bnnhw.spec.sdram import BURST, BURST_BITS
 from bnnhw.spec.spill import spill_layout, value_beats
 
 
@@ -88,7 +88,10 @@ class SpillLoader(wiring.Component):
         """Words of 16 bits into value words; what the last burst of a row has beyond them is left out."""
         job, beats = self.i_job, value_beats(self.config)
         beat = Signal(WORD.width * beats)
-        part, words = Signal(range(beats)), Signal(len(job.load_last_burst) + 3)  # words of the row of a group taken
+        part, words = (
+            Signal(range(beats)),
+            Signal(len(job.load_last_burst) + BURST_BITS),
+        )  # words of the row of a group taken
         x, sub = Signal.like(job.load_last_x), Signal.like(job.last_sub)
         useful = Signal(init=1)
         row, to = Signal.like(self.o_address), Signal.like(self.o_address)

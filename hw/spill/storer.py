@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.sdram.layouts import WORD, WRITE_WORD, request
 from bnnhw.hw.spill.rows import RowWalk
-from bnnhw.spec.sdram import BURST, SdramPart
+from bnnhw.spec.sdram import BURST, BURST_BITS, SdramPart
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class StoreSizes:
 
 
 def stored_rows(sizes: StoreSizes) -> data.StructLayout:
-    """What is stored; names as in ``spec.spill.spill_layout``. words: of the ring, that a row of all groups takes."""
+    """What is stored: numbers of passes, rows, groups, and bursts of a row of a group, each - 1; the first burst, and
+    how many it is to that of the next pass, row and group. words: of the ring, that a row of all groups takes."""
     return data.StructLayout(
         {
             "last_pass": sizes.passes,
@@ -99,8 +100,9 @@ class SpillStorer(wiring.Component):
         waiting = Signal(range(sizes.ring + 1))  # rows in the ring that are not begun
         begun = Signal()
         m.d.sync += waiting.eq(waiting + self.i_done - begun)
-        fetch, load, feed = Signal(), Signal(), Signal()
-        last = self._feed(m, load, feed)
+        load, feed, next_word = Signal(), Signal(), Signal()
+        at = Signal(range(sizes.ring))
+        last = self._feed(m, at, load, feed, next_word)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.o_idle.eq((waiting == 0) & ~self.i_busy)
@@ -112,7 +114,6 @@ class SpillStorer(wiring.Component):
                 with m.If(self.o_request.ready):
                     m.next = "FETCH"
             with m.State("FETCH"):  # the row's first word comes out of the memory
-                m.d.comb += fetch.eq(1)
                 m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += load.eq(1)
@@ -124,45 +125,45 @@ class SpillStorer(wiring.Component):
                     m.next = "ASK"
                     with m.If(rows.o_last_sub):
                         m.next = "IDLE"
-        self._addresses(m, load, feed, last, rows.o_last_sub)
+        self._addresses(m, at, load | next_word, last, rows.o_last_sub)
         return m
 
-    def _feed(self, m: Module, load: Signal, feed: Signal) -> Signal:
-        """Words of 16 bits, and whatever fills the last burst; returns whether the row's last is taken."""
+    def _feed(self, m: Module, at: Signal, load: Signal, feed: Signal, next_word: Signal) -> Signal:
+        """Words of 16 bits of the ring's word ``at`` and those after it, and whatever fills the last burst; drives
+        ``next_word``, and returns whether the row's last is taken."""
         sizes = self.sizes
         m.submodules.ring = ring = ColumnMemory(sizes.word, sizes.ring, writable=True)
         word, shifted = Signal(sizes.word), Signal(WORD.width * sizes.beats)
-        self._at = Signal(range(sizes.ring))
         m.d.comb += [
             ring.i_enable.eq(1),
-            ring.i_address.eq(self._at),
+            ring.i_address.eq(at),
             ring.i_write_valid.eq(self.i_valid),
             ring.i_write_address.eq(self.i_address),
             ring.i_write.eq(self.i_word),
         ]
         m.d.sync += word.eq(ring.o)
-        part, left = Signal(range(sizes.beats)), Signal(sizes.burst + 3)
-        taken, self._next_word, last = Signal(), Signal(), Signal()
+        part, left = Signal(range(sizes.beats)), Signal(sizes.burst + BURST_BITS)
+        taken, last = Signal(), Signal()
         m.d.comb += [
             self.o_words.valid.eq(feed),
             self.o_words.payload.data.eq(shifted),
             taken.eq(feed & self.o_words.ready),
-            self._next_word.eq(taken & (part == sizes.beats - 1)),
+            next_word.eq(taken & (part == sizes.beats - 1)),
             last.eq(taken & (left == 0)),
         ]
         with m.If(load):
-            m.d.sync += [part.eq(0), left.eq((self.i_job.last_burst << 3) + BURST - 1)]
+            m.d.sync += [part.eq(0), left.eq(Cat(Const(BURST - 1), self.i_job.last_burst))]
         with m.Elif(taken):
-            m.d.sync += [part.eq(Mux(self._next_word, 0, part + 1)), left.eq(left - 1)]
-        with m.If(load | self._next_word):
+            m.d.sync += [part.eq(Mux(next_word, 0, part + 1)), left.eq(left - 1)]
+        with m.If(load | next_word):
             m.d.sync += shifted.eq(word)
         with m.Elif(taken):
             m.d.sync += shifted.eq(shifted >> WORD.width)
         return last
 
-    def _addresses(self, m: Module, load: Signal, feed: Signal, last: Signal, last_sub: Signal) -> None:
+    def _addresses(self, m: Module, at: Signal, following_word: Value, last: Signal, last_sub: Signal) -> None:
         """Of the words in the ring: words of a group are ``subs`` apart."""
-        job, at = self.i_job, self._at
+        job = self.i_job
         row, sub = Signal.like(at), Signal(self.sizes.subs)
         step = Signal(self.sizes.subs + 1)
         following = Signal.like(at)
@@ -174,5 +175,5 @@ class SpillStorer(wiring.Component):
                 m.d.sync += [row.eq(following), at.eq(following), sub.eq(0)]
             with m.Else():
                 m.d.sync += [at.eq(row + sub + 1), sub.eq(sub + 1)]
-        with m.Elif(load | self._next_word):
+        with m.Elif(following_word):
             m.d.sync += at.eq(at + step)
