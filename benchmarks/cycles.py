@@ -69,8 +69,9 @@ def network_row(prepared: Prepared, inputs: ReportInputs) -> list[str]:
 def networks(arguments: argparse.Namespace) -> None:
     """The table of networks; one that does not fit the board says why in its row."""
     chosen = arguments.model or models.names()
-    for file in set(chosen) - set(models.names()):
-        models.load(file)  # what is no network at all ends here
+    for file in chosen:
+        if file not in models.names():
+            models.load(file)  # what is no network at all ends here
     rows = []
     for model in chosen:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from bnnhw.compiler.ir import Binarize, BinaryConv, Conv, Flatten, Graph, Levels, MaxPool, Shortcut
 
@@ -22,7 +22,7 @@ class Cost:
     activation bits, as the integer network has them (PokeBNN); ace_paper: the same with layers that the paper leaves in
     floating point at REAL_ACE a product; bit_ops: SNN's measure of the binary layers, where a codebook's dot products
     are shared; ops: binary_macs / 64 and all others (DWR and others); weight_bits: of all stored weights, a sub-bit
-    kernel's index of tau bits and the codebooks; binary_weights: how many weights are binary.
+    kernel's index of tau bits and the codebooks.
     """
 
     macs: int = 0
@@ -32,7 +32,9 @@ class Cost:
     bit_ops: int = 0
     ops: float = 0.0
     weight_bits: int = 0
-    binary_weights: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 def cost(graph: Graph) -> Cost:
@@ -44,8 +46,7 @@ def cost(graph: Graph) -> Cost:
         if isinstance(node.op, BinaryConv | Conv):
             _, height, width = shapes[node.name]
             operand = _operand_bits(graph, node.name)
-            own = _layer(node.op, height * width, operand, operand is not None or node.name in few)
-            total = Cost(*(a + b for a, b in zip(vars(total).values(), vars(own).values(), strict=True)))
+            total += _layer(node.op, height * width, operand, operand is not None or node.name in few)
     return total
 
 
@@ -70,7 +71,6 @@ def _layer(op: BinaryConv | Conv, pixels: int, operand: int | None, few_bits: bo
         bit_ops=bit_ops if binary else 0,
         ops=macs / 64 if binary else float(macs),
         weight_bits=bits,
-        binary_weights=size if isinstance(op, BinaryConv) else 0,
     )
 
 

@@ -130,7 +130,7 @@ def _digits(train: bool) -> Data:
     images = np.round(raw.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
     order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(len(images))
     part = order[HELD_OUT:] if train else order[:HELD_OUT]
-    return Data(images[part], labels[part].astype(np.int64), "digits:train" if train else "digits")
+    return Data(images[part], labels[part].astype(np.int64), "scikit-learn digits" if train else "digits")
 
 
 def _cifar(path: Path, name: str) -> Data:

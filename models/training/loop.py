@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 SAVE_EVERY = 60.0
 """Seconds between two saved states."""
 TELL_EVERY = 20
-"""Steps over which loss and accuracy are averaged."""
+"""Steps between two reports, each of the loss and accuracy of its own batch; an epoch's last step makes one, too."""
 
 
 @contextmanager
@@ -98,17 +98,14 @@ class Training:
     def finish(self, path: Path | None, progress: Progress | None) -> None:
         """Train to the end; the state is saved to ``path`` every minute and at an interrupt (KeyboardInterrupt)."""
         self.network.train()
-        saved, losses, right = time.monotonic(), 0.0, 0.0
+        saved = time.monotonic()
         with interrupts_wait() as asked:
             try:
                 while self.step < self.steps:
                     loss, correct = self._one_step()
-                    last = self.step % self.batches == 0
-                    if self.step % TELL_EVERY == 0 or last:
-                        losses, right = loss.item(), correct.item()
-                    if progress and (last or self.step % TELL_EVERY == 0):
+                    if progress and (self.step % TELL_EVERY == 0 or self.step % self.batches == 0):
                         epoch = (self.step - 1) // self.batches + 1
-                        text = f"epoch {epoch}/{self.epochs}, loss {losses:.3f}, accuracy {right:.1%}"
+                        text = f"epoch {epoch}/{self.epochs}, loss {loss.item():.3f}, accuracy {correct.item():.1%}"
                         progress(text, self.step, self.steps)
                     if asked.is_set():
                         raise KeyboardInterrupt

@@ -59,7 +59,7 @@ def load(recipe: Recipe, data: Sequence[str]) -> sets.Data:
     names = list(data) or ([recipe.data] if recipe.data is not None else [])
     if not names:
         shape = "x".join(map(str, recipe.shape))
-        raise BnnhwError(f"recipe {recipe.name} needs training images of {shape}: name them with --data")
+        raise BnnhwError(f"recipe {recipe.name} needs training images of {shape}, and none are named")
     parts = [sets.load(name) for name in names]
     for name, part in zip(names, parts, strict=True):
         if part.images.shape[1:] != recipe.shape:
@@ -69,7 +69,7 @@ def load(recipe: Recipe, data: Sequence[str]) -> sets.Data:
     whole = sets.Data(
         np.concatenate([part.images for part in parts]),
         np.concatenate([part.labels for part in parts]),
-        " and ".join(Path(part.name).name.replace("digits:train", "scikit-learn digits") for part in parts),
+        " and ".join(Path(part.name).name for part in parts),
     )
     if len(whole) < recipe.batch:
         raise BnnhwError(f"recipe {recipe.name} needs at least {recipe.batch} images, not {len(whole)}")

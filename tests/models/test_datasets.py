@@ -38,7 +38,7 @@ def test_digits_split() -> None:
     assert held.images.dtype == np.uint8
     assert held.labels.dtype == np.int64
     assert (held.images.min(), held.images.max()) == (0, 255)
-    assert (held.name, train.name) == ("digits", "digits:train")
+    assert (held.name, train.name) == ("digits", "scikit-learn digits")
     assert np.bincount(held.labels).min() >= 30
     # the split is part of what shipped accuracy means: it must never move
     assert held.labels[:12].tolist() == data.load("digits").labels[:12].tolist() == HELD_LABELS
