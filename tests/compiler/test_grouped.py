@@ -102,6 +102,13 @@ def test_shape_must_divide_the_groups() -> None:
     assert (4 % chosen.lanes, 8 % chosen.cols) == (0, 0)
 
 
+def test_groups_of_the_image_are_refused() -> None:
+    stem = Conv(np.ones((6, 1, 3, 3)), None, 1, 1, groups=3)
+    with pytest.raises(UnsupportedError) as error:
+        plan(lower(graph_of(stem)), shape=Shape(2, 2, 9, 1, 2))
+    assert str(error.value) == "layer n1 reads the image: it must have 1 group, not 3"
+
+
 def test_mixed_groups_are_refused() -> None:
     """A shortcut with zero channels in front stores its channels first: the groups come in another sequence."""
     rng = np.random.default_rng(3)

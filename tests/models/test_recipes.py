@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -103,6 +104,22 @@ def test_bad_arguments(tmp_path: Path) -> None:
     ):
         with pytest.raises(BnnhwError) as error:
             models.train(**arguments)
+        assert str(error.value) == message
+
+
+def test_training_images_that_do_not_fit(tmp_path: Path) -> None:
+    few, wrong = str(tmp_path / "few.npz"), str(tmp_path / "wrong.npz")
+    images = np.zeros((63, 8, 8, 1), np.uint8)
+    np.savez(few, images=images, labels=np.arange(63) % 10)
+    np.savez(wrong, images=images, labels=np.arange(63) % 11)
+    for recipe, data, message in (
+        ("snn_r20", [], "recipe snn_r20 needs training images of 32x32x3, and none are named"),
+        ("snn_r20", ["digits"], "images of digits must be (32, 32, 3) for snn_r20, not (8, 8, 1)"),
+        ("snn_digits", [wrong], f"labels of {wrong} must be below 10, not 10"),
+        ("snn_digits", [few], "recipe snn_digits needs at least 64 images, not 63"),
+    ):
+        with pytest.raises(BnnhwError) as error:
+            models.train(recipe, data=data)
         assert str(error.value) == message
 
 
