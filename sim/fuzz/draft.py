@@ -82,6 +82,8 @@ class Options:
     clamp: bool = False
     residual: tuple[Draft, int, int] | None = None
     """Draft, stride, channels of zeros before."""
+    late: bool = False
+    """With a slope: the residual is added behind it."""
     spread: int = 7
     """log2 of the standard deviation that v gets."""
 
@@ -216,7 +218,7 @@ class Maker:
         residual, added = None, np.zeros_like(y)
         if options.residual is not None:
             other, stride, before = options.residual
-            late = options.slope and options.spread % 3 == 0
+            late = options.slope and options.late
             residual = Residual(self.as_value(other).tensor, stride, before, late)
             added = select_residual(residual, other.y, Tensor("", channels, x.shape[1], x.shape[2], Bits()))
         slope = self._slope(channels, goal) if options.slope else None

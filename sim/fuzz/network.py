@@ -105,7 +105,9 @@ def _channels(rng: Rng) -> int:
 
 
 def _options(rng: Rng) -> Options:
-    return Options(slope=rng.random() < 0.45, clamp=rng.random() < 0.2, spread=int(rng.integers(4, 10)))
+    slope, clamp = rng.random() < 0.45, rng.random() < 0.2
+    number = int(rng.integers(6))  # spreads 4 to 9, of which each third comes with a late residual
+    return Options(slope=slope, clamp=clamp, spread=4 + number, late=number % 3 == 2)
 
 
 def _read(maker: Maker, draft: Draft) -> Source:
