@@ -48,7 +48,7 @@ def models(board: str | None, fps: float, clock: float, as_json: bool) -> None:
 
 
 def _on_board(name: str, board: str, fps: float, clock: float, stages: Stages) -> dict[str, Any]:
-    """Predicted cycles and frames a second at ``clock`` MHz; ``why`` not where there are none."""
+    """Predicted cycles and frames a second at ``clock`` MHz; or None for both, and in ``why`` the reason."""
     try:
         cycles = compile_model(name, board, None, fps, stages, clock).plan.cost.frame
     except (DoesNotFitError, UnsupportedError, UnsteadyError) as error:
