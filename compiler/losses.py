@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from bnnhw.compiler.cost import CAUSES, Cost
-from bnnhw.spec.engine import EngineConfig
+from bnnhw.compiler.cost import Cost
+from bnnhw.spec.engine import ALL_COUNTERS, EngineConfig
 from bnnhw.spec.network import Bits, Codes, Conv, Network
 
 LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_", "front", "spill")
@@ -32,7 +32,8 @@ def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_job
     result = []
     for index, layer in enumerate(network.layers):
         mine = [job for job, owner in zip(cost.jobs, layer_of_job, strict=True) if owner == index]
-        by_cause = {name: sum(job.cycles[n] for job in mine) for n, name in enumerate(CAUSES)}
+        causes = ALL_COUNTERS[1 : len(cost.jobs[0].cycles) + 1]  # those of an engine that spills too
+        by_cause = {name: sum(job.cycles[n] for job in mine) for n, name in enumerate(causes)}
         losses = {name: Fraction(by_cause.get(name, 0)) for name in LOSSES}
         issue = Fraction(by_cause["issue"])
         ace = network.ace(layer)

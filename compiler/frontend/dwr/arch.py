@@ -66,7 +66,7 @@ class Backbone(Layered):
     ``stem``: channels of the real convolution before them; ``style`` what stands around them (`graph_of`):
 
     - ``imagenet``: a 7x7 stem with max pooling, a shortcut around every convolution (average pooling and a real 1x1
-      convolution where a stage begins), PReLU; the stem's channels are aligned to the first stage's, if they are fewer;
+      convolution where a stage begins), PReLU; the stem's channels are aligned to the first stage's, if they differ;
     - ``cifar_pairs``: a 3x3 stem, a shortcut around every two, with a real 1x1 convolution where channels or size
       change, Hardtanh;
     - ``cifar``: the same stem, a shortcut around every one, without weights (option A), Hardtanh.
@@ -75,7 +75,7 @@ class Backbone(Layered):
     channels that one more binary convolution brings the last stage to, None without one.
 
     Raises BnnhwError for numbers that are not positive, stages without a width, depths that the shortcuts do not divide,
-    and sizes and channels that the style cannot join.
+    and a size that imagenet's stages do not halve evenly.
     """
 
     widths: tuple[int, ...]
@@ -101,19 +101,9 @@ class Backbone(Layered):
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise BnnhwError(f"{name} must be at least 1, not {number}")
-        self._check_style()
-
-    def _check_style(self) -> None:
-        """What the shortcuts and the stem of a style ask for."""
-        if self.style == "imagenet" and not self.stem <= self.widths[0] <= 2 * self.stem:
-            rule = f"widths must begin with {self.stem}..{2 * self.stem}, which the stem's channels and copies fill"
-            raise BnnhwError(f"{rule}, not {self.widths[0]}")
         whole = 4 << len(self.widths) - 1
         if self.style == "imagenet" and self.size % whole:
             raise BnnhwError(f"size must be a multiple of {whole} for {len(self.widths)} stages, not {self.size}")
-        channels = [self.stem, *self.widths]
-        if self.style == "cifar" and channels != sorted(channels):
-            raise BnnhwError(f"channels must not decrease from stage to stage in style cifar, not {channels}")
 
     @property
     def span(self) -> int:

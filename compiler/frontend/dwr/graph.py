@@ -37,6 +37,7 @@ from bnnhw.compiler.ir import (
     Shortcut,
     TwoSlope,
 )
+from bnnhw.errors import BnnhwError
 
 FloatArray = NDArray[np.float32]
 PRECISION = {"value": 9, "factor": 18}
@@ -55,6 +56,8 @@ def graph_of(arch: Arch, seed: int, **meta: Any) -> Graph:
     """A float network with random weights, and the batch-norm statistics that such weights give on binary maps.
 
     A sum of n signs has a variance near n, whatever the weights. ``meta`` is added to the graph's metadata.
+
+    Raises BnnhwError for channels that decrease where shortcuts without weights add them (style cifar).
     """
     build = _Builder(seed)
     constants = (np.array(values, np.float32) for values in IMAGENET)  # the official code's for CIFAR-10, too
@@ -115,6 +118,9 @@ class _Builder(NodeBuilder):
 
     def residual(self, arch: Backbone, x: str) -> str:
         """Stem, blocks, alignment, head of a residual network."""
+        channels = [arch.stem, *arch.widths]
+        if arch.style == "cifar" and channels != sorted(channels):
+            raise BnnhwError(f"channels must not decrease where shortcuts have no weights, not {channels}")
         if arch.style == "imagenet":
             x, bend = self.photo_stem(arch, x), "rprelu" if arch.react else "prelu"
             self.meta["widths"] = dict(PRECISION)
@@ -140,17 +146,17 @@ class _Builder(NodeBuilder):
         x = self.add("maxpool", MaxPool(3, 2, 1), self.bend("stem.", x, stem, "prelu"))
         if wide == stem:
             return x
+        scaled = min(stem, wide)
         weight = np.eye(stem, dtype=np.float32)[np.arange(wide) % stem]
-        weight[:stem] *= self.draw(0.5, 1.5, stem)[:, None]
+        weight[:scaled] *= self.draw(0.5, 1.5, scaled)[:, None]
         x = self.add("align_stem.conv", Conv(weight[:, :, None, None], weight_bits=1), x)
-        size = arch.layers()[0].size
-        self.meta["counted"] = {"align_stem.conv": stem * size * size}
-        copies = wide - stem
+        self.meta["counted"] = {"align_stem.conv": scaled * arch.layers()[0].size ** 2}
+        copies = wide - scaled
         norm = BatchNorm(
-            np.append(self.draw(0.4, 0.8, stem), np.ones(copies)),
-            np.append(self.draw(-0.2, 0.2, stem), np.zeros(copies)),
-            np.append(self.draw(0.0, 0.5, stem), np.zeros(copies)),
-            np.append(self.draw(0.3, 0.8, stem), np.full(copies, 1 - EPS)),
+            np.append(self.draw(0.4, 0.8, scaled), np.ones(copies)),
+            np.append(self.draw(-0.2, 0.2, scaled), np.zeros(copies)),
+            np.append(self.draw(0.0, 0.5, scaled), np.zeros(copies)),
+            np.append(self.draw(0.3, 0.8, scaled), np.full(copies, 1 - EPS)),
             EPS,
         )
         return self.bend("align_stem.", self.add("align_stem.bn", norm, x), wide, "prelu")
