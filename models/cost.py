@@ -25,8 +25,9 @@ class Cost:
     macs: multiply-accumulates, binary_macs those of binary weights and activations; ace: macs times weight bits times
     activation bits, as the integer network has them (PokeBNN); ace_paper: the same with layers that the paper leaves in
     floating point at REAL_ACE a product; bit_ops: SNN's measure of the binary layers, where a codebook's dot products
-    are shared; ops: binary_macs / 64 and all others that the paper counts (DWR and others); weight_bits: of all stored weights, a sub-bit
-    kernel's index of tau bits and the codebooks; binary_weights: how many weights are binary.
+    are shared; ops: binary_macs / 64 and all others that the paper counts (DWR and others);
+    weight_bits: of all stored weights, a sub-bit kernel's index of tau bits and the codebooks; binary_weights: how many
+    weights are binary.
     """
 
     macs: int = 0

@@ -1,7 +1,7 @@
 """DWR's pruning: channels whose mean maps are alike count once, and the widths left are brought to the cost budget.
 
 Source: DWR, AAAI 2023, doi 10.1609/aaai.v37i9.26268, its official code (folder Pruning) for the clustering; how the
-widths that survive become the final ones is not public. Here one factor for all of them is (`bnnhw.models.reshape.fit`).
+widths that survive become the final ones is not public. Here all grow or shrink by one factor (`reshape.fit`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bnnhw.compiler.frontend.dwr import Arch, Backbone
 from bnnhw.compiler.ir import Graph
 from bnnhw.compiler.ir.interpret import batches
 from bnnhw.errors import BnnhwError
-from bnnhw.models.reshape import fit, free_widths, with_free_widths
+from bnnhw.models.reshape import A, fit, free_widths, with_free_widths
 
 Maps = NDArray[np.floating[Any]]
 EPS_IMAGENET, EPS_CIFAR = 0.008, 0.021
@@ -26,8 +26,8 @@ MIN_SAMPLES = 5
 
 
 def prune(
-    arch: Arch, maps: Sequence[Maps], budget: int, *, eps: float = EPS_IMAGENET, min_samples: int = MIN_SAMPLES
-) -> Arch:
+    arch: A, maps: Sequence[Maps], budget: int, *, eps: float = EPS_IMAGENET, min_samples: int = MIN_SAMPLES
+) -> A:
     """The network with the widths that survive clustering, brought to ``budget`` products of bits.
 
     ``maps``: one array (N, H, W, channels) for every width that may change, as `feature_maps` gives them: a Backbone's
@@ -88,7 +88,7 @@ def feature_maps(graph: Graph, arch: Arch, images: NDArray[np.uint8]) -> list[Ma
     for name in wanted:
         if name not in known:
             raise BnnhwError(f"network must have a node '{name}', as its backbone says, and has none")
-    parts = [values for values in batches(graph, images, set(wanted))]
+    parts = list(batches(graph, images, set(wanted)))
     return [np.concatenate([part[name] for part in parts]) for name in wanted]
 
 

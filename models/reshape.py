@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from bnnhw.compiler.frontend.dwr import Arch, Backbone
+from bnnhw.compiler.frontend.dwr import Backbone, Vgg
 from bnnhw.errors import BnnhwError
 
+A = TypeVar("A", Backbone, Vgg)
 STEPS = 80
 """Halvings of an interval of factors: finer than the numbers between which a width changes."""
 
@@ -46,7 +48,7 @@ def reshape(backbone: Backbone, s: float, *, naive: bool = False) -> Backbone:
     return fit(shallow, backbone.binary_macs)
 
 
-def fit(arch: Arch, budget: int) -> Arch:
+def fit(arch: A, budget: int) -> A:
     """The network with all widths times one factor, the largest that leaves its products of bits at most ``budget``.
 
     What keeps an interface stays: the stem, a Backbone's ``aligned``, the last convolution of a Vgg. Widths are rounded
@@ -71,12 +73,12 @@ def fit(arch: Arch, budget: int) -> Arch:
     return with_free_widths(arch, _scaled(widths, low))
 
 
-def free_widths(arch: Arch) -> tuple[int, ...]:
+def free_widths(arch: Backbone | Vgg) -> tuple[int, ...]:
     """Widths that reshaping may change: of a Backbone's stages, of a Vgg's convolutions but the last."""
     return arch.widths if isinstance(arch, Backbone) else arch.widths[:-1]
 
 
-def with_free_widths(arch: Arch, widths: Sequence[int]) -> Arch:
+def with_free_widths(arch: A, widths: Sequence[int]) -> A:
     """The network with these in their place."""
     return arch.with_widths([*widths, *arch.widths[len(free_widths(arch)) :]])
 

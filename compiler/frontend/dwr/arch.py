@@ -74,8 +74,8 @@ class Backbone(Layered):
     ``react``: ReActNet's blocks, that is thresholds and biases of each channel, PReLU, and scaled weights; ``aligned``:
     channels that one more binary convolution brings the last stage to, None without one.
 
-    Raises BnnhwError for numbers that are not positive, stages without a width, depths that the shortcuts do not divide,
-    and a size that imagenet's stages do not halve evenly.
+    Raises BnnhwError for numbers that are not positive, stages without a width, depths that the shortcuts do not
+    divide, and a size that imagenet's stages do not halve evenly.
     """
 
     widths: tuple[int, ...]
@@ -119,7 +119,7 @@ class Backbone(Layered):
         found: list[Layer] = []
         before, size = self.first, self.size
         if self.style == "imagenet":
-            size = -(-(-(-size // 2)) // 2)
+            size //= 4
         for stage, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
             for index in range(depth):
                 stride = 2 if stage and not index else 1

@@ -3,9 +3,9 @@
 What the official code leaves open or computes from each image is read so:
 
 - Dense layers between VGG-11's convolutions and its scores have a ReLU behind them.
-- SD-BNN shifts its thresholds by two small dense layers of the map's means. Only the widths of those networks are here,
-  with thresholds that do not depend on the image; their published cost leaves the dense layers out as well. Its shift of
-  the weights is known before they are binarised.
+- SD-BNN shifts its thresholds by two small dense layers of the map's means. Of those networks only the widths are here,
+  with thresholds that do not depend on the image: the cost that is told of them leaves the dense layers out as well.
+  Its shift of the weights is known before they are binarised.
 - The stem of ImageNet's networks is widened by copies: channels scaled and normalised, then as many of the channels as
   they were as there is room for. One convolution with 1-bit weights (a factor or 0) selects them all; what the code
   multiplies, its factors, is what OPs count (`bnnhw.models.cost.COUNTED`).
