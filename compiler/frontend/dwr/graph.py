@@ -41,7 +41,8 @@ from bnnhw.errors import BnnhwError
 
 FloatArray = NDArray[np.float32]
 PRECISION = {"value": 9, "factor": 18}
-"""Bits of ImageNet's values, as wide as a block RAM's bytes: those of 56 x 56 pixels are to lie on chip."""
+"""Bits of the values of large networks, as wide as a block RAM's bytes: those of 56 x 56 pixels, or of 32 x 32 of more
+than a hundred channels, are to lie on chip. The latter are in -1 .. 1 (Hardtanh)."""
 OF_FOUR = 1.03, 0.70
 """Mean and standard deviation of the largest of four normal values."""
 EPS = 1e-5
@@ -64,6 +65,8 @@ def graph_of(arch: Arch, seed: int, **meta: Any) -> Graph:
     x = build.add("input", Input(3, arch.size, arch.size, *constants))
     x = build.chain(arch, x) if isinstance(arch, Vgg) else build.residual(arch, x)
     about: dict[str, Any] = {"paper": PAPER} | build.meta
+    if isinstance(arch, Vgg) or arch.style != "cifar":
+        about["widths"] = dict(PRECISION)
     return Graph(tuple(build.nodes), x, about | meta).verify()
 
 
@@ -123,7 +126,6 @@ class _Builder(NodeBuilder):
             raise BnnhwError(f"channels must not decrease where shortcuts have no weights, not {channels}")
         if arch.style == "imagenet":
             x, bend = self.photo_stem(arch, x), "rprelu" if arch.react else "prelu"
-            self.meta["widths"] = dict(PRECISION)
         else:
             bend = "rprelu" if arch.react else "tanh"
             x = self.normed("bn1", self.real("conv1", x, arch.stem, 3, KERNEL), arch.stem)
