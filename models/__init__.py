@@ -1,6 +1,6 @@
 """Network definitions, training recipes, data sets and shipped networks.
 
-`load` and `names` need no torch; `train` and the modules with network definitions do.
+`train` and the modules with network definitions need torch, nothing else here does.
 """
 
 from bnnhw.models.catalogue import Info, info, load, names, recipe_names
