@@ -27,6 +27,7 @@ from bnnhw.compiler.ir import (
     TwoSlope,
     interpret,
 )
+from bnnhw.compiler.losses import layer_costs
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.plan import Shape, plan
 from bnnhw.errors import BnnhwError
@@ -128,6 +129,18 @@ def test_reduced_networks_run_bit_exactly(name: str) -> None:
     assert min(agreement[:2]) > 0.9
     made = plan(network, shape=Shape(3, 4, 8, 4, 4))
     assert (machine.run(made, images) == golden.run(network, images)).all()
+
+
+def test_odd_widths_lose_little_to_depth_padding() -> None:
+    """Words of depth go on with the next tap's channels: 78 and 134 of them fill an array of depth 32."""
+    network = lower(dwr.untrained("dwr_r20_plain"))
+    made = plan(network, shape=Shape(8, 16, 32, 16, 16))
+    lost = {}
+    for cost in layer_costs(network, made.engine, made.cost, made.layer_of_job):
+        steps = cost.ideal + sum(cost.losses[name] for name in ("rows", "columns", "depth"))
+        lost[cost.name] = float(cost.losses["depth"] / steps) if steps else 0.0
+    odd = ("layer2.1.conv", "layer3.0.conv", "layer3.1.conv", "align.conv")
+    assert [round(lost[name], 3) for name in odd] == [0.046, 0.046, 0.081, 0.081]
 
 
 def test_bits_of_untrained_networks_are_mixed() -> None:
