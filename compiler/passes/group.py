@@ -112,9 +112,11 @@ class _Builder:
 
     def _front_pool(self, node: Node) -> bool:
         """Whether this is the max pool of a photograph's first convolution."""
-        while isinstance(node.op, MaxPool | Affine | Mac):
-            node = self.known[node.inputs[0]]
-        return isinstance(node.op, Pixels) and min(self.shapes[node.name][1:]) >= PHOTOGRAPH
+        conv = self.known[node.inputs[0]]
+        while isinstance(conv.op, Affine):
+            conv = self.known[conv.inputs[0]]
+        image = self.known[conv.inputs[0]] if isinstance(conv.op, Mac) else node
+        return isinstance(image.op, Pixels) and min(self.shapes[image.name][1:]) >= PHOTOGRAPH
 
     def _copy(self, source: str, name: str) -> Draft:
         """An identity layer of a value, named after the node that needs it."""

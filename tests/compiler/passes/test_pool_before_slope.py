@@ -59,6 +59,12 @@ def test_a_front_unit_computes_a_stem_with_prelu() -> None:
     images = np.random.default_rng(3).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
     made = plan(network, shape=Shape(3, 4, 8, 4, 1, 4))
     assert (machine.run(made, images) == golden.run(network, images)).all()
+    later = [Node("image", Input(2, 64, 64, [0.5] * 2, [0.3] * 2))]
+    ops = (Conv(np.ones((2, 2, 1, 1))), Conv(np.ones((2, 2, 1, 1))), MaxPool(2, 2), TwoSlope([1, 1], [-1, 1]))
+    for op in (*ops, GlobalAvgPool()):
+        later.append(Node(f"n{len(later)}", op, (later[-1].name,)))
+    kinds = [layer.name for layer in lower(Graph(tuple(later), "n5")).layers]
+    assert kinds == ["n1", "n2", "n3", "n5"]  # a pool further on takes its function along
     small = lower(dwr.untrained("x", Backbone((12, 18), (1, 1), 32, 8, classes=7)))
     assert [layer.name for layer in small.layers if isinstance(layer, Pool)][:2] == [
         "maxpool.max",
