@@ -12,7 +12,7 @@ from bnnhw.spec.network import Bits, Codes, Conv, Network
 
 LOSSES = ("rows", "columns", "depth", "pool", "weights", "params", "post", "layer", "pass_", "front", "spill")
 """What cycles beyond the ideal went to. rows, columns: array rows and columns beyond the map or the channels; depth:
-unused bits of a step; pool: pooling steps; the others as in ``spec.engine.COUNTERS``."""
+unused bits of a step; pool: pooling steps; the others as in ``spec.engine.ALL_COUNTERS``."""
 
 
 @dataclass(frozen=True)

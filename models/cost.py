@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from bnnhw.compiler.ir import Binarize, BinaryConv, Conv, Flatten, Graph, Levels, MaxPool, Shortcut
 
@@ -14,6 +14,10 @@ FEW_BITS = "few_bits"
 """Metadata: {node: bits} of convolutions that read the image as few-bit numbers in the paper, too."""
 
 
+COUNTED = "counted"
+"""Metadata: {node: products} of convolutions that but pass channels on: what the paper counts in their place."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """Of one image.
@@ -21,8 +25,8 @@ class Cost:
     macs: multiply-accumulates, binary_macs those of binary weights and activations; ace: macs times weight bits times
     activation bits, as the integer network has them (PokeBNN); ace_paper: the same with layers that the paper leaves in
     floating point at REAL_ACE a product; bit_ops: SNN's measure of the binary layers, where a codebook's dot products
-    are shared; ops: binary_macs / 64 and all others (DWR and others); weight_bits: of all stored weights, a sub-bit
-    kernel's index of tau bits and the codebooks.
+    are shared; ops: binary_macs / 64 and all others that the paper counts (DWR and others); weight_bits: of all stored
+    weights, a sub-bit kernel's index of tau bits and the codebooks.
     """
 
     macs: int = 0
@@ -41,12 +45,15 @@ def cost(graph: Graph) -> Cost:
     """Cost of a float network."""
     total = Cost()
     shapes = graph.shapes()
-    few = graph.meta.get(FEW_BITS, {})
+    few, counted = graph.meta.get(FEW_BITS, {}), graph.meta.get(COUNTED, {})
     for node in graph.nodes:
         if isinstance(node.op, BinaryConv | Conv):
             _, height, width = shapes[node.name]
             operand = _operand_bits(graph, node.name)
-            total += _layer(node.op, height * width, operand, operand is not None or node.name in few)
+            own = _layer(node.op, height * width, operand, operand is not None or node.name in few)
+            if node.name in counted:
+                own = replace(own, ops=float(counted[node.name]), ace_paper=counted[node.name] * REAL_ACE)
+            total += own
     return total
 
 

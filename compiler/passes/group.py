@@ -14,6 +14,8 @@ from bnnhw.compiler.passes.draft import Draft
 from bnnhw.compiler.passes.fold_bias import MAC_SUFFIX
 from bnnhw.spec.network import Residual, Window, border_axis
 
+PHOTOGRAPH = 64
+"""Height and width from which on an image's first map is left to a front unit, which pools and does nothing more."""
 IDENTITY_SUFFIX = ".copy"
 """Ends the name of a layer that only passes a value on: a sum over 1x1 windows."""
 
@@ -42,6 +44,7 @@ class _Builder:
         self.uses[self.graph.output] += 1
         self.drafts: list[Draft] = []
         self.at: dict[str, Draft] = {}  # tail node -> its layer
+        self.closed: set[str] = set()  # nodes whose layers absorb no functions
 
     def visit(self, node: Node) -> None:
         match node.op:
@@ -51,6 +54,8 @@ class _Builder:
                 self._start(self._mac(node, node.op))
             case AvgPool() | MaxPool() | GlobalAvgPool():
                 self._start(self._pool(node))
+                if isinstance(node.op, MaxPool) and self._front_pool(node):
+                    self.closed.add(node.name)
             case Affine(scale=scale, offset=offset):
                 self._chain(node, lambda d: d.affine(scale, offset))
             case TwoSlope(pos=pos, neg=neg):
@@ -103,7 +108,15 @@ class _Builder:
 
     def _open(self, name: str) -> Draft | None:
         """The layer of a node that nothing else reads, for more to be absorbed."""
-        return self.at.get(name) if self.uses[name] == 1 else None
+        return self.at.get(name) if self.uses[name] == 1 and name not in self.closed else None
+
+    def _front_pool(self, node: Node) -> bool:
+        """Whether this is the max pool of a photograph's first convolution."""
+        conv = self.known[node.inputs[0]]
+        while isinstance(conv.op, Affine):
+            conv = self.known[conv.inputs[0]]
+        image = self.known[conv.inputs[0]] if isinstance(conv.op, Mac) else node
+        return isinstance(image.op, Pixels) and min(self.shapes[image.name][1:]) >= PHOTOGRAPH
 
     def _copy(self, source: str, name: str) -> Draft:
         """An identity layer of a value, named after the node that needs it."""

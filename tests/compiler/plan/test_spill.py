@@ -10,6 +10,7 @@ import pytest
 
 from bnnhw import boards
 from bnnhw.compiler.frontend import snn
+from bnnhw.compiler.losses import layer_costs
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.passes.formats import Widths
 from bnnhw.compiler.plan import Limits, Plan, Shape, plan, resources
@@ -77,6 +78,14 @@ def test_rings_hold_what_rows_need(network: Network) -> None:
             if f["store"]:
                 assert f["store_room"] >= 2
                 assert f["store_room"] * f["store_words"] <= spill.store_words
+
+
+def test_losses_tell_the_cycles_of_spilled_maps(network: Network) -> None:
+    made = next(spilled_plans(network))
+    costs = layer_costs(network, made.engine, made.cost, made.layer_of_job)
+    lost = sum(cost.losses["spill"] for cost in costs)
+    assert lost == made.cost.causes()["spill"] > 0
+    assert sum(cost.ideal + sum(cost.losses.values()) for cost in costs) == sum(job.total for job in made.cost.jobs)
 
 
 def test_rows() -> None:
