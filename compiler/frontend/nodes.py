@@ -13,6 +13,8 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation with which ImageNet's images are normalised, per channel."""
 
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
 
 class NodeBuilder:
     """Nodes of a network in order; every method returns the name of the node it added last."""

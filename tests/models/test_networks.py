@@ -18,8 +18,8 @@ from bnnhw.models.layers import BinaryConv2d
 from bnnhw.models.recipes import adabin_r20, dwr_r20, ftbnn_r20, snn_r20
 from bnnhw.models.resnet import KINDS, Bend, Kind, Place, ResNet
 from bnnhw.sim import golden, machine
-from bnnhw.spec.network import Conv, Network, Pool
-from bnnhw.spec.numbers import Fixed
+from bnnhw.spec.network import Conv, Pool
+from tests.models.kit import pixels, scores
 
 SHAPE = (32, 32, 3)
 
@@ -40,23 +40,9 @@ def realistic(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> nn.Mod
     return network.eval()
 
 
-def pixels(count: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Smooth random images."""
-    rng = np.random.default_rng(5)
-    coarse = rng.integers(0, 256, (count, shape[0] // 4, shape[1] // 4, shape[2]))
-    noise = rng.normal(0, 12, (count, *shape))
-    return np.clip(coarse.repeat(4, axis=1).repeat(4, axis=2) + noise, 0, 255).astype(np.uint8)
-
-
 def imported(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> Graph:
     graph = import_module(network, shape, mean=[0.5] * shape[2], std=[0.5] * shape[2], name="net")
     return calibrate(graph, pixels(24, shape))
-
-
-def scores(network: Network, images: np.ndarray) -> np.ndarray:
-    form = network.tensors[network.output].format
-    assert isinstance(form, Fixed)
-    return golden.run(network, images) / 2.0**form.frac
 
 
 @pytest.mark.parametrize("recipe", [adabin_r20, dwr_r20, ftbnn_r20, snn_r20], ids=lambda r: r.RECIPE.name)

@@ -31,7 +31,10 @@ needs_data = pytest.mark.skipif(
 @pytest.fixture
 def state() -> dict[str, Any]:
     """State of a random network as a checkpoint holds it."""
-    random = {key: torch.from_numpy(value.copy()) for key, value in adabin.random_state(7).items()}
+    random = {
+        key: torch.from_numpy(value.copy())
+        for key, value in adabin.random_state(adabin.ARCHS["adabin_r20"].shapes(), 7).items()
+    }
     return random | {"bn1.num_batches_tracked": torch.tensor(9)}
 
 
@@ -198,5 +201,5 @@ def test_unknown_arch_and_file(tmp_path: Path) -> None:
 
 def test_reference_refuses_other_images() -> None:
     with pytest.raises(BnnhwError) as error:
-        torch_exec.run(adabin.untrained_r20(), np.zeros((1, 8, 8, 1), np.uint8))
+        torch_exec.run(adabin.untrained("adabin_r20"), np.zeros((1, 8, 8, 1), np.uint8))
     assert str(error.value) == "images must have shape (N, 32, 32, 3), not (1, 8, 8, 1)"
