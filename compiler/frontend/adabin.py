@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend import checkpoint
 from bnnhw.compiler.frontend.checkpoint import State
-from bnnhw.compiler.frontend.nodes import CIFAR_CLASSES, IMAGENET, NodeBuilder, check_variances, norm_shapes
+from bnnhw.compiler.frontend.nodes import CIFAR_CLASSES, IMAGENET, NodeBuilder, check_variances, norm_shapes, signs
 from bnnhw.compiler.ir import (
     Add,
     AvgPool,
@@ -216,8 +216,7 @@ def two_value_conv(weight: NDArray[np.float32], *, stride: int, pad: int, groups
     exact = weight.astype(np.float64)
     beta = exact.mean(axis=(1, 2, 3), keepdims=True)
     alpha = np.sqrt(((exact - beta) ** 2).mean(axis=(1, 2, 3)))
-    sign = np.where(exact >= beta, np.int32(1), np.int32(-1))
-    return BinaryConv(sign, alpha, beta.reshape(-1), stride, pad, groups)
+    return BinaryConv(signs(exact >= beta), alpha, beta.reshape(-1), stride, pad, groups)
 
 
 def untrained(name: str, arch: Arch | None = None, seed: int = 1) -> Graph:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend import checkpoint
 from bnnhw.compiler.frontend.checkpoint import State
-from bnnhw.compiler.frontend.nodes import CIFAR_CLASSES, IMAGENET, NodeBuilder, check_variances, norm_shapes
+from bnnhw.compiler.frontend.nodes import CIFAR_CLASSES, IMAGENET, NodeBuilder, check_variances, norm_shapes, signs
 from bnnhw.compiler.ir import (
     Add,
     AvgPool,
@@ -152,9 +152,9 @@ def codebook_conv(weight: NDArray[np.float32], patterns: NDArray[np.float32], *,
     """
     alpha = np.abs(weight.astype(np.float64)).mean(axis=(1, 2, 3))
     beta = np.zeros(len(weight))
-    words = np.where(patterns >= 0, 1, -1).astype(np.int32)
+    words = signs(patterns >= 0)
     if len(np.unique(words, axis=0)) == 1 << ALL:
-        return BinaryConv(np.where(weight >= 0, 1, -1).astype(np.int32), alpha, beta, stride, pad)
+        return BinaryConv(signs(weight >= 0), alpha, beta, stride, pad)
     kernels = weight.reshape(*weight.shape[:2], 9).astype(np.float64)
     index = np.concatenate([(rows @ words.T).argmax(axis=1)[None] for rows in kernels])
     sign = words[index].reshape(weight.shape)
