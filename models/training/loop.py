@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.data import Data
-from bnnhw.models.layers import CodebookConv2d, Paced
+from bnnhw.models.layers import Paced
 from bnnhw.models.training.checkpoint import interrupts_wait, read, write
 from bnnhw.models.training.recipe import Recipe
 
