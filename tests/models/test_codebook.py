@@ -139,6 +139,7 @@ def test_evaluation_has_no_past() -> None:
     """Nothing that is computed or stored depends on how often the layer was called, even where codewords are equal and
     patterns too small to tell, which training would mend."""
     layer, _ = refined(1, 30)
+    layer.pace(25, 100)
     layer.patterns.data[3] = layer.patterns.data[0]
     layer.patterns.data[1, :4] = torch.tensor([1e-4, -1e-4, 0.0, -1e-5])
     fresh = deepcopy(layer).eval()
