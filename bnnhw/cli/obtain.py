@@ -25,8 +25,11 @@ OUT = click.option(
 @click.option("--data", multiple=True, metavar="D", help=f"Images to train on; may be given again. {DATA_HELP}")
 @click.option("--seed", default=1, show_default=True, help="Same seed and versions, same network.")
 @click.option("--epochs", type=COUNT, help="Instead of the recipe's number.")
+@click.option("--teacher", metavar="T", help="A network (name or .bnn file) whose scores are learned, not the labels.")
 @JSON
-def train(recipe: str, out: Path, data: tuple[str, ...], seed: int, epochs: int | None, as_json: bool) -> None:
+def train(
+    recipe: str, out: Path, data: tuple[str, ...], seed: int, epochs: int | None, teacher: str | None, as_json: bool
+) -> None:
     """Train the network of RECIPE and save it.
 
     An interrupted training leaves F.bnn.state; the same command goes on from there.
@@ -36,7 +39,7 @@ def train(recipe: str, out: Path, data: tuple[str, ...], seed: int, epochs: int 
     check_folder_of(out)
     stages = Stages()
     with stages.stage("train") as step:
-        graph = models.train(recipe, out, data=data, seed=seed, epochs=epochs, progress=step)
+        graph = models.train(recipe, out, data=data, seed=seed, epochs=epochs, progress=step, teacher=teacher)
     _tell(graph, out, as_json)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnnhw.models.codebook import CodebookConv2d
@@ -19,6 +18,8 @@ from bnnhw.models.data import Data
 from bnnhw.models.layers import Paced
 from bnnhw.models.training.checkpoint import interrupts_wait, read, write
 from bnnhw.models.training.recipe import Recipe
+from bnnhw.models.training.teacher import Teacher
+from bnnhw.models.training.teacher import loss as loss_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -48,11 +49,11 @@ class Training:
     """A network, its optimiser and how far it is.
 
     ``step`` counts batches; a step draws from a generator seeded by (seed, step), an epoch's order from one seeded by
-    (seed, epoch).
+    (seed, epoch). ``teacher``: sees the same changed images.
     """
 
-    def __init__(self, recipe: Recipe, training: Data, seed: int, epochs: int) -> None:
-        self.recipe, self.seed, self.epochs = recipe, seed, epochs
+    def __init__(self, recipe: Recipe, training: Data, seed: int, epochs: int, teacher: Teacher | None = None) -> None:
+        self.recipe, self.seed, self.epochs, self.teacher = recipe, seed, epochs, teacher
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         mean, std = self.mean, self.std = statistics(recipe, training)
         pixels = torch.from_numpy(training.images).permute(0, 3, 1, 2).contiguous()
@@ -73,6 +74,8 @@ class Training:
         )
         digest = hashlib.sha256(training.images.tobytes() + training.labels.tobytes()).hexdigest()[:16]
         self.run = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "data": f"{len(training)} images {digest}"}
+        if teacher is not None:
+            self.run["teacher"] = teacher.identity()
 
     def load(self, path: Path) -> bool:
         """Go on from the state at ``path``, if there is one."""
@@ -132,9 +135,12 @@ class Training:
         for layer in self._paced:
             layer.pace(self.step, self.steps)
         images = (self._pixels[chosen].float() / 255 - self._mean) / self._std
-        labels = self._labels[chosen]
-        scores = self._forward(self.recipe.augment(images))
-        loss = F.cross_entropy(scores, labels, label_smoothing=self.recipe.smoothing)
+        images, labels = self.recipe.augment(images), self._labels[chosen]
+        taught = None
+        if self.teacher is not None:
+            taught = self.teacher.probabilities(images, self._mean, self._std)
+        scores = self._forward(images)
+        loss = loss_of(scores, labels, taught, self.recipe)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()

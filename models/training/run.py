@@ -17,24 +17,33 @@ from bnnhw.models import data as sets
 from bnnhw.models.training.checkpoint import state_path
 from bnnhw.models.training.loop import Progress, Training, deterministic
 from bnnhw.models.training.recipe import Recipe
+from bnnhw.models.training.teacher import Teacher
 
 CALIBRATION = 2000
 """Images of the training set that fixed-point ranges are chosen on."""
 
 
 def run(
-    recipe: Recipe, data: Sequence[str], out: Path | None, seed: int, epochs: int | None, progress: Progress | None
+    recipe: Recipe,
+    data: Sequence[str],
+    out: Path | None,
+    seed: int,
+    epochs: int | None,
+    progress: Progress | None,
+    teacher: str | Path | None = None,
 ) -> Graph:
     """Train, import and calibrate; see `bnnhw.models.train`."""
     training = load(recipe, data)
+    tutor = None if teacher is None else Teacher(teacher, recipe)
     count = epochs or recipe.epochs
     state = None if out is None else state_path(out)
     with deterministic(recipe.threads):
-        work = Training(recipe, training, seed, count)
+        work = Training(recipe, training, seed, count, tutor)
         if state is not None:
             work.load(state)
         work.finish(state, progress)
         network = work.network.cpu().eval()
+    taught = "" if tutor is None else f", taught by {tutor.name}"
     graph = import_module(
         network,
         recipe.shape,
@@ -43,10 +52,11 @@ def run(
         name=recipe.name,
         classes=list(recipe.classes),
         paper=recipe.paper,
-        weights=f"trained on {training.name}, {len(training)} images, {count} epochs, seed {seed}",
+        weights=f"trained on {training.name}, {len(training)} images, {count} epochs, seed {seed}{taught}",
     )
     graph = calibrate(graph, training.images[:: max(1, len(training) // CALIBRATION)][:CALIBRATION])
     given = "".join(f" --data {shlex.quote(Path(name).name)}" for name in data)
+    given += "" if tutor is None else f" --teacher {shlex.quote(tutor.name)}"
     graph = graph.with_meta(command=f"bnnhw train {recipe.name}{given} --seed {seed} --epochs {count}")
     if out is not None:
         save(graph, out)

@@ -93,7 +93,7 @@ def test_shifted_and_mirrored() -> None:
 
 def test_bad_arguments(tmp_path: Path) -> None:
     for arguments, message in (
-        ({"recipe": "mnist"}, "recipe must be one of adabin_r20, dwr_r20, ftbnn_r20, snn_digits, snn_r20, not 'mnist'"),
+        ({"recipe": "mnist"}, f"recipe must be one of {', '.join(models.recipe_names())}, not 'mnist'"),
         ({"recipe": "snn_digits", "epochs": 0}, "epochs must be at least 1, not 0"),
         (
             {"recipe": "snn_digits", "out": tmp_path / "no" / "a.bnn"},
