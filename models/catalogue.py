@@ -22,7 +22,7 @@ _NETWORKS: dict[str, Callable[[], Graph]] = {
 }
 for family in (adabin, snn, vgg, pokebnn):
     _NETWORKS |= {name: partial(family.untrained, name) for name in family.ARCHS}
-RECIPES = ("adabin_r20", "dwr_r20", "ftbnn_r20", "real_r20", "snn_digits", "snn_r20")
+RECIPES = ("adabin_r20", "dwr_r20", "ftbnn_r20", "real_r20", "snn_digits", "snn_r18", "snn_r20")
 
 
 @dataclass(frozen=True)

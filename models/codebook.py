@@ -64,7 +64,9 @@ class CodebookConv2d(Kernel, Paced):
         return (self.weight.detach().flatten(2) @ self.words().T).argmax(dim=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        binary = assign(self.weight, self.patterns, self.words(), self.index(), self.clip, self.refining)
+        # out of the graph where they get no gradient, so that no process waits for another's
+        patterns = self.patterns if self.refining else self.patterns.detach()
+        binary = assign(self.weight, patterns, self.words(), self.index(), self.clip, self.refining)
         return self.convolve(x, self.scale()[:, None, None, None] * binary)
 
     def pace(self, step: int, steps: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ def train(
     stages = Stages()
     with stages.stage("train") as step:
         graph = models.train(recipe, out, data=data, seed=seed, epochs=epochs, progress=step, teacher=teacher)
-    _tell(graph, out, as_json)
+    if os.environ.get("RANK", "0") == "0":  # of several processes that train together one tells
+        _tell(graph, out, as_json)
 
 
 @click.command("import")

@@ -28,7 +28,9 @@ NAMES = [
 
 def test_names() -> None:
     assert models.names() == NAMES
-    assert models.recipe_names() == ["adabin_r20", "dwr_r20", "ftbnn_r20", "real_r20", "snn_digits", "snn_r20"]
+    assert models.recipe_names() == [
+        "adabin_r20", "dwr_r20", "ftbnn_r20", "real_r20", "snn_digits", "snn_r18", "snn_r20",
+    ]  # fmt: skip
 
 
 def test_unknown_name() -> None:

@@ -18,6 +18,7 @@ from bnnhw.models import data
 from bnnhw.models.recipes import real_r20, snn_r20
 from bnnhw.models.recipes.snn_digits import RECIPE
 from bnnhw.models.training.loop import Training, deterministic
+from bnnhw.models.training.source import Stored
 from bnnhw.models.training.teacher import Teacher, loss
 
 
@@ -51,7 +52,7 @@ def test_pupil_learns_from_the_teacher_alone() -> None:
     whole, held = data.load("digits:train"), data.load("digits")
     wrong = data.Data(whole.images, (whole.labels + 1) % 10, "digits with wrong labels")
     with deterministic(1):
-        work = Training(RECIPE, wrong, 1, 6, Teacher("snn_digits", RECIPE))
+        work = Training(RECIPE, Stored(wrong), 1, 6, Teacher("snn_digits", RECIPE))
         work.finish(None, None)
         network = work.network.eval()
     graph = import_module(network, RECIPE.shape, mean=list(work.mean), std=list(work.std), name="pupil")
