@@ -29,7 +29,8 @@ NAMES = [
 def test_names() -> None:
     assert models.names() == NAMES
     assert models.recipe_names() == [
-        "adabin_r20", "dwr_r20", "ftbnn_r20", "real_r20", "snn_digits", "snn_r18", "snn_r20",
+        "adabin_r18_cifar", "adabin_r20", "adabin_vgg", "dwr_r20", "ftbnn_r20", "real_r20", "snn_digits", "snn_r18",
+        "snn_r20", "snn_vgg",
     ]  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections import Counter
 from functools import partial
 
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from bnnhw import models
 from bnnhw.compiler.frontend import torch_exec
 from bnnhw.compiler.frontend.fx import import_module
-from bnnhw.compiler.ir import Graph, interpret
+from bnnhw.compiler.ir import Graph, Shortcut, interpret
 from bnnhw.compiler.lower import calibrate, lower
 from bnnhw.compiler.plan import Shape, plan
 from bnnhw.models.layers import BinaryConv2d
@@ -79,3 +82,17 @@ def test_bends(kind: Kind, place: Place) -> None:
     assert np.abs(error).mean() < 0.1 * torch_exec.run(graph, images).std()
     made = plan(network, shape=Shape(3, 4, 8, 4, 4))
     assert (machine.run(made, images) == golden.run(network, images)).all()
+
+
+@pytest.mark.parametrize("name", ["adabin_r18_cifar", "adabin_r20", "adabin_vgg", "snn_r20", "snn_vgg"])
+def test_recipe_and_catalogue_have_the_same_network(name: str) -> None:
+    """Products, weights and their bits, but for those of the stem."""
+    torch.manual_seed(1)
+    recipe = importlib.import_module(f"bnnhw.models.recipes.{name}").RECIPE
+    graph = import_module(recipe.network().eval(), SHAPE, mean=recipe.mean, std=recipe.std, name=name)
+    shipped = models.load(name)
+    trained, known = models.info(graph).cost, models.info(shipped).cost
+    for figure in ("macs", "binary_macs", "bit_ops", "ops", "binary_weights"):
+        assert getattr(trained, figure) == getattr(known, figure), figure
+    kinds = [[node.op.kind for node in net.nodes if not isinstance(node.op, Shortcut)] for net in (graph, shipped)]
+    assert Counter(kinds[0]) == Counter(kinds[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from bnnhw.compiler.frontend import adabin, import_checkpoint, torch_exec
 from bnnhw.compiler.frontend.nodes import IMAGENET
 from bnnhw.errors import FileFormatError
+from bnnhw.models.recipes import adabin_r18_cifar, adabin_r20
 
 SMALL = {"widths": (8, 12), "blocks": (2, 1), "size": 32}
 State = dict[str, torch.Tensor]
@@ -48,6 +50,13 @@ def test_keys_of_the_official_files(name: str, entries: int, parameters: int) ->
     assert len(state) == entries
     learned = [value for key, value in state.items() if not key.endswith(("_mean", "_var", "_tracked"))]
     assert sum(value.numel() for value in learned) == parameters
+
+
+@pytest.mark.parametrize("recipe", [adabin_r20, adabin_r18_cifar])
+def test_recipes_have_the_official_keys(recipe: Any) -> None:
+    trained = recipe.RECIPE.network().state_dict()
+    official = whole(adabin.ARCHS[recipe.RECIPE.name])
+    assert {key: value.shape for key, value in trained.items()} == {key: v.shape for key, v in official.items()}
 
 
 def official_scores(state: State, arch: adabin.Arch, images: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from bnnhw.compiler.frontend.nodes import IMAGENET
 from bnnhw.compiler.ir import interpret
 from bnnhw.errors import BnnhwError, FileFormatError
 from bnnhw.models import data
-from bnnhw.models.adabin_r20 import AdaBinResNet20
+from bnnhw.models.adabin import AdaBinResNet
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 OFFICIAL = SHARED / "adabin" / "resnet20_1w1a.pth"
@@ -46,7 +46,7 @@ def saved(folder: Path, state: dict[str, Any], prefix: str = "module.") -> Path:
 
 def module_scores(state: dict[str, Any], images: np.ndarray) -> np.ndarray:
     """Scores of the torch network itself, in float64."""
-    module = AdaBinResNet20()
+    module = AdaBinResNet()
     module.load_state_dict(state, strict=False)
     mean, std = (torch.tensor(constants, dtype=torch.float64) for constants in IMAGENET)
     x = ((torch.from_numpy(images).double() / 255 - mean) / std).permute(0, 3, 1, 2)

@@ -15,7 +15,7 @@ from bnnhw.compiler.frontend.fx import import_module
 from bnnhw.compiler.ir import Graph, interpret
 from bnnhw.errors import BnnhwError, UnsupportedError
 from bnnhw.models import layers
-from bnnhw.models.adabin_r20 import AdaBinResNet20
+from bnnhw.models.adabin import AdaBinResNet
 from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.recipes.snn_digits import snn_digits
 
@@ -167,7 +167,7 @@ def test_functions(end: Callable[[Tensor], Tensor]) -> None:
 
 def test_whole_networks() -> None:
     torch.manual_seed(4)
-    snn, ada = snn_digits(widths=(8, 16), blocks=(1, 2)).eval(), AdaBinResNet20().eval()
+    snn, ada = snn_digits(widths=(8, 16), blocks=(1, 2)).eval(), AdaBinResNet().eval()
     for module, shape in ((snn, (8, 8, 1)), (ada, (32, 32, 3))):
         graph = imported(module, shape)
         pixels = images(3, shape)
