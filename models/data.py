@@ -52,8 +52,10 @@ class Data:
         return Data(self.images[:count], self.labels[:count], self.name)
 
 
-def load(spec: str | Path) -> Data:
-    """Load a data set by path or name.
+def load(spec: str | Path, shape: tuple[int, int, int] | None = None, count: int | None = None) -> Data:
+    """Load a data set by path or name: the first ``count`` images, or all.
+
+    ``shape``: (H, W, C) of a network's input; photographs in a class folder are made to fit it, as `load_images` does.
 
     ``digits`` is the held-out part of scikit-learn's handwritten digits (450 images, fixed split), ``digits:train``
     the other 1347. An idx folder gives its test set (``t10k-*``) where it has one; one idx images file can be named
@@ -61,6 +63,11 @@ def load(spec: str | Path) -> Data:
 
     Raises BnnhwError: nothing there, or not one of the known kinds; FileFormatError: damaged or inconsistent.
     """
+    found = _load(spec, shape, count)
+    return found if count is None else found.first(count)
+
+
+def _load(spec: str | Path, shape: tuple[int, int, int] | None, count: int | None) -> Data:
     if str(spec) in ("digits", "digits:train"):
         return _digits(train=str(spec) == "digits:train")
     path = Path(spec)
@@ -68,7 +75,7 @@ def load(spec: str | Path) -> Data:
         raise BnnhwError(f"data must be {KINDS}, not {str(spec)!r}: there is no such file or folder")
     if path.is_dir():
         pictures = _idx_images(path)
-        return _idx(pictures, str(spec)) if pictures else _class_folder(path, str(spec))
+        return _idx(pictures, str(spec)) if pictures else _class_folder(path, str(spec), shape, count)
     if path.suffix == ".bin":
         return _cifar(path, str(spec))
     if path.suffix == ".npz":
@@ -214,11 +221,11 @@ def class_files(folder: Path) -> list[tuple[Path, int]]:
     ]
 
 
-def _class_folder(folder: Path, name: str) -> Data:
+def _class_folder(folder: Path, name: str, shape: tuple[int, int, int] | None, count: int | None) -> Data:
     images: list[Images] = []
     labels: list[int] = []
-    for path, label in class_files(folder):
-        image = picture(path)
+    for path, label in class_files(folder)[:count]:
+        image = picture(path) if shape is None else fitted(picture(path), shape)
         if images and image.shape != images[0].shape:
             raise BnnhwError(
                 f"image {path} must be {_shape_text(images[0].shape)} like the first image of {folder}, "

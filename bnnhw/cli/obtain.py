@@ -68,7 +68,8 @@ def import_(src: str, arch: str, out: Path, calibrate: str | None, count: int, a
         from bnnhw.models import data
 
         with stages.stage("calibrate"):
-            graph = choose_ranges(graph, data.load(calibrate).first(count).images)
+            channels, height, width = graph.shapes()[graph.input.name]
+            graph = choose_ranges(graph, data.load(calibrate, (height, width, channels), count).images)
     save(graph, out)
     _tell(graph, out, as_json)
 

@@ -14,6 +14,7 @@ from PIL import Image
 from bnnhw import models
 from bnnhw.compiler.frontend.fx import import_module
 from bnnhw.errors import BnnhwError
+from bnnhw.models import data
 from bnnhw.models.recipes import snn_r18
 from bnnhw.models.training.run import load, run
 from bnnhw.models.training.source import AREA, ASPECT, Photographs, crop
@@ -105,6 +106,23 @@ def test_interrupted_training_goes_on(folder: Path, tmp_path: Path) -> None:
         run(SMALL, [str(folder)], tmp_path / "parts.bnn", 1, 3, stop)
     run(SMALL, [str(folder)], tmp_path / "parts.bnn", 1, 3, None)
     assert (tmp_path / "parts.bnn").read_bytes() == (tmp_path / "whole.bnn").read_bytes()
+
+
+def test_evaluation_makes_photographs_fit(folder: Path) -> None:
+    """A class folder of any sizes; nothing of what is not asked for is read."""
+    colour = folder.parent / "colour"
+    for n, size in enumerate([(90, 70), (64, 64), (50, 120)]):
+        (colour / str(n)).mkdir(parents=True)
+        Image.fromarray(np.full((*size, 3), 80 * n, np.uint8)).save(colour / str(n) / "x.png")
+    (colour / "3").mkdir()
+    (colour / "3" / "x.png").write_bytes(b"no picture")
+    found = data.load(colour, (64, 64, 3), 3)
+    assert found.images.shape == (3, 64, 64, 3)
+    assert (found.images[:, 0, 0, 0].tolist(), found.labels.tolist()) == ([0, 80, 160], [0, 1, 2])
+    with pytest.raises(BnnhwError, match="must be a picture Pillow can read"):
+        data.load(colour, (64, 64, 3))
+    with pytest.raises(BnnhwError, match="like the first image of"):
+        data.load(colour, None, 2)
 
 
 def test_faults(folder: Path) -> None:
