@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bnnhw.compiler.frontend import adabin, dwr, pokebnn, snn
+from bnnhw.compiler.frontend import adabin, dwr, pokebnn, snn, vgg
 from bnnhw.compiler.ir import Graph, Input
 from bnnhw.compiler.ir.file import load as load_file
 from bnnhw.errors import BnnhwError
@@ -18,12 +18,14 @@ WEIGHTS = Path(__file__).parent / "weights"
 SUFFIX = ".bnn"
 
 _NETWORKS: dict[str, Callable[[], Graph]] = {
-    "adabin_r20": adabin.untrained_r20,
     "snn_digits": lambda: load_file(WEIGHTS / f"snn_digits{SUFFIX}"),
 }
-for family in (snn, pokebnn, dwr):
+for family in (adabin, snn, vgg, pokebnn, dwr):
     _NETWORKS |= {name: partial(family.untrained, name) for name in family.ARCHS}
-RECIPES = ("adabin_r20", "dwr_r20", "ftbnn_r20", "snn_digits", "snn_r20")
+RECIPES = (
+    "adabin_r18_cifar", "adabin_r20", "adabin_vgg", "dwr_r20", "ftbnn_r20", "real_r20", "snn_digits", "snn_r18",
+    "snn_r20", "snn_vgg",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import gzip
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.errors import BnnhwError, FileFormatError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -47,8 +52,10 @@ class Data:
         return Data(self.images[:count], self.labels[:count], self.name)
 
 
-def load(spec: str | Path) -> Data:
-    """Load a data set by path or name.
+def load(spec: str | Path, shape: tuple[int, int, int] | None = None, count: int | None = None) -> Data:
+    """Load a data set by path or name: the first ``count`` images, or all.
+
+    ``shape``: (H, W, C) of a network's input; photographs in a class folder are made to fit it, as `load_images` does.
 
     ``digits`` is the held-out part of scikit-learn's handwritten digits (450 images, fixed split), ``digits:train``
     the other 1347. An idx folder gives its test set (``t10k-*``) where it has one; one idx images file can be named
@@ -56,6 +63,11 @@ def load(spec: str | Path) -> Data:
 
     Raises BnnhwError: nothing there, or not one of the known kinds; FileFormatError: damaged or inconsistent.
     """
+    found = _load(spec, shape, count)
+    return found if count is None else found.first(count)
+
+
+def _load(spec: str | Path, shape: tuple[int, int, int] | None, count: int | None) -> Data:
     if str(spec) in ("digits", "digits:train"):
         return _digits(train=str(spec) == "digits:train")
     path = Path(spec)
@@ -63,7 +75,7 @@ def load(spec: str | Path) -> Data:
         raise BnnhwError(f"data must be {KINDS}, not {str(spec)!r}: there is no such file or folder")
     if path.is_dir():
         pictures = _idx_images(path)
-        return _idx(pictures, str(spec)) if pictures else _class_folder(path, str(spec))
+        return _idx(pictures, str(spec)) if pictures else _class_folder(path, str(spec), shape, count)
     if path.suffix == ".bin":
         return _cifar(path, str(spec))
     if path.suffix == ".npz":
@@ -88,7 +100,7 @@ def load_images(paths: Iterable[str | Path], shape: tuple[int, int, int]) -> Ima
     for path in map(Path, paths):
         if not path.is_file():
             raise BnnhwError(f"image must be a file, not {str(path)!r}: there is no such file")
-        image = _npy(path, shape) if path.suffix == ".npy" else _fitted(_picture(path), shape)[None]
+        image = _npy(path, shape) if path.suffix == ".npy" else fitted(picture(path), shape)[None]
         if image.shape[1:] != shape:
             raise BnnhwError(
                 f"image {path} must be {_shape_text(shape)} (height x width x channels) for this network, "
@@ -100,7 +112,7 @@ def load_images(paths: Iterable[str | Path], shape: tuple[int, int, int]) -> Ima
     return np.concatenate(found)
 
 
-def _fitted(image: Images, shape: tuple[int, int, int]) -> Images:
+def fitted(image: Images, shape: tuple[int, int, int]) -> Images:
     """A picture (H, W, C) resized and cropped for a network of photographs; as it is for others."""
     height, width, channels = shape
     if image.shape == shape or min(height, width) < PHOTOGRAPH:
@@ -197,43 +209,58 @@ def _npz(path: Path, name: str) -> Data:
     return Data(images, labels.astype(np.int64), name)
 
 
-def _class_folder(folder: Path, name: str) -> Data:
+def class_files(folder: Path) -> list[tuple[Path, int]]:
+    """Pictures of a folder <class>/<image> with their labels: classes in the order of their names, or as numbers."""
     classes = sorted(p for p in folder.iterdir() if p.is_dir())
     if all(p.name.isdecimal() for p in classes):
         classes.sort(key=lambda p: int(p.name))
+    return [
+        (path, label)
+        for label, sub in enumerate(classes)
+        for path in sorted(p for p in sub.iterdir() if p.suffix.lower() in PICTURES)
+    ]
+
+
+def _class_folder(folder: Path, name: str, shape: tuple[int, int, int] | None, count: int | None) -> Data:
     images: list[Images] = []
     labels: list[int] = []
-    for label, sub in enumerate(classes):
-        for path in sorted(p for p in sub.iterdir() if p.suffix.lower() in PICTURES):
-            image = _picture(path)
-            if images and image.shape != images[0].shape:
-                raise BnnhwError(
-                    f"image {path} must be {_shape_text(images[0].shape)} like the first image of {folder}, "
-                    f"not {_shape_text(image.shape)}"
-                )
-            images.append(image)
-            labels.append(label)
+    for path, label in class_files(folder)[:count]:
+        image = picture(path) if shape is None else fitted(picture(path), shape)
+        if images and image.shape != images[0].shape:
+            raise BnnhwError(
+                f"image {path} must be {_shape_text(images[0].shape)} like the first image of {folder}, "
+                f"not {_shape_text(image.shape)}"
+            )
+        images.append(image)
+        labels.append(label)
     if not images:
         raise BnnhwError(f"data must be {KINDS}, not the folder {name!r}: it holds neither idx files nor class folders")
     return Data(np.stack(images), np.array(labels, np.int64), name)
 
 
-def _picture(path: Path) -> Images:
-    """One picture as (H, W, C) with C = 1 (greyscale) or 3 (colour)."""
+def picture(path: Path, mode: str | None = None) -> Images:
+    """One picture as (H, W, C) with C = 1 (greyscale) or 3 (colour); in Pillow's ``mode``, or as it is, L or RGB."""
+    with reading(path) as image:
+        if mode is None and image.mode not in ("L", "RGB"):
+            raise BnnhwError(
+                f"image {path} must be 8-bit greyscale (L) or colour (RGB), not of Pillow's mode {image.mode}"
+            )
+        array = np.asarray(image if mode is None else image.convert(mode), np.uint8)
+    return array[..., None] if array.ndim == 2 else array
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Image]:
+    """A picture opened by Pillow. Raises BnnhwError where it is none, also when its pixels are read inside."""
     try:
         from PIL import Image
     except ImportError:
         raise BnnhwError(f"image {path} needs Pillow, which is not installed: pip install pillow") from None
     try:
-        with Image.open(path) as picture:
-            if picture.mode not in ("L", "RGB"):
-                raise BnnhwError(
-                    f"image {path} must be 8-bit greyscale (L) or colour (RGB), not of Pillow's mode {picture.mode}"
-                )
-            array = np.asarray(picture, np.uint8)
+        with Image.open(path) as opened:
+            yield opened
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BnnhwError(f"image {path} must be a picture Pillow can read (png, jpg): {_first_line(error)}") from None
-    return array[..., None] if array.ndim == 2 else array
 
 
 def _npy(path: Path, shape: tuple[int, int, int]) -> Images:

@@ -1,4 +1,4 @@
-"""Torch layers of the binary network papers: signs, binary, sub-bit and two-value convolutions, RPReLU, option A.
+"""Torch layers of the binary network papers: signs, binary and two-value convolutions, RPReLU, Maxout, option A.
 
 Two rules hold for all of them, and differ from ``torch.sign`` only there: sign(0) = +1, and padding is done after
 binarising, so that a tap outside the map adds nothing.
@@ -6,84 +6,14 @@ binarising, so that a tap outside the map adds nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-HYSTERESIS = 1e-3
-PATTERN_LIMIT = 3.0
-REFINE_EVERY = 25
+from bnnhw.models.estimators import annealed_sign, pass_sign, quadratic_sign
+
 SHARPNESS = (1e-3, 10.0)
-
-
-def sign(x: Tensor) -> Tensor:
-    """+1 where x >= 0, else -1."""
-    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
-
-
-class _SignEstimate(torch.autograd.Function):
-    """sign(x) whose gradient is the piecewise quadratic of Bi-Real Net: 2 - 2|x| inside (-1, 1), else 0."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return sign(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return grads[0] * (2 - 2 * x.abs()).clamp(min=0)
-
-
-class _SignPass(torch.autograd.Function):
-    """sign(w) whose gradient passes where |w| <= clip."""
-
-    @staticmethod
-    def forward(ctx: Any, w: Tensor, clip: float) -> Tensor:
-        ctx.save_for_backward(w)
-        ctx.clip = clip
-        return sign(w)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (w,) = ctx.saved_tensors
-        return grads[0] * (w.abs() <= ctx.clip), None
-
-
-class _SignAnnealed(torch.autograd.Function):
-    """sign(w) whose gradient is that of k tanh(t w), k = max(1 / t, 1): nearly 1 at first, the sign's own in the end
-    (IR-Net's, which AdaBin trains weights with)."""
-
-    @staticmethod
-    def forward(ctx: Any, w: Tensor, sharpness: Tensor) -> Tensor:
-        ctx.save_for_backward(w, sharpness)
-        return sign(w)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        w, t = ctx.saved_tensors
-        return grads[0] * (t.clamp(min=1) * (1 - torch.tanh(t * w) ** 2)), None
-
-
-class _Assign(torch.autograd.Function):
-    """words[index] for kernels w; the gradient goes to w where |w| <= 1 and, while refining, to the chosen patterns."""
-
-    @staticmethod
-    def forward(ctx: Any, w: Tensor, patterns: Tensor, words: Tensor, index: Tensor, refine: bool) -> Tensor:
-        ctx.save_for_backward(w, index)
-        ctx.refine, ctx.words = refine, patterns.shape
-        return words[index].reshape(w.shape)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        w, index = ctx.saved_tensors
-        patterns = None
-        if ctx.refine:
-            patterns = grads[0].new_zeros(ctx.words)
-            patterns.index_add_(0, index.reshape(-1), grads[0].reshape(-1, ctx.words[1]))
-        return grads[0] * (w.abs() <= 1), patterns, None, None, None
+"""Of AdaBin's weight gradient at the beginning and at the end of a training."""
 
 
 class Paced(nn.Module):
@@ -94,24 +24,28 @@ class Paced(nn.Module):
 
 
 class Sign(nn.Module):
-    """sign(x)."""
+    """sign(x). ``bound``: magnitude of x from which on no gradient passes."""
+
+    def __init__(self, bound: float = 1.0) -> None:
+        super().__init__()
+        self.bound = bound
 
     def forward(self, x: Tensor) -> Tensor:
-        return _SignEstimate.apply(x)
+        return quadratic_sign(x, self.bound)
 
 
-class RSign(nn.Module):
+class RSign(Sign):
     """sign(x + bias[c]) with a learned bias per channel (ReActNet)."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
+    def __init__(self, channels: int, bound: float = 1.0) -> None:
+        super().__init__(bound)
         self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return _SignEstimate.apply(x + self.bias)
+        return super().forward(x + self.bias)
 
 
-class _Kernel(nn.Module):
+class Kernel(nn.Module):
     """What all convolutions here share: a real weight (out, in / groups, k, k) and the window."""
 
     def __init__(
@@ -138,92 +72,57 @@ class _Kernel(nn.Module):
         return self.weight.detach().abs().mean(dim=(1, 2, 3))
 
 
-class BinaryConv2d(_Kernel):
+class BinaryConv2d(Kernel):
     """Convolution with weights scale[o] * sign(w), scale = mean |w| of the output channel, on a binary map.
 
     Gradients reach weights of magnitude up to ``clip``.
     """
 
-    clip = 1.0
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int = 3,
+        *,
+        stride: int = 1,
+        padding: int | None = None,
+        groups: int = 1,
+        clip: float = 1.0,
+    ) -> None:
+        super().__init__(channels_in, channels_out, kernel, stride=stride, padding=padding, groups=groups)
+        self.clip = clip
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolve(x, self.scale()[:, None, None, None] * _SignPass.apply(self.weight, self.clip))
-
-
-class CodebookConv2d(_Kernel, Paced):
-    """Sub-bit 3x3 convolution (SNN): every kernel is the nearest of the layer's 2**tau binary kernels.
-
-    ``patterns`` (2**tau, 9) are learned. A codeword bit is the sign of its pattern where the magnitude is at least
-    0.001 and else what it was before (``memory``, saved with the state). Every 25th training step moves the patterns,
-    too (`pace`); call `refine` after each.
-    """
-
-    memory: Tensor
-
-    def __init__(self, channels_in: int, channels_out: int, tau: int = 5, *, stride: int = 1) -> None:
-        super().__init__(channels_in, channels_out, 3, stride=stride)
-        self.tau = tau
-        chosen = torch.randperm(512)[: 1 << tau].sort().values
-        bits = chosen[:, None] >> torch.arange(8, -1, -1) & 1
-        self.patterns = nn.Parameter(bits.float() * 2 - 1)
-        self.register_buffer("memory", bits.float() * 2 - 1)
-        self.refining = False
-
-    def words(self) -> Tensor:
-        """The codebook in force, (2**tau, 9) of +-1."""
-        settled = self.patterns.detach().abs() >= HYSTERESIS
-        return torch.where(settled, sign(self.patterns.detach()), self.memory)
-
-    def index(self) -> Tensor:
-        """Codeword of every kernel, (out, in): the nearest one, which is the one of largest dot product."""
-        return (self.weight.detach().flatten(2) @ self.words().T).argmax(dim=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        binary = _Assign.apply(self.weight, self.patterns, self.words(), self.index(), self.refining)
-        return self.convolve(x, self.scale()[:, None, None, None] * binary)
-
-    def pace(self, step: int, steps: int) -> None:
-        self.refining = step > 0 and step % REFINE_EVERY == 0
-
-    @torch.no_grad()
-    def refine(self) -> None:
-        """After a training step: remember the codebook; after one that moved patterns replace equal codewords by fresh
-        random ones, and bound the patterns."""
-        words = self.words()
-        if self.refining:
-            codes = ((words > 0).long() << torch.arange(8, -1, -1)).sum(dim=1).tolist()
-            free = [code for code in torch.randperm(512).tolist() if code not in set(codes)]
-            for row, code in enumerate(codes):
-                if code in codes[:row]:
-                    fresh = torch.tensor([free.pop() >> bit & 1 for bit in range(8, -1, -1)])
-                    words[row] = self.patterns[row] = fresh * 2.0 - 1
-            self.patterns.clamp_(-PATTERN_LIMIT, PATTERN_LIMIT)
-        self.memory.copy_(words)
+        return self.convolve(x, self.scale()[:, None, None, None] * pass_sign(self.weight, self.clip))
 
 
 class AdaBinActivation(nn.Module):
     """alpha * (sign((x - beta) / alpha) + beta): two learned values with the centre alpha * beta, threshold beta.
 
-    This is the form of AdaBin's official code; its paper puts the centre at beta.
+    This is the form of AdaBin's official code; its paper puts the centre at beta. ``bound``: magnitude of
+    (x - beta) / alpha from which on no gradient passes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bound: float = 1.0) -> None:
         super().__init__()
+        self.bound = bound
         self.alpha_a = nn.Parameter(torch.tensor(1.0))
         self.beta_a = nn.Parameter(torch.tensor(0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         scaled = (x - self.beta_a) / self.alpha_a
         # x == beta goes to the upper value, also where alpha is negative
-        side = _SignEstimate.apply(scaled * torch.sign(self.alpha_a.detach())) * torch.sign(self.alpha_a.detach())
+        upper = torch.sign(self.alpha_a.detach())
+        side = quadratic_sign(scaled * upper, self.bound) * upper
         return self.alpha_a * (side + self.beta_a)
 
 
-class AdaBinConv2d(_Kernel, Paced):
+class AdaBinConv2d(Kernel, Paced):
     """AdaBin's convolution: two-value activations, then weights alpha_w[o] * sign(w - beta_w[o]) + beta_w[o].
 
     beta_w is the mean and alpha_w the population standard deviation of the real weights of an output channel. The
-    gradient of the sign sharpens from SHARPNESS[0] to SHARPNESS[1] over the training.
+    gradient of the sign sharpens from ``sharpen[0]`` to ``sharpen[1]`` over the training; that of the activations ends
+    at ``bound``.
     """
 
     sharpness: Tensor
@@ -237,10 +136,13 @@ class AdaBinConv2d(_Kernel, Paced):
         stride: int = 1,
         padding: int | None = None,
         groups: int = 1,
+        sharpen: tuple[float, float] = SHARPNESS,
+        bound: float = 1.0,
     ) -> None:
         super().__init__(channels_in, channels_out, kernel, stride=stride, padding=padding, groups=groups)
-        self.binary_a = AdaBinActivation()
-        self.register_buffer("sharpness", torch.tensor(SHARPNESS[0]), persistent=False)
+        self.binary_a = AdaBinActivation(bound)
+        self.sharpen = sharpen
+        self.register_buffer("sharpness", torch.tensor(sharpen[0]), persistent=False)
 
     def two_values(self) -> tuple[Tensor, Tensor]:
         """(alpha_w, beta_w), each (out, 1, 1, 1)."""
@@ -248,12 +150,12 @@ class AdaBinConv2d(_Kernel, Paced):
         return (self.weight - beta).pow(2).mean(dim=(1, 2, 3), keepdim=True).sqrt(), beta
 
     def pace(self, step: int, steps: int) -> None:
-        first, last = SHARPNESS
+        first, last = self.sharpen
         self.sharpness.fill_(first * (last / first) ** (step / steps))
 
     def forward(self, x: Tensor) -> Tensor:
         alpha, beta = self.two_values()
-        signs = _SignAnnealed.apply((self.weight - beta) / alpha, self.sharpness)
+        signs = annealed_sign((self.weight - beta) / alpha, self.sharpness)
         return self.convolve(self.binary_a(x), alpha * signs + beta)
 
 

@@ -42,9 +42,11 @@ REACTNET = Bend()
 
 class Block(nn.Module):
     """A binary convolution with a shortcut of its own; as ReActNet has it, unless ``bend`` is another:
-    rprelu(bn(conv(rsign(x))) + shortcut(x))."""
+    rprelu(bn(conv(rsign(x))) + shortcut(x)). ``pooled``: the shortcut between stages is a `Pooled`."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, conv: MakeConv, bend: Bend) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, stride: int, conv: MakeConv, bend: Bend, pooled: bool = False
+    ) -> None:
         super().__init__()
         self.rsign = RSign(channels_in)
         self.conv = conv(channels_in, channels_out, stride=stride)
@@ -52,12 +54,21 @@ class Block(nn.Module):
         self.bn = nn.BatchNorm2d(channels_out)
         self.before_add = bend.at("before_add", channels_out)
         same = stride == 1 and channels_in == channels_out
-        self.shortcut = nn.Identity() if same else OptionA(channels_in, channels_out, stride)
+        other = Pooled(channels_in, channels_out) if pooled else OptionA(channels_in, channels_out, stride)
+        self.shortcut = nn.Identity() if same else other
         self.after_add = bend.at("after_add", channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.before_add(self.bn(self.before_norm(self.conv(self.rsign(x)))))
         return self.after_add(y + self.shortcut(x))
+
+
+class Pooled(nn.Sequential):
+    """Shortcut at half the size: a real 1x1 convolution behind average pooling."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        conv = nn.Conv2d(channels_in, channels_out, 1, bias=False)
+        super().__init__(nn.AvgPool2d(2), conv, nn.BatchNorm2d(channels_out))
 
 
 class Align(nn.Sequential):
@@ -73,7 +84,8 @@ class ResNet(nn.Module):
 
     ``stem``: channels of the first, real convolution; ``widths``, ``blocks``: channels and convolutions of each stage,
     all but the first at half the size of the one before; ``bend``: the blocks' non-linearity; ``aligned``: channels
-    that an `Align` ends in; ``normed``: batch norm before the dense layer.
+    that an `Align` ends in; ``normed``: batch norm before the dense layer; ``photographs``: as networks for ImageNet
+    begin, with a 7x7 convolution and a max pool at a quarter of the size, and with `Pooled` shortcuts.
     """
 
     def __init__(
@@ -88,16 +100,19 @@ class ResNet(nn.Module):
         bend: Bend = REACTNET,
         aligned: int | None = None,
         normed: bool = False,
+        photographs: bool = False,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, stem, 3, padding=1, bias=False)
+        kernel, stride = (7, 2) if photographs else (3, 1)
+        self.conv1 = nn.Conv2d(channels, stem, kernel, stride, kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
-        self.rprelu1 = RPReLU(stem)
+        self.rprelu1 = nn.Identity() if photographs else RPReLU(stem)
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if photographs else nn.Identity()
         layers: list[nn.Module] = []
         before = stem
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             for block in range(count):
-                layers.append(Block(before, width, 2 if stage and not block else 1, conv, bend))
+                layers.append(Block(before, width, 2 if stage and not block else 1, conv, bend, photographs))
                 before = width
         self.blocks = nn.Sequential(*layers)
         self.align = nn.Identity() if aligned is None else Align(before, aligned)
@@ -108,5 +123,5 @@ class ResNet(nn.Module):
         self.linear = nn.Linear(before, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.align(self.blocks(self.rprelu1(self.bn1(self.conv1(x)))))
+        x = self.align(self.blocks(self.maxpool(self.rprelu1(self.bn1(self.conv1(x))))))
         return self.linear(self.norm(self.flatten(self.pool(x))))

@@ -28,8 +28,9 @@ def eval_(model: str, data: str, count: int | None, as_json: bool) -> None:
 
     stages = Stages()
     graph = models.load(model)
-    found = sets.load(data)
-    result = accuracy(graph, found if count is None else found.first(count), stages)
+    channels, height, width = graph.shapes()[graph.input.name]
+    found = sets.load(data, (height, width, channels), count)
+    result = accuracy(graph, found, stages)
     if as_json:
         print_json(result)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,11 @@ OUT = click.option(
 @click.option("--data", multiple=True, metavar="D", help=f"Images to train on; may be given again. {DATA_HELP}")
 @click.option("--seed", default=1, show_default=True, help="Same seed and versions, same network.")
 @click.option("--epochs", type=COUNT, help="Instead of the recipe's number.")
+@click.option("--teacher", metavar="T", help="A network (name or .bnn file) whose scores are learned, not the labels.")
 @JSON
-def train(recipe: str, out: Path, data: tuple[str, ...], seed: int, epochs: int | None, as_json: bool) -> None:
+def train(
+    recipe: str, out: Path, data: tuple[str, ...], seed: int, epochs: int | None, teacher: str | None, as_json: bool
+) -> None:
     """Train the network of RECIPE and save it.
 
     An interrupted training leaves F.bnn.state; the same command goes on from there.
@@ -36,8 +40,9 @@ def train(recipe: str, out: Path, data: tuple[str, ...], seed: int, epochs: int 
     check_folder_of(out)
     stages = Stages()
     with stages.stage("train") as step:
-        graph = models.train(recipe, out, data=data, seed=seed, epochs=epochs, progress=step)
-    _tell(graph, out, as_json)
+        graph = models.train(recipe, out, data=data, seed=seed, epochs=epochs, progress=step, teacher=teacher)
+    if os.environ.get("RANK", "0") == "0":  # of several processes that train together one tells
+        _tell(graph, out, as_json)
 
 
 @click.command("import")
@@ -63,7 +68,8 @@ def import_(src: str, arch: str, out: Path, calibrate: str | None, count: int, a
         from bnnhw.models import data
 
         with stages.stage("calibrate"):
-            graph = choose_ranges(graph, data.load(calibrate).first(count).images)
+            channels, height, width = graph.shapes()[graph.input.name]
+            graph = choose_ranges(graph, data.load(calibrate, (height, width, channels), count).images)
     save(graph, out)
     _tell(graph, out, as_json)
 

@@ -73,12 +73,13 @@ def limits_of(board: Board) -> Limits:
     return Limits(lut4=found.lut4, bram18k=found.bram, dsp=found.dsp)
 
 
-def labelled_data(graph: Graph, data: str | None) -> Data | None:
-    """The data set named, else the one that comes with the network, else None."""
+def labelled_data(graph: Graph, data: str | None, count: int | None = None) -> Data | None:
+    """Up to ``count`` images of the data set named, else of the one that comes with the network, else None."""
     from bnnhw.models import data as sets
 
     name = data or TEST_DATA.get(str(graph.meta.get("name", "")))
-    return None if name is None else sets.load(name)
+    channels, height, width = graph.shapes()[graph.input.name]
+    return None if name is None else sets.load(name, (height, width, channels), count)
 
 
 def images_for(graph: Graph, data: str | None, files: Sequence[str], count: int | None, stages: Stages) -> Data:
@@ -90,7 +91,7 @@ def images_for(graph: Graph, data: str | None, files: Sequence[str], count: int 
         images = sets.load_images(files, (shape[1], shape[2], shape[0]))
         found = sets.Data(images, np.full(len(images), -1, np.int64), ", ".join(files))
     else:
-        labelled = labelled_data(graph, data)
+        labelled = labelled_data(graph, data, count)
         if labelled is None:
             stages.note(f"no data given: random images {shape[1]}x{shape[2]}x{shape[0]}, seed {SEED}")
             random = np.random.default_rng(SEED)

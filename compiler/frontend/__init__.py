@@ -9,7 +9,7 @@ from bnnhw.compiler.frontend import adabin, snn
 from bnnhw.compiler.ir import Graph
 from bnnhw.errors import BnnhwError
 
-ARCHS: dict[str, Callable[[Path], Graph]] = {"adabin_r20": adabin.import_r20} | snn.importers()
+ARCHS: dict[str, Callable[[Path], Graph]] = adabin.importers() | snn.importers()
 """Importers of checkpoints by architecture name."""
 
 

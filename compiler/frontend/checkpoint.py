@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from bnnhw.errors import BnnhwError, FileFormatError
 
 State = dict[str, NDArray[np.float32]]
-UNUSED = re.compile(r"(^|\.)num_batches_tracked$")
-"""Keys that no network of ours reads: a counter of training steps."""
+COUNTERS = re.compile(r"(^|\.)num_batches_tracked$")
+"""Keys that no network reads: a counter of training steps."""
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:
@@ -67,8 +67,16 @@ def _array(path: Path, key: str, value: Any) -> NDArray[Any]:
     return np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
 
 
-def check(path: Path, arch: str, state: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> State:
+def check(
+    path: Path,
+    arch: str,
+    state: Mapping[str, NDArray[Any]],
+    shapes: Mapping[str, tuple[int, ...]],
+    ignored: re.Pattern[str] | None = None,
+) -> State:
     """The arrays named by ``shapes``, in that order; anything missing, extra, wrongly shaped or not finite is refused.
+
+    ``ignored``: keys that are no extras although nothing reads them.
 
     Raises FileFormatError naming the first such key and what it must be.
     """
@@ -76,7 +84,8 @@ def check(path: Path, arch: str, state: Mapping[str, NDArray[Any]], shapes: Mapp
     missing = [key for key in shapes if key not in state]
     if missing:
         raise FileFormatError(f"{where}: '{missing[0]}' is missing{_more(missing)}")
-    extra = [key for key in state if key not in shapes and not UNUSED.search(key)]
+    unread = _unread(ignored).values()
+    extra = [key for key in state if key not in shapes and not any(kind.search(key) for kind in unread)]
     if extra:
         raise FileFormatError(f"{where}: '{extra[0]}' is not one of its keys{_more(extra)}")
     for key, shape in shapes.items():
@@ -89,10 +98,20 @@ def check(path: Path, arch: str, state: Mapping[str, NDArray[Any]], shapes: Mapp
     return {key: np.asarray(state[key], np.float32) for key in shapes}
 
 
-def unused(state: Mapping[str, Any]) -> list[str]:
+def unused(state: Mapping[str, Any], ignored: re.Pattern[str] | None = None) -> list[str]:
     """A notice for every kind of key that is known and not used."""
-    count = sum(bool(UNUSED.search(key)) for key in state)
-    return [f"{count} keys num_batches_tracked are not needed and were left out"] if count else []
+    notices = []
+    for name, kind in _unread(ignored).items():
+        found = [key for key in state if kind.search(key)]
+        if found:
+            what = name or ", ".join(sorted({key.split(".")[0] for key in found}))
+            notices.append(f"{len(found)} keys {what} are not needed and were left out")
+    return notices
+
+
+def _unread(ignored: re.Pattern[str] | None) -> dict[str, re.Pattern[str]]:
+    """Kinds of keys that nothing reads, by what a notice calls them ("": by the layers of the keys)."""
+    return {"num_batches_tracked": COUNTERS} | ({} if ignored is None else {"": ignored})
 
 
 def _more(keys: list[str]) -> str:

@@ -29,7 +29,7 @@ from bnnhw.compiler.ir import (
     TwoSlope,
 )
 from bnnhw.errors import BnnhwError, UnsupportedError
-from bnnhw.models import layers
+from bnnhw.models import codebook, layers
 
 
 class Emit:
@@ -163,7 +163,7 @@ def _binary_conv(module: layers.BinaryConv2d, emit: Emit) -> None:
     emit(BinaryConv(sign, alpha, 0 * alpha, module.stride, module.padding, module.groups))
 
 
-def _codebook_conv(module: layers.CodebookConv2d, emit: Emit) -> None:
+def _codebook_conv(module: codebook.CodebookConv2d, emit: Emit) -> None:
     words, index = _array(module.words()).astype(np.int32), module.index().cpu().numpy()
     sign, alpha = words[index].reshape(tuple(module.weight.shape)), _array(module.scale())
     emit(BinaryConv(sign, alpha, 0 * alpha, module.stride, module.padding, module.groups, words, index))
@@ -213,7 +213,7 @@ MODULES: Mapping[type[nn.Module], Entry] = {
     layers.Sign: Entry(_sign),
     layers.RSign: Entry(_rsign, flat=False),
     layers.BinaryConv2d: Entry(_binary_conv, flat=False),
-    layers.CodebookConv2d: Entry(_codebook_conv, flat=False),
+    codebook.CodebookConv2d: Entry(_codebook_conv, flat=False),
     layers.AdaBinActivation: Entry(_adabin_activation),
     layers.AdaBinConv2d: Entry(_adabin_conv, flat=False),
     layers.RPReLU: Entry(_rprelu, flat=False),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bnnhw.compiler.frontend.checkpoint import State
 from bnnhw.compiler.ir import BatchNorm, Node, Op
 from bnnhw.errors import FileFormatError
@@ -12,6 +15,8 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 """Arrays of a batch norm in a state dict."""
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and standard deviation with which ImageNet's images are normalised, per channel."""
+
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 class NodeBuilder:
@@ -30,6 +35,11 @@ class NodeBuilder:
         """The batch norm whose arrays are ``at``.weight and so on."""
         gamma, beta, mean, var = (self.state[f"{at}.{part}"] for part in NORM)
         return self.add(at, BatchNorm(gamma, beta, mean, var), x)
+
+
+def signs(upper: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """+1 where true, else -1; the numbers are made in their final size, as there are millions of them."""
+    return np.where(upper, np.int32(1), np.int32(-1))
 
 
 def norm_shapes(at: str, channels: int) -> dict[str, tuple[int, ...]]:

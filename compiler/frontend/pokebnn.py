@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend.checkpoint import State
-from bnnhw.compiler.frontend.nodes import IMAGENET, NodeBuilder, norm_shapes
+from bnnhw.compiler.frontend.nodes import IMAGENET, NodeBuilder, norm_shapes, signs
 from bnnhw.compiler.ir import (
     Add,
     AvgPool,
@@ -233,11 +233,10 @@ def _signed(bound: NDArray[np.float32], bits: int) -> Levels:
 def _binary(weight: NDArray[np.float32], conv: PokeConv) -> BinaryConv:
     """Weights of +-half the largest magnitude of their filter; padding as TensorFlow places it: nothing before the
     first row of a map of even size at stride 2."""
-    alpha = np.abs(weight).max(axis=(1, 2, 3)) / 2
+    alpha = np.maximum(weight.max(axis=(1, 2, 3)), -weight.min(axis=(1, 2, 3))) / 2
     pad = 0 if conv.kernel == 1 or (conv.stride == 2 and conv.size % 2 == 0) else 1
     end = 0 if conv.kernel == 1 else 1
-    sign = np.where(weight >= 0, 1, -1).astype(np.int32)
-    return BinaryConv(sign, alpha, 0 * alpha, conv.stride, pad, pad_end=end)
+    return BinaryConv(signs(weight >= 0), alpha, 0 * alpha, conv.stride, pad, pad_end=end)
 
 
 def untrained(name: str, arch: Arch | None = None, seed: int = 1) -> Graph:

@@ -1,8 +1,9 @@
-"""SNN's official ImageNet ResNets: from the arrays of a checkpoint to the float network, without torch.
+"""SNN's residual networks: from the arrays of an official ImageNet checkpoint to the float network, without torch.
 
 The networks are ReActNet's: a shortcut around every binary 3x3 convolution, RSign before it, RPReLU behind the sum. A
 checkpoint holds real weights and real codebook patterns; the kernels that count are recomputed from both. Sources: the
-official code (step2/birealnet.py, step2/modules) and the paper, ICCV 2021, arXiv 2110.09195.
+official code (step2/birealnet.py, step2/modules) and the paper, ICCV 2021, arXiv 2110.09195. The code for CIFAR-10 is
+not public: there the same blocks make up the usual ResNet-20.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend import checkpoint
 from bnnhw.compiler.frontend.checkpoint import State
-from bnnhw.compiler.frontend.nodes import IMAGENET, NodeBuilder, check_variances, norm_shapes
+from bnnhw.compiler.frontend.nodes import CIFAR_CLASSES, IMAGENET, NodeBuilder, check_variances, norm_shapes, signs
 from bnnhw.compiler.ir import (
     Add,
     AvgPool,
@@ -30,6 +31,7 @@ from bnnhw.compiler.ir import (
     Graph,
     Input,
     MaxPool,
+    Shortcut,
     TwoSlope,
 )
 
@@ -45,13 +47,17 @@ ALL = 9
 
 @dataclass(frozen=True)
 class Arch:
-    """A network of the family. ``blocks``: convolutions of each stage; ``tau``: index bits, ALL for plain weights."""
+    """A network of the family. ``blocks``: convolutions of each stage; ``tau``: index bits, ALL for plain weights;
+    ``photographs``: stem of a 7x7 convolution and a max pool, shortcuts of 1x1 convolutions between stages; else
+    stem of 3x3 and an RPReLU, shortcuts of every second pixel and zero channels; ``value``: bits of values."""
 
     blocks: tuple[int, ...] = (4, 4, 4, 4)
     widths: tuple[int, ...] = (64, 128, 256, 512)
     tau: int = 5
     size: int = 224
     classes: int = 1000
+    photographs: bool = True
+    value: int = 9
 
     def convolutions(self) -> list[tuple[str, int, int, int]]:
         """(key prefix, channels in, channels out, stride) of every binary convolution."""
@@ -64,19 +70,31 @@ class Arch:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every array by checkpoint key."""
-        shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (self.widths[0], 3, 7, 7)}
+        kernel = 7 if self.photographs else 3
+        shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (self.widths[0], 3, kernel, kernel)}
         shapes |= norm_shapes("bn1", self.widths[0])
+        if not self.photographs:
+            shapes |= bend_shapes("", self.widths[0])
         for at, ins, outs, stride in self.convolutions():
-            shapes[f"{at}move0.bias"] = (1, ins, 1, 1)
-            shapes[f"{at}binary_conv.weight"] = (outs, ins, 3, 3)
-            shapes[f"{at}binary_conv.binarize.patterns"] = (1 << self.tau, 9)
-            shapes |= norm_shapes(f"{at}bn1", outs)
-            shapes |= {f"{at}move{n}.bias": (1, outs, 1, 1) for n in (1, 2)}
-            shapes[f"{at}prelu.weight"] = (outs,)
-            if stride == 2:
+            shapes |= block_shapes(at, ins, outs, self.tau)
+            if stride == 2 and self.photographs:
                 shapes[f"{at}downsample.1.weight"] = (outs, ins, 1, 1)
                 shapes |= norm_shapes(f"{at}downsample.2", outs)
         return shapes | {"fc.weight": (self.classes, self.widths[-1]), "fc.bias": (self.classes,)}
+
+
+def block_shapes(at: str, ins: int, outs: int, tau: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays by key of RSign, sub-bit convolution, batch norm and RPReLU."""
+    shapes: dict[str, tuple[int, ...]] = {f"{at}move0.bias": (1, ins, 1, 1)}
+    shapes[f"{at}binary_conv.weight"] = (outs, ins, 3, 3)
+    shapes[f"{at}binary_conv.binarize.patterns"] = (1 << tau, 9)
+    return shapes | norm_shapes(f"{at}bn1", outs) | bend_shapes(at, outs)
+
+
+def bend_shapes(at: str, channels: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of an RPReLU's arrays by key."""
+    shapes: dict[str, tuple[int, ...]] = {f"{at}move{n}.bias": (1, channels, 1, 1) for n in (1, 2)}
+    return shapes | {f"{at}prelu.weight": (channels,)}
 
 
 ARCHS = {
@@ -86,12 +104,14 @@ ARCHS = {
     "snn_r34": Arch(blocks=(6, 8, 12, 6)),
     "bnn_r18": Arch(tau=ALL),
     "bnn_r34": Arch(blocks=(6, 8, 12, 6), tau=ALL),
+    "snn_r20": Arch((6, 6, 6), (16, 32, 64), size=32, classes=10, photographs=False, value=18),
 }
 
 
 def importers() -> dict[str, Callable[[Path], Graph]]:
-    """Importers of checkpoint files by architecture name; errors as `checkpoint.read` and `.check`."""
-    return {name: partial(import_checkpoint, name=name) for name in ARCHS}
+    """Importers of checkpoint files by architecture name; errors as `checkpoint.read` and `.check`. There are official
+    files of the networks for photographs only."""
+    return {name: partial(import_checkpoint, name=name) for name, arch in ARCHS.items() if arch.photographs}
 
 
 def import_checkpoint(path: Path, name: str) -> Graph:
@@ -132,9 +152,9 @@ def codebook_conv(weight: NDArray[np.float32], patterns: NDArray[np.float32], *,
     """
     alpha = np.abs(weight.astype(np.float64)).mean(axis=(1, 2, 3))
     beta = np.zeros(len(weight))
-    words = np.where(patterns >= 0, 1, -1).astype(np.int32)
+    words = signs(patterns >= 0)
     if len(np.unique(words, axis=0)) == 1 << ALL:
-        return BinaryConv(np.where(weight >= 0, 1, -1).astype(np.int32), alpha, beta, stride, pad)
+        return BinaryConv(signs(weight >= 0), alpha, beta, stride, pad)
     kernels = weight.reshape(*weight.shape[:2], 9).astype(np.float64)
     index = np.concatenate([(rows @ words.T).argmax(axis=1)[None] for rows in kernels])
     sign = words[index].reshape(weight.shape)
@@ -143,47 +163,65 @@ def codebook_conv(weight: NDArray[np.float32], patterns: NDArray[np.float32], *,
 
 def graph_of(arch: Arch, state: State, **meta: Any) -> Graph:
     """The float network for the arrays of ``arch.shapes()``; ``meta`` is added to the graph's metadata."""
-    build = _Builder(state)
+    build = Builder(state)
     constants = (np.array(values, np.float32) for values in IMAGENET)
     x = build.add("input", Input(3, arch.size, arch.size, *constants))
-    x = build.norm("bn1", build.add("conv1", Conv(state["conv1.weight"], stride=2, pad=3), x))
-    x = build.add("maxpool", MaxPool(3, 2, 1), x)
-    for at, _, _, stride in arch.convolutions():
-        x = build.block(at, stride, x)
+    stride, pad = (2, 3) if arch.photographs else (1, 1)
+    x = build.norm("bn1", build.add("conv1", Conv(state["conv1.weight"], stride=stride, pad=pad), x))
+    x = build.add("maxpool", MaxPool(3, 2, 1), x) if arch.photographs else build.bend("", x)
+    for at, ins, outs, stride in arch.convolutions():
+        bits = build.bits(at, x)
+        if stride == 2:  # before the convolution: then x need not be kept beside its result
+            x = build.pooled_shortcut(at, x) if arch.photographs else build.thin_shortcut(at, ins, outs, x)
+        y = build.norm(f"{at}bn1", build.conv(at, stride, bits))
+        x = build.bend(at, build.add(f"{at}add", Add(), y, x))
     x = build.add("avgpool", GlobalAvgPool(), x)
     x = build.add("fc", Conv(state["fc.weight"][:, :, None, None], state["fc.bias"]), x)
-    return Graph(tuple(build.nodes), x, {"paper": PAPER, "widths": dict(PRECISION)} | meta).verify()
+    about: dict[str, Any] = {"paper": PAPER, "widths": PRECISION | {"value": arch.value}}
+    if arch.classes == len(CIFAR_CLASSES):
+        about["classes"] = list(CIFAR_CLASSES)
+    return Graph(tuple(build.nodes), x, about | meta).verify()
 
 
-class _Builder(NodeBuilder):
+class Builder(NodeBuilder):
     """Adds nodes named by their checkpoint keys."""
 
-    def block(self, at: str, stride: int, x: str) -> str:
-        """RSign, binary 3x3 convolution, batch norm, the shortcut around them, RPReLU."""
-        state = self.state
-        bits = self.add(f"{at}move0", Binarize(-state[f"{at}move0.bias"].reshape(-1)), x)
-        if stride == 2:  # before the convolution: then x need not be kept beside its result
-            x = self.add(f"{at}downsample.0", AvgPool(2, 2), x)
-            x = self.add(f"{at}downsample.1", Conv(state[f"{at}downsample.1.weight"]), x)
-            x = self.norm(f"{at}downsample.2", x)
-        patterns = state[f"{at}binary_conv.binarize.patterns"]
-        conv = codebook_conv(state[f"{at}binary_conv.weight"], patterns, stride=stride, pad=1)
-        y = self.norm(f"{at}bn1", self.add(f"{at}binary_conv", conv, bits))
-        y = self.add(f"{at}add", Add(), y, x)
-        y = self.add(f"{at}move1", Bias(state[f"{at}move1.bias"].reshape(-1)), y)
-        slopes = state[f"{at}prelu.weight"]
-        y = self.add(f"{at}prelu", TwoSlope(pos=np.ones_like(slopes), neg=slopes), y)
-        return self.add(f"{at}move2", Bias(state[f"{at}move2.bias"].reshape(-1)), y)
+    def bits(self, at: str, x: str) -> str:
+        """RSign."""
+        return self.add(f"{at}move0", Binarize(-self.state[f"{at}move0.bias"].reshape(-1)), x)
+
+    def conv(self, at: str, stride: int, bits: str) -> str:
+        """The sub-bit 3x3 convolution."""
+        weight, patterns = (self.state[f"{at}binary_conv.{part}"] for part in ("weight", "binarize.patterns"))
+        return self.add(f"{at}binary_conv", codebook_conv(weight, patterns, stride=stride, pad=1), bits)
+
+    def bend(self, at: str, x: str) -> str:
+        """RPReLU."""
+        move1, slopes, move2 = (self.state[f"{at}{part}"] for part in ("move1.bias", "prelu.weight", "move2.bias"))
+        x = self.add(f"{at}move1", Bias(move1.reshape(-1)), x)
+        x = self.add(f"{at}prelu", TwoSlope(pos=np.ones_like(slopes), neg=slopes), x)
+        return self.add(f"{at}move2", Bias(move2.reshape(-1)), x)
+
+    def pooled_shortcut(self, at: str, x: str) -> str:
+        """A 1x1 convolution and batch norm behind average pooling."""
+        x = self.add(f"{at}downsample.0", AvgPool(2, 2), x)
+        x = self.add(f"{at}downsample.1", Conv(self.state[f"{at}downsample.1.weight"]), x)
+        return self.norm(f"{at}downsample.2", x)
+
+    def thin_shortcut(self, at: str, ins: int, outs: int, x: str) -> str:
+        """Every second pixel, and zero channels before and after."""
+        before = (outs - ins) // 2
+        return self.add(f"{at}shortcut", Shortcut(2, before, outs - ins - before), x)
 
 
 def untrained(name: str, arch: Arch | None = None, seed: int = 1) -> Graph:
     """A network of ARCHS (or ``arch``) with seeded random weights; shows what the hardware costs."""
     arch = arch or ARCHS[name]
-    return graph_of(arch, random_state(arch, seed), name=name, weights="untrained")
+    return graph_of(arch, random_state(arch.shapes(), seed), name=name, weights="untrained")
 
 
-def random_state(arch: Arch, seed: int) -> State:
-    """Random arrays for ``arch.shapes()``, batch-norm statistics such as these weights give on binary maps.
+def random_state(shapes: Mapping[str, tuple[int, ...]], seed: int) -> State:
+    """Random arrays of these shapes, batch-norm statistics such as these weights give on binary maps.
 
     A sum of n signs has a variance near n, whatever the weights: so every batch norm has values of unit size at its
     output, the residual stream grows slowly, and thresholds cut it near its middle.
@@ -194,7 +232,7 @@ def random_state(arch: Arch, seed: int) -> State:
         "prelu.weight": (0.05, 0.6),
     }  # fmt: skip
     state: State = {}
-    for key, shape in arch.shapes().items():
+    for key, shape in shapes.items():
         kind = ".".join(key.split(".")[-2:])
         if key.endswith("patterns"):
             chosen = np.sort(rng.permutation(1 << 9)[: shape[0]])

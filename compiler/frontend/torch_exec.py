@@ -32,6 +32,7 @@ from bnnhw.compiler.ir import (
 from bnnhw.errors import BnnhwError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 BATCH = 100
@@ -60,37 +61,52 @@ def run(graph: Graph, images: NDArray[np.uint8], double: bool = False) -> NDArra
     need = (op.height, op.width, op.channels)
     if images.ndim != 4 or images.shape[1:] != need:
         raise BnnhwError(f"images must have shape (N, {', '.join(map(str, need))}), not {images.shape}")
-    dtype = torch.float64 if double else torch.float32
-    with torch.inference_mode():
-        parts = [_batch(graph, images[at : at + BATCH], dtype) for at in range(0, len(images), BATCH)]
+    forward = Forward(graph, torch.float64 if double else torch.float32)
+    parts = []
+    for at in range(0, len(images), BATCH):
+        pixels = torch.from_numpy(np.ascontiguousarray(images[at : at + BATCH].transpose(0, 3, 1, 2)))
+        parts.append(forward(pixels.to(forward.dtype) / 255).numpy())
     if not parts:
         return np.zeros((0, graph.shapes()[graph.output][0]), np.float32)
     return np.concatenate(parts).astype(np.float32)
 
 
-def _batch(graph: Graph, images: NDArray[np.uint8], dtype: Any) -> NDArray[Any]:
-    import torch
+class Forward:
+    """A float network as a function of tensors. Its parameters become tensors once, of ``dtype`` on ``device``."""
 
-    last = {source: node.name for node in graph.nodes for source in node.inputs}
-    values: dict[str, Tensor] = {}
-    for node in graph.nodes:
-        if isinstance(node.op, Input):
-            pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(dtype)
-            values[node.name] = (pixels / 255 - _channels(node.op.mean, dtype)) / _channels(node.op.std, dtype)
-        else:
-            values[node.name] = _apply(node.op, [values[source] for source in node.inputs], dtype)
-        for source in node.inputs:
-            if last[source] == node.name and source != graph.output:
-                values.pop(source, None)
-    scores = values[graph.output]
-    return scores.reshape(len(scores), -1).numpy()
+    def __init__(self, graph: Graph, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
+        self.graph, self.dtype, self.device = graph, dtype, device
+        self._last = {source: node.name for node in graph.nodes for source in node.inputs}
+        self._tensors: dict[int, Tensor] = {}
 
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Scores (N, classes) for pixels (N, C, H, W) as fractions of 255; no gradient passes."""
+        import torch
 
-def _channels(array: NDArray[Any], dtype: Any) -> Tensor:
-    """One value per channel, shaped to act on (N, C, H, W)."""
-    import torch
+        values: dict[str, Tensor] = {}
+        with torch.no_grad():
+            for node in self.graph.nodes:
+                if isinstance(node.op, Input):
+                    values[node.name] = (pixels - self.channels(node.op.mean)) / self.channels(node.op.std)
+                else:
+                    values[node.name] = _apply(node.op, [values[source] for source in node.inputs], self)
+                for source in node.inputs:
+                    if self._last[source] == node.name and source != self.graph.output:
+                        values.pop(source, None)
+            scores = values[self.graph.output]
+            return scores.reshape(len(scores), -1)
 
-    return torch.from_numpy(np.array(array)).to(dtype).reshape(1, -1, 1, 1)
+    def tensor(self, array: NDArray[Any]) -> Tensor:
+        """A parameter of the network."""
+        import torch
+
+        if id(array) not in self._tensors:  # the graph keeps its arrays: no other gets this id
+            self._tensors[id(array)] = torch.from_numpy(np.array(array)).to(self.device, self.dtype)
+        return self._tensors[id(array)]
+
+    def channels(self, array: NDArray[Any]) -> Tensor:
+        """One value per channel, shaped to act on (N, C, H, W)."""
+        return self.tensor(array).reshape(1, -1, 1, 1)
 
 
 def _padded(x: Tensor, pads: tuple[int, int], value: float = 0.0) -> Tensor:
@@ -100,30 +116,28 @@ def _padded(x: Tensor, pads: tuple[int, int], value: float = 0.0) -> Tensor:
     return F.pad(x, (*pads, *pads), value=value) if any(pads) else x
 
 
-def _apply(op: Op, inputs: list[Tensor], dtype: Any) -> Tensor:
+def _apply(op: Op, inputs: list[Tensor], own: Forward) -> Tensor:
     import torch
     import torch.nn.functional as F
 
     x = inputs[0]
     match op:
         case Binarize():
-            low, high = torch.tensor(op.low, dtype=dtype), torch.tensor(op.high, dtype=dtype)
-            return torch.where(x >= _channels(op.threshold, dtype), high, low)
+            low, high = (torch.tensor(value, dtype=x.dtype, device=x.device) for value in (op.low, op.high))
+            return torch.where(x >= own.channels(op.threshold), high, low)
         case BinaryConv():
-            sign = torch.from_numpy(np.array(op.sign)).to(dtype)
-            alpha, beta = (_channels(a, dtype).reshape(-1, 1, 1, 1) for a in (op.alpha, op.beta))
-            return F.conv2d(_padded(x, op.pads), alpha * sign + beta, stride=op.stride, groups=op.groups)
+            alpha, beta = (own.tensor(a).reshape(-1, 1, 1, 1) for a in (op.alpha, op.beta))
+            return F.conv2d(_padded(x, op.pads), alpha * own.tensor(op.sign) + beta, stride=op.stride, groups=op.groups)
         case Conv():
-            weight = torch.from_numpy(np.array(op.weight)).to(dtype)
-            bias = None if op.bias is None else torch.from_numpy(np.array(op.bias)).to(dtype)
-            return F.conv2d(_padded(x, op.pads), weight, bias, stride=op.stride, groups=op.groups)
+            bias = None if op.bias is None else own.tensor(op.bias)
+            return F.conv2d(_padded(x, op.pads), own.tensor(op.weight), bias, stride=op.stride, groups=op.groups)
         case BatchNorm():
-            mean, var, gamma, beta = (_channels(a, dtype).reshape(-1) for a in (op.mean, op.var, op.gamma, op.beta))
+            mean, var, gamma, beta = (own.tensor(a) for a in (op.mean, op.var, op.gamma, op.beta))
             return F.batch_norm(x, mean, var, gamma, beta, eps=op.eps)
         case Bias():
-            return x + _channels(op.bias, dtype)
+            return x + own.channels(op.bias)
         case TwoSlope():
-            return torch.where(x >= 0, _channels(op.pos, dtype), _channels(op.neg, dtype)) * x
+            return torch.where(x >= 0, own.channels(op.pos), own.channels(op.neg)) * x
         case Clamp():
             return x.clamp(op.low, op.high)
         case Add():
@@ -139,7 +153,7 @@ def _apply(op: Op, inputs: list[Tensor], dtype: Any) -> Tensor:
         case MaxPool():
             return F.max_pool2d(_padded(x, op.pads, float("-inf")), op.kernel, op.stride)
         case Levels():
-            step = _channels(op.step, dtype)
+            step = own.channels(op.step)
             return step * torch.floor(x / step + op.rounding).clamp(op.low, op.high)
         case ChannelMean():
             return x[:, : op.channels * op.count].unflatten(1, (op.channels, op.count)).mean(dim=2)

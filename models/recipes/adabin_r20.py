@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bnnhw.models.adabin_r20 import AdaBinResNet20
+from bnnhw.models.adabin import AdaBinResNet
 from bnnhw.models.recipes.cifar import cifar
 
 PAPER = "AdaBin, ECCV 2022, arXiv 2208.08084"
-RECIPE = cifar("adabin_r20", PAPER, AdaBinResNet20, optimiser="sgd", rate=0.1, decay=1e-4)
+RECIPE = cifar("adabin_r20", PAPER, AdaBinResNet, optimiser="sgd", rate=0.1, decay=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnnhw.models.layers import CodebookConv2d
+from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.resnet import ResNet
 from bnnhw.models.training.augment import turn_scale_shift
 from bnnhw.models.training.recipe import Recipe

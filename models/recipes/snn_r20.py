@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnnhw.models.layers import CodebookConv2d
+from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.recipes.cifar import cifar
 from bnnhw.models.resnet import ResNet
 

@@ -21,16 +21,19 @@ def train(
     seed: int = 1,
     epochs: int | None = None,
     progress: Progress | None = None,
+    teacher: str | Path | None = None,
 ) -> Graph:
     """Train the network of ``recipe`` and return it, saved to ``out`` where given. Needs torch.
 
     ``data``: data sets, all together, instead of the recipe's own. Same seed, data, device, number of threads and
-    versions of torch and NumPy give the same network. ``epochs`` overrides the recipe's number.
+    versions of torch and NumPy give the same network. ``epochs`` overrides the recipe's number. ``teacher``: a network
+    of the same images and classes (a name or a .bnn file) whose scores are learned instead of the labels, or beside
+    them where the recipe says so.
     ``progress(stage, done, total)`` is called every few steps. With ``out``, an interrupted training leaves its state
     in a file beside it and goes on from there when it is called again.
 
-    Raises BnnhwError: unknown recipe, bad number of epochs, data that do not fit, torch missing, a state of another
-    training.
+    Raises BnnhwError: unknown recipe, bad number of epochs, data or teacher that do not fit, torch missing, a state of
+    another training.
     """
     if recipe not in recipe_names():
         raise BnnhwError(f"recipe must be one of {', '.join(recipe_names())}, not '{recipe}'")
@@ -46,4 +49,4 @@ def train(
         raise BnnhwError("training needs torch: pip install 'bnnhw[torch]'") from None
     from bnnhw.models.training.run import run
 
-    return run(module.RECIPE, data, Path(out) if out is not None else None, seed, epochs, progress)
+    return run(module.RECIPE, data, Path(out) if out is not None else None, seed, epochs, progress, teacher)

@@ -44,13 +44,17 @@ def read(path: Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
         found = dict(state["run"])
     except Exception:  # whatever a damaged file makes of torch.load
         raise FileFormatError(f"{path} must be the state of an interrupted training, and is not: remove it") from None
-    for key, value in run.items():
-        if found.get(key) != value:
+    for key in dict.fromkeys([*run, *found]):
+        if found.get(key) != run.get(key):
             raise BnnhwError(
-                f"{path} must be of a training with {key} {value}, not {found.get(key)}: go on as it was started, "
-                "or remove the file"
+                f"{path} must be of a training with {_told(key, run)}, not {found.get(key, 'none')}: go on as it was "
+                "started, or remove the file"
             )
     return dict(state)
+
+
+def _told(key: str, run: Mapping[str, Any]) -> str:
+    return f"{key} {run[key]}" if key in run else f"no {key}"
 
 
 @contextmanager

@@ -10,14 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bnnhw.models.data import Data
-from bnnhw.models.layers import CodebookConv2d, Paced
+from bnnhw.errors import BnnhwError
+from bnnhw.models.codebook import CodebookConv2d
+from bnnhw.models.layers import Paced
 from bnnhw.models.training.checkpoint import interrupts_wait, read, write
+from bnnhw.models.training.group import Group
 from bnnhw.models.training.recipe import Recipe
+from bnnhw.models.training.source import Source, shuffled
+from bnnhw.models.training.teacher import Teacher
+from bnnhw.models.training.teacher import loss as loss_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -47,31 +53,46 @@ class Training:
     """A network, its optimiser and how far it is.
 
     ``step`` counts batches; a step draws from a generator seeded by (seed, step), an epoch's order from one seeded by
-    (seed, epoch).
+    (seed, epoch). ``teacher``: sees the same changed images.
     """
 
-    def __init__(self, recipe: Recipe, training: Data, seed: int, epochs: int) -> None:
-        self.recipe, self.seed, self.epochs = recipe, seed, epochs
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        mean, std = self.mean, self.std = statistics(recipe, training)
-        pixels = torch.from_numpy(training.images).permute(0, 3, 1, 2).contiguous()
-        self._pixels, self._labels = pixels.to(self.device), torch.from_numpy(training.labels).to(self.device)
+    def __init__(
+        self,
+        recipe: Recipe,
+        source: Source,
+        seed: int,
+        epochs: int,
+        teacher: Teacher | None = None,
+        group: Group | None = None,
+    ) -> None:
+        self.recipe, self.source, self.seed, self.epochs, self.teacher = recipe, source, seed, epochs, teacher
+        self.group = group or Group()
+        if recipe.batch % self.group.size:
+            raise BnnhwError(f"processes must divide the batch of {recipe.name}, {recipe.batch}, not {self.group.size}")
+        self.device = self.group.device
+        mean, std = self.mean, self.std = statistics(recipe, source)
+        self._labels = torch.from_numpy(source.labels).to(self.device)
         self._mean = torch.tensor(mean, device=self.device)[:, None, None]
         self._std = torch.tensor(std, device=self.device)[:, None, None]
         torch.manual_seed(seed)
         self.network = recipe.network().to(self.device, memory_format=torch.channels_last)
-        self._forward = torch.compile(self.network) if recipe.compiled else self.network
         self._paced = [m for m in self.network.modules() if isinstance(m, Paced)]
         self._codebooks = [m for m in self.network.modules() if isinstance(m, CodebookConv2d)]
-        self.batches = len(training) // recipe.batch
+        wrapped = self.group.wrapped(self.network, some_unused=bool(self._codebooks))
+        self._forward = torch.compile(wrapped) if recipe.compiled else wrapped
+        self.batches = len(source) // recipe.batch
         self.steps, self.step = epochs * self.batches, 0
-        self._order: Tensor | None = None
+        self._orders: dict[int, NDArray[np.int64]] = {}
         self._optimiser = optimiser(recipe, self.network)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimiser, recipe.rate, total_steps=self.steps, pct_start=recipe.warm_up
         )
-        digest = hashlib.sha256(training.images.tobytes() + training.labels.tobytes()).hexdigest()[:16]
-        self.run = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "data": f"{len(training)} images {digest}"}
+        data = f"{len(source)} images {source.digest()}"
+        self.run: dict[str, Any] = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "data": data}
+        if self.group.size > 1:
+            self.run["processes"] = self.group.size
+        if teacher is not None:
+            self.run["teacher"] = teacher.identity()
 
     def load(self, path: Path) -> bool:
         """Go on from the state at ``path``, if there is one."""
@@ -85,7 +106,9 @@ class Training:
         return True
 
     def save(self, path: Path) -> None:
-        """Everything that the rest of the training depends on."""
+        """Everything that the rest of the training depends on; the first process of a group writes it."""
+        if self.group.rank:
+            return
         state: dict[str, Any] = {
             "run": self.run,
             "step": self.step,
@@ -107,7 +130,7 @@ class Training:
                         epoch = (self.step - 1) // self.batches + 1
                         text = f"epoch {epoch}/{self.epochs}, loss {loss.item():.3f}, accuracy {correct.item():.1%}"
                         progress(text, self.step, self.steps)
-                    if asked.is_set():
+                    if self.group.any(asked.is_set()):
                         raise KeyboardInterrupt
                     if path is not None and time.monotonic() - saved > SAVE_EVERY:
                         self.save(path)
@@ -116,38 +139,53 @@ class Training:
                 if path is not None:
                     self.save(path)
                 raise
+        self.group.share(self.network)
+
+    def _chosen(self, step: int) -> NDArray[np.int64]:
+        """Numbers of the images that this process takes in a step."""
+        epoch, batch = divmod(step, self.batches)
+        if epoch not in self._orders:
+            self._orders = {n: order for n, order in self._orders.items() if n == epoch - 1}
+            self._orders[epoch] = shuffled(len(self.source), _mixed(self.seed, ~epoch))
+        whole = self._orders[epoch][batch * self.recipe.batch :][: self.recipe.batch]
+        return whole[self.group.rank :: self.group.size]
 
     def _one_step(self) -> tuple[Tensor, Tensor]:
         """One batch; its loss and the part of it that was decided rightly."""
-        epoch, batch = divmod(self.step, self.batches)
-        if self._order is None or batch == 0:
-            drawn = torch.Generator().manual_seed(_mixed(self.seed, ~epoch))
-            self._order = torch.randperm(len(self._labels), generator=drawn).to(self.device)
-        chosen = self._order[batch * self.recipe.batch :][: self.recipe.batch]
-        torch.manual_seed(_mixed(self.seed, self.step))
+        chosen = self._chosen(self.step)
+        self.source.expect(self.step, chosen.tolist())
+        if self.step + 1 < self.steps:
+            self.source.expect(self.step + 1, self._chosen(self.step + 1).tolist())
+        torch.manual_seed(_mixed(self.seed, self.step, self.group.rank))
         for layer in self._paced:
             layer.pace(self.step, self.steps)
-        images = (self._pixels[chosen].float() / 255 - self._mean) / self._std
-        labels = self._labels[chosen]
-        scores = self._forward(self.recipe.augment(images))
-        loss = F.cross_entropy(scores, labels, label_smoothing=self.recipe.smoothing)
+        images = (self.source.take(self.step, chosen.tolist(), self.device).float() / 255 - self._mean) / self._std
+        images, labels = self.recipe.augment(images), self._labels[torch.from_numpy(chosen).to(self.device)]
+        taught = None
+        if self.teacher is not None:
+            taught = self.teacher.probabilities(images, self._mean, self._std)
+        scores = self._forward(images)
+        loss = loss_of(scores, labels, taught, self.recipe)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
         self._schedule.step()
+        if self.group.size > 1:
+            torch.manual_seed(_mixed(self.seed, self.step))  # all draw the same fresh codewords
         for codebook in self._codebooks:
             codebook.refine()
         self.step += 1
         return loss.detach(), (scores.detach().argmax(dim=1) == labels).float().mean()
 
 
-def statistics(recipe: Recipe, training: Data) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def statistics(recipe: Recipe, source: Source) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, fractions of 255: the recipe's, or those of the images."""
     if recipe.mean is not None and recipe.std is not None:
         return recipe.mean, recipe.std
+    images = source.sample(len(source))
     axes = (0, 1, 2)
-    mean = (training.images.mean(axis=axes) / 255).round(4)
-    return tuple(map(float, mean)), tuple(map(float, (training.images.std(axis=axes) / 255).round(4)))
+    mean = (images.mean(axis=axes) / 255).round(4)
+    return tuple(map(float, mean)), tuple(map(float, (images.std(axis=axes) / 255).round(4)))
 
 
 def optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
@@ -163,6 +201,7 @@ def optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9)
 
 
-def _mixed(seed: int, number: int) -> int:
-    """A seed of 63 bits from two numbers."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:8], "little") >> 1
+def _mixed(seed: int, number: int, rank: int = 0) -> int:
+    """A seed of 63 bits from two numbers, and of another for each process."""
+    text = f"{seed} {number} {rank}" if rank else f"{seed} {number}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

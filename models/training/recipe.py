@@ -18,8 +18,9 @@ class Recipe:
     ``data``: data set that is taken where none is given, or None; ``shape``: (height, width, channels) of an image;
     ``mean``, ``std``: normalisation, fractions of 255, or None for those of the training images; ``rate``: highest
     learning rate, reached after ``warm_up`` (fraction of all steps) and brought to nearly 0 on a cosine; ``augment``:
-    random change of a normalised batch (N, C, H, W); ``smoothing``: of the labels; ``threads``: torch's threads, None
-    for as many as it has; ``compiled``: by torch.compile, which takes a minute and makes steps twice as fast.
+    random change of a normalised batch (N, C, H, W); ``smoothing``: of the labels; ``teacher_share``: part of the loss
+    that a teacher makes, where one is given (SNN and PokeBNN train on a teacher alone); ``threads``: torch's threads,
+    None for as many as it has; ``compiled``: by torch.compile, which takes a minute and makes steps twice as fast.
     """
 
     name: str
@@ -38,5 +39,6 @@ class Recipe:
     decay: float = 0.0
     warm_up: float = 0.1
     smoothing: float = 0.0
+    teacher_share: float = 1.0
     threads: int | None = None
     compiled: bool = False

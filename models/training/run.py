@@ -15,26 +15,39 @@ from bnnhw.compiler.lower import calibrate
 from bnnhw.errors import BnnhwError
 from bnnhw.models import data as sets
 from bnnhw.models.training.checkpoint import state_path
+from bnnhw.models.training.group import joined
 from bnnhw.models.training.loop import Progress, Training, deterministic
 from bnnhw.models.training.recipe import Recipe
+from bnnhw.models.training.source import Photographs, Source, Stored
+from bnnhw.models.training.teacher import Teacher
 
 CALIBRATION = 2000
-"""Images of the training set that fixed-point ranges are chosen on."""
+"""Images of the training set that fixed-point ranges are chosen on; fewer where they have more than 32x32 pixels ..."""
+FEWEST = 32
+"""... but so many."""
 
 
 def run(
-    recipe: Recipe, data: Sequence[str], out: Path | None, seed: int, epochs: int | None, progress: Progress | None
+    recipe: Recipe,
+    data: Sequence[str],
+    out: Path | None,
+    seed: int,
+    epochs: int | None,
+    progress: Progress | None,
+    teacher: str | Path | None = None,
 ) -> Graph:
     """Train, import and calibrate; see `bnnhw.models.train`."""
-    training = load(recipe, data)
+    source = load(recipe, data, seed)
+    tutor = None if teacher is None else Teacher(teacher, recipe)
     count = epochs or recipe.epochs
     state = None if out is None else state_path(out)
-    with deterministic(recipe.threads):
-        work = Training(recipe, training, seed, count)
+    with deterministic(recipe.threads), joined() as group:
+        work = Training(recipe, source, seed, count, tutor, group)
         if state is not None:
             work.load(state)
-        work.finish(state, progress)
+        work.finish(state, progress if not group.rank else None)
         network = work.network.cpu().eval()
+    taught = "" if tutor is None else f", taught by {tutor.name}"
     graph = import_module(
         network,
         recipe.shape,
@@ -43,10 +56,14 @@ def run(
         name=recipe.name,
         classes=list(recipe.classes),
         paper=recipe.paper,
-        weights=f"trained on {training.name}, {len(training)} images, {count} epochs, seed {seed}",
+        weights=f"trained on {source.name}, {len(source)} images, {count} epochs, seed {seed}{taught}",
     )
-    graph = calibrate(graph, training.images[:: max(1, len(training) // CALIBRATION)][:CALIBRATION])
+    if group.rank:
+        return graph
+    height, width, _ = recipe.shape
+    graph = calibrate(graph, source.sample(max(FEWEST, min(CALIBRATION, CALIBRATION * 32 * 32 // (height * width)))))
     given = "".join(f" --data {shlex.quote(Path(name).name)}" for name in data)
+    given += "" if tutor is None else f" --teacher {shlex.quote(tutor.name)}"
     graph = graph.with_meta(command=f"bnnhw train {recipe.name}{given} --seed {seed} --epochs {count}")
     if out is not None:
         save(graph, out)
@@ -54,23 +71,40 @@ def run(
     return graph
 
 
-def load(recipe: Recipe, data: Sequence[str]) -> sets.Data:
+def load(recipe: Recipe, data: Sequence[str], seed: int) -> Source:
     """The images to train on. Raises BnnhwError where none are named, or for others than the network takes."""
     names = list(data) or ([recipe.data] if recipe.data is not None else [])
+    shape = "x".join(map(str, recipe.shape))
     if not names:
-        shape = "x".join(map(str, recipe.shape))
         raise BnnhwError(f"recipe {recipe.name} needs training images of {shape}, and none are named")
+    source = _photographs(recipe, names, seed) if min(recipe.shape[:2]) >= sets.PHOTOGRAPH else _stored(recipe, names)
+    if len(source) < recipe.batch:
+        raise BnnhwError(f"recipe {recipe.name} needs at least {recipe.batch} images, not {len(source)}")
+    return source
+
+
+def _check_labels(recipe: Recipe, name: str, labels: sets.Labels) -> None:
+    if labels.max() >= len(recipe.classes):
+        raise BnnhwError(f"labels of {name} must be below {len(recipe.classes)}, not {labels.max()}")
+
+
+def _photographs(recipe: Recipe, names: Sequence[str], seed: int) -> Source:
+    if len(names) > 1 or not Path(names[0]).is_dir():
+        raise BnnhwError(f"data of recipe {recipe.name} must be one folder <class>/<image>, not {' and '.join(names)}")
+    source = Photographs(Path(names[0]), recipe.shape, seed)
+    _check_labels(recipe, names[0], source.labels)
+    return source
+
+
+def _stored(recipe: Recipe, names: Sequence[str]) -> Source:
     parts = [sets.load(name) for name in names]
     for name, part in zip(names, parts, strict=True):
         if part.images.shape[1:] != recipe.shape:
             raise BnnhwError(f"images of {name} must be {recipe.shape} for {recipe.name}, not {part.images.shape[1:]}")
-        if part.labels.max() >= len(recipe.classes):
-            raise BnnhwError(f"labels of {name} must be below {len(recipe.classes)}, not {part.labels.max()}")
+        _check_labels(recipe, name, part.labels)
     whole = sets.Data(
         np.concatenate([part.images for part in parts]),
         np.concatenate([part.labels for part in parts]),
         " and ".join(Path(part.name).name for part in parts),
     )
-    if len(whole) < recipe.batch:
-        raise BnnhwError(f"recipe {recipe.name} needs at least {recipe.batch} images, not {len(whole)}")
-    return whole
+    return Stored(whole)

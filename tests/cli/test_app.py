@@ -51,7 +51,7 @@ BOARD = ["--board", "ulx3s"]
         (["models", "--nope"], "error: No such option '--nope'.\n"),
         (
             ["train", "nope", "-o", "f.bnn"],
-            "error: recipe must be one of adabin_r20, dwr_r20, ftbnn_r20, snn_digits, snn_r20, not 'nope'\n",
+            f"error: recipe must be one of {', '.join(models.recipe_names())}, not 'nope'\n",
         ),
         (["train", "snn_digits", "-o", "no/f.bnn"], "error: the folder of no/f.bnn must exist, and does not\n"),
         (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnnhw.compiler.frontend.adabin import import_r20
+from bnnhw.compiler.frontend import import_checkpoint
 from bnnhw.compiler.ir import (
     Add,
     AvgPool,
@@ -202,6 +202,6 @@ def test_trained_network_keeps_its_accuracy(shared_data: Path) -> None:
     """AdaBin's ResNet-20, formats from batch-norm statistics alone."""
     raw = np.fromfile(shared_data / "cifar10/test_batch_first1000.bin", np.uint8).reshape(-1, 3073)[:500]
     images = np.ascontiguousarray(raw[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    network = lower(import_r20(shared_data / "adabin/resnet20_1w1a.pth"))
+    network = lower(import_checkpoint(shared_data / "adabin/resnet20_1w1a.pth", "adabin_r20"))
     found = golden.run(network, images).argmax(axis=1)
     assert (found == raw[:, 0]).sum() >= 430

@@ -11,7 +11,7 @@ import pytest
 
 from bnnhw import models
 from bnnhw.compiler.frontend import torch_exec
-from bnnhw.compiler.frontend.adabin import STEM_BITS
+from bnnhw.compiler.frontend.adabin import ARCHS
 from bnnhw.compiler.ir import BinaryConv, interpret
 from bnnhw.compiler.ir.file import save
 from bnnhw.compiler.lower import lower
@@ -20,16 +20,19 @@ from bnnhw.models import data
 from bnnhw.sim import golden
 
 NAMES = [
-    "adabin_r20", "bnn_r18", "bnn_r34", "dwr_cifar_r18", "dwr_r18_plain", "dwr_r18_react", "dwr_r20_plain",
-    "dwr_r20_react", "dwr_vgg_11", "dwr_vgg_small", "dwr_vgg_small_sd", "pokebnn_0.5x", "pokebnn_0.75x",
-    "pokebnn_1.25x", "pokebnn_1.5x", "pokebnn_1.75x", "pokebnn_1x", "pokebnn_2x", "snn_digits",
-    "snn_r18", "snn_r18_t4", "snn_r18_t6", "snn_r34",
+    "adabin_r18", "adabin_r18_cifar", "adabin_r20", "adabin_r34", "adabin_vgg", "bnn_r18", "bnn_r34", "dwr_cifar_r18",
+    "dwr_r18_plain", "dwr_r18_react", "dwr_r20_plain", "dwr_r20_react", "dwr_vgg_11", "dwr_vgg_small",
+    "dwr_vgg_small_sd", "pokebnn_0.5x", "pokebnn_0.75x", "pokebnn_1.25x", "pokebnn_1.5x", "pokebnn_1.75x",
+    "pokebnn_1x", "pokebnn_2x", "snn_digits", "snn_r18", "snn_r18_t4", "snn_r18_t6", "snn_r20", "snn_r34", "snn_vgg",
 ]  # fmt: skip
 
 
 def test_names() -> None:
     assert models.names() == NAMES
-    assert models.recipe_names() == ["adabin_r20", "dwr_r20", "ftbnn_r20", "snn_digits", "snn_r20"]
+    assert models.recipe_names() == [
+        "adabin_r18_cifar", "adabin_r20", "adabin_vgg", "dwr_r20", "ftbnn_r20", "real_r20", "snn_digits", "snn_r18",
+        "snn_r20", "snn_vgg",
+    ]  # fmt: skip
 
 
 def test_unknown_name() -> None:
@@ -47,10 +50,10 @@ def test_info() -> None:
     assert digits.trained.startswith("trained on scikit-learn digits, 1347 images")
     assert digits.input == (8, 8, 1)
     ada = models.info(models.load("adabin_r20"), "other")
-    binary, stem, head = 40108032, 442368, 640
+    binary, stem, head, stem_bits = 40108032, 442368, 640, ARCHS["adabin_r20"].stem_bits
     assert (ada.name, ada.cost.macs) == ("other", binary + stem + head)
-    assert ada.cost.ace == binary + 8 * (STEM_BITS * stem + 8 * head)
-    assert ada.cost.weight_bits == 267264 + STEM_BITS * 432 + 8 * 640
+    assert ada.cost.ace == binary + 8 * (stem_bits * stem + 8 * head)
+    assert ada.cost.weight_bits == 267264 + stem_bits * 432 + 8 * 640
     assert (ada.trained, ada.input) == ("untrained", (32, 32, 3))
 
 
@@ -109,11 +112,26 @@ def test_no_torch_is_needed() -> None:
         ("snn_r18_t4", 1_676_279_808, 297_242_624),
         ("snn_r34", 3_525_967_872, 965_386_240),
         ("adabin_r20", 40_108_032, 40_108_032),
+        ("adabin_r18_cifar", 547_356_672, 547_356_672),
+        ("adabin_r18", 1_676_279_808, 1_676_279_808),
+        ("adabin_r34", 3_525_967_872, 3_525_967_872),
     ],
 )
 def test_published_products(name: str, macs: int, bit_ops: int) -> None:
     cost = models.info(models.load(name)).cost
     assert (cost.binary_macs, cost.bit_ops) == (macs, bit_ops)
+
+
+def test_operations_of_adabin() -> None:
+    """OPs = products of bits / 64 + those of numbers: 1.640e8 and 1.929e8 on ImageNet; weights of VGG-small."""
+    big = {name: models.info(models.load(name)).cost for name in ("adabin_r18", "adabin_r34")}
+    assert [cost.macs - cost.binary_macs for cost in big.values()] == [137_793_536] * 2
+    assert [round(cost.ops / 1e8, 3) for cost in big.values()] == [1.640, 1.929]
+    cifar = models.info(models.load("adabin_r18_cifar")).cost
+    assert (cifar.macs - cifar.binary_macs, cifar.binary_weights) == (8_066_048, 10_985_472)
+    vgg, sub_bit = (models.info(models.load(f"{name}_vgg")).cost for name in ("adabin", "snn"))
+    assert vgg.binary_weights == sub_bit.binary_weights == 9 * (128 * 128 + 128 * 256 + 256**2 + 256 * 512 + 512**2)
+    assert vgg.weight_bits - sub_bit.weight_bits == 4 * vgg.binary_weights // 9 - 5 * 9 * 32
 
 
 def test_real_layers_at_the_price_of_the_paper() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections import Counter
 from functools import partial
 
 import numpy as np
@@ -9,17 +11,18 @@ import pytest
 import torch
 from torch import nn
 
+from bnnhw import models
 from bnnhw.compiler.frontend import torch_exec
 from bnnhw.compiler.frontend.fx import import_module
-from bnnhw.compiler.ir import Graph, interpret
+from bnnhw.compiler.ir import Graph, Shortcut, interpret
 from bnnhw.compiler.lower import calibrate, lower
 from bnnhw.compiler.plan import Shape, plan
 from bnnhw.models.layers import BinaryConv2d
 from bnnhw.models.recipes import adabin_r20, dwr_r20, ftbnn_r20, snn_r20
 from bnnhw.models.resnet import KINDS, Bend, Kind, Place, ResNet
 from bnnhw.sim import golden, machine
-from bnnhw.spec.network import Conv, Network, Pool
-from bnnhw.spec.numbers import Fixed
+from bnnhw.spec.network import Conv, Pool
+from tests.models.kit import pixels, scores
 
 SHAPE = (32, 32, 3)
 
@@ -40,23 +43,9 @@ def realistic(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> nn.Mod
     return network.eval()
 
 
-def pixels(count: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Smooth random images."""
-    rng = np.random.default_rng(5)
-    coarse = rng.integers(0, 256, (count, shape[0] // 4, shape[1] // 4, shape[2]))
-    noise = rng.normal(0, 12, (count, *shape))
-    return np.clip(coarse.repeat(4, axis=1).repeat(4, axis=2) + noise, 0, 255).astype(np.uint8)
-
-
 def imported(network: nn.Module, shape: tuple[int, int, int] = SHAPE) -> Graph:
     graph = import_module(network, shape, mean=[0.5] * shape[2], std=[0.5] * shape[2], name="net")
     return calibrate(graph, pixels(24, shape))
-
-
-def scores(network: Network, images: np.ndarray) -> np.ndarray:
-    form = network.tensors[network.output].format
-    assert isinstance(form, Fixed)
-    return golden.run(network, images) / 2.0**form.frac
 
 
 @pytest.mark.parametrize("recipe", [adabin_r20, dwr_r20, ftbnn_r20, snn_r20], ids=lambda r: r.RECIPE.name)
@@ -93,3 +82,17 @@ def test_bends(kind: Kind, place: Place) -> None:
     assert np.abs(error).mean() < 0.1 * torch_exec.run(graph, images).std()
     made = plan(network, shape=Shape(3, 4, 8, 4, 4))
     assert (machine.run(made, images) == golden.run(network, images)).all()
+
+
+@pytest.mark.parametrize("name", ["adabin_r18_cifar", "adabin_r20", "adabin_vgg", "snn_r20", "snn_vgg"])
+def test_recipe_and_catalogue_have_the_same_network(name: str) -> None:
+    """Products, weights and their bits, but for those of the stem."""
+    torch.manual_seed(1)
+    recipe = importlib.import_module(f"bnnhw.models.recipes.{name}").RECIPE
+    graph = import_module(recipe.network().eval(), SHAPE, mean=recipe.mean, std=recipe.std, name=name)
+    shipped = models.load(name)
+    trained, known = models.info(graph).cost, models.info(shipped).cost
+    for figure in ("macs", "binary_macs", "bit_ops", "ops", "binary_weights"):
+        assert getattr(trained, figure) == getattr(known, figure), figure
+    kinds = [[node.op.kind for node in net.nodes if not isinstance(node.op, Shortcut)] for net in (graph, shipped)]
+    assert Counter(kinds[0]) == Counter(kinds[1])

@@ -1,4 +1,4 @@
-"""Training: reproducible, codebooks refined as the paper's code does, nothing half-written."""
+"""Training: reproducible, goes on where it was stopped, nothing half-written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 
 from bnnhw import models
 from bnnhw.errors import BnnhwError, FileFormatError
-from bnnhw.models import layers
 from bnnhw.models.training.augment import flip_and_shift
 from bnnhw.models.training.checkpoint import interrupts_wait
 
@@ -95,7 +94,7 @@ def test_shifted_and_mirrored() -> None:
 
 def test_bad_arguments(tmp_path: Path) -> None:
     for arguments, message in (
-        ({"recipe": "mnist"}, "recipe must be one of adabin_r20, dwr_r20, ftbnn_r20, snn_digits, snn_r20, not 'mnist'"),
+        ({"recipe": "mnist"}, f"recipe must be one of {', '.join(models.recipe_names())}, not 'mnist'"),
         ({"recipe": "snn_digits", "epochs": 0}, "epochs must be at least 1, not 0"),
         (
             {"recipe": "snn_digits", "out": tmp_path / "no" / "a.bnn"},
@@ -121,74 +120,3 @@ def test_training_images_that_do_not_fit(tmp_path: Path) -> None:
         with pytest.raises(BnnhwError) as error:
             models.train(recipe, data=data)
         assert str(error.value) == message
-
-
-def codebook(seed: int = 1) -> layers.CodebookConv2d:
-    torch.manual_seed(seed)
-    return layers.CodebookConv2d(3, 4, 5)
-
-
-def test_nearest_codeword() -> None:
-    layer = codebook()
-    words, kernels = layer.words(), layer.weight.detach().reshape(12, 9)
-    distance = ((kernels[:, None] - words[None]) ** 2).sum(dim=2)
-    assert torch.equal(layer.index().reshape(-1), distance.argmin(dim=1))
-    assert sorted(set(layer.words().unique().tolist())) == [-1.0, 1.0]
-    assert len(torch.unique(words, dim=0)) == 32
-    assert not torch.equal(words, codebook(2).words()), "each layer draws its own subset"
-
-
-def test_small_patterns_keep_their_bit() -> None:
-    layer = codebook()
-    before = layer.words()
-    layer.patterns.data[0] = -before[0] * 0.0009
-    assert torch.equal(layer.words(), before)
-    layer.patterns.data[0] = -before[0] * 0.0011
-    assert torch.equal(layer.words()[0], -before[0])
-
-
-def test_patterns_move_every_25th_step_only() -> None:
-    layer = codebook()
-    for step in range(60):
-        layer.weight.grad = layer.patterns.grad = None
-        layer.pace(step, 60)
-        layer(torch.ones(1, 3, 4, 4)).sum().backward()
-        assert (layer.patterns.grad is not None) == (step > 0 and step % 25 == 0)
-        assert layer.weight.grad is not None
-        layer.refine()
-
-
-def test_equal_codewords_are_replaced() -> None:
-    layer = codebook()
-    layer.refine()
-    layer.pace(25, 100)
-    first, others = layer.words()[:3].clone(), layer.words()[6:].clone()
-    layer.patterns.data[3:6] = layer.patterns.data[0]
-    layer.patterns.data[1] *= 7
-    layer.refine()
-    words = layer.words()
-    assert len(torch.unique(words, dim=0)) == 32
-    assert torch.equal(words[:3], first)
-    assert torch.equal(words[6:], others)
-    assert layer.patterns.abs().max() <= 3
-
-
-def test_gradients_stop_at_one() -> None:
-    layer = layers.BinaryConv2d(1, 1, 1)
-    for value, passes in ((0.5, True), (1.5, False)):
-        layer.weight.data.fill_(value)
-        layer.weight.grad = None
-        layer(torch.ones(1, 1, 1, 1)).backward()
-        assert bool(layer.weight.grad.item()) == passes
-    x = torch.tensor([-1.5, -0.5, 0.0, 0.25], requires_grad=True)
-    layers.Sign()(x).sum().backward()
-    assert x.grad.tolist() == [0.0, 1.0, 2.0, 1.5]
-
-
-def test_adabin_values() -> None:
-    layer = layers.AdaBinActivation()
-    layer.alpha_a.data.fill_(0.5)
-    layer.beta_a.data.fill_(0.25)
-    assert layer(torch.tensor([0.0, 0.25, 1.0])).tolist() == [-0.375, 0.625, 0.625]
-    layer.alpha_a.data.fill_(-0.5)
-    assert layer(torch.tensor([0.0, 0.25, 1.0])).tolist() == [-0.625, 0.375, 0.375]

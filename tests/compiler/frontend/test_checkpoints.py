@@ -18,7 +18,7 @@ from bnnhw.compiler.frontend.nodes import IMAGENET
 from bnnhw.compiler.ir import interpret
 from bnnhw.errors import BnnhwError, FileFormatError
 from bnnhw.models import data
-from bnnhw.models.adabin_r20 import AdaBinResNet20
+from bnnhw.models.adabin import AdaBinResNet
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 OFFICIAL = SHARED / "adabin" / "resnet20_1w1a.pth"
@@ -31,7 +31,10 @@ needs_data = pytest.mark.skipif(
 @pytest.fixture
 def state() -> dict[str, Any]:
     """State of a random network as a checkpoint holds it."""
-    random = {key: torch.from_numpy(value.copy()) for key, value in adabin.random_state(7).items()}
+    random = {
+        key: torch.from_numpy(value.copy())
+        for key, value in adabin.random_state(adabin.ARCHS["adabin_r20"].shapes(), 7).items()
+    }
     return random | {"bn1.num_batches_tracked": torch.tensor(9)}
 
 
@@ -43,7 +46,7 @@ def saved(folder: Path, state: dict[str, Any], prefix: str = "module.") -> Path:
 
 def module_scores(state: dict[str, Any], images: np.ndarray) -> np.ndarray:
     """Scores of the torch network itself, in float64."""
-    module = AdaBinResNet20()
+    module = AdaBinResNet()
     module.load_state_dict(state, strict=False)
     mean, std = (torch.tensor(constants, dtype=torch.float64) for constants in IMAGENET)
     x = ((torch.from_numpy(images).double() / 255 - mean) / std).permute(0, 3, 1, 2)
@@ -198,5 +201,5 @@ def test_unknown_arch_and_file(tmp_path: Path) -> None:
 
 def test_reference_refuses_other_images() -> None:
     with pytest.raises(BnnhwError) as error:
-        torch_exec.run(adabin.untrained_r20(), np.zeros((1, 8, 8, 1), np.uint8))
+        torch_exec.run(adabin.untrained("adabin_r20"), np.zeros((1, 8, 8, 1), np.uint8))
     assert str(error.value) == "images must have shape (N, 32, 32, 3), not (1, 8, 8, 1)"

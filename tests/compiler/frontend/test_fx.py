@@ -15,7 +15,8 @@ from bnnhw.compiler.frontend.fx import import_module
 from bnnhw.compiler.ir import Graph, interpret
 from bnnhw.errors import BnnhwError, UnsupportedError
 from bnnhw.models import layers
-from bnnhw.models.adabin_r20 import AdaBinResNet20
+from bnnhw.models.adabin import AdaBinResNet
+from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.recipes.snn_digits import snn_digits
 
 MEAN, STD = [0.4, 0.5, 0.6, 0.45], [0.2, 0.3, 0.25, 0.22]
@@ -88,8 +89,8 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "rsign": lambda: layers.RSign(4),
     "binary conv": lambda: nn.Sequential(layers.Sign(), layers.BinaryConv2d(4, 6, 3, stride=2)),
     "binary conv, 1x1 groups": lambda: nn.Sequential(layers.Sign(), layers.BinaryConv2d(4, 6, 1, groups=2)),
-    "codebook conv": lambda: nn.Sequential(layers.RSign(4), layers.CodebookConv2d(4, 6, 5, stride=2)),
-    "codebook conv, tau 4": lambda: nn.Sequential(layers.RSign(4), layers.CodebookConv2d(4, 6, 4)),
+    "codebook conv": lambda: nn.Sequential(layers.RSign(4), CodebookConv2d(4, 6, 5, stride=2)),
+    "codebook conv, tau 4": lambda: nn.Sequential(layers.RSign(4), CodebookConv2d(4, 6, 4)),
     "adabin activation": lambda: layers.AdaBinActivation(),
     "adabin conv": lambda: layers.AdaBinConv2d(4, 6, 3),
     "adabin conv, groups": lambda: layers.AdaBinConv2d(4, 6, 3, stride=2, groups=2),
@@ -112,7 +113,7 @@ def test_layer(name: str, seed: int) -> None:
 
 def test_codebook_is_kept() -> None:
     torch.manual_seed(1)
-    module = randomise(Head(layers.RSign(4), layers.CodebookConv2d(4, 6, 5)), 1)
+    module = randomise(Head(layers.RSign(4), CodebookConv2d(4, 6, 5)), 1)
     op = imported(module)["layer.1"].op
     assert op.words.shape == (32, 9)
     assert op.index.shape == (6, 4)
@@ -166,7 +167,7 @@ def test_functions(end: Callable[[Tensor], Tensor]) -> None:
 
 def test_whole_networks() -> None:
     torch.manual_seed(4)
-    snn, ada = snn_digits(widths=(8, 16), blocks=(1, 2)).eval(), AdaBinResNet20().eval()
+    snn, ada = snn_digits(widths=(8, 16), blocks=(1, 2)).eval(), AdaBinResNet().eval()
     for module, shape in ((snn, (8, 8, 1)), (ada, (32, 32, 3))):
         graph = imported(module, shape)
         pixels = images(3, shape)

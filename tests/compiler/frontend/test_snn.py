@@ -37,7 +37,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[State], 
 
 
 def random_state(arch: snn.Arch = SMALL) -> State:
-    return {key: torch.from_numpy(value.copy()) for key, value in snn.random_state(arch, 3).items()}
+    return {key: torch.from_numpy(value.copy()) for key, value in snn.random_state(arch.shapes(), 3).items()}
 
 
 def official_scores(state: State, arch: snn.Arch, images: np.ndarray) -> np.ndarray:

@@ -1,0 +1,100 @@
+"""SNN's sub-bit convolution in torch: a codebook of binary kernels that is drawn at random and refined in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bnnhw.models.estimators import assign, sign
+from bnnhw.models.layers import Kernel, Paced
+
+TAPS = 9
+KERNELS = 1 << TAPS
+"""All binary kernels of 3x3 taps; a kernel's number has its first tap as the highest bit, 1 for +1."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How a codebook moves, with the constants of the official code: its patterns get a gradient in every ``every``-th
+    step, a pattern smaller than ``hysteresis`` leaves its bit as it was, and none grows beyond ``limit``."""
+
+    every: int = 25
+    hysteresis: float = 1e-3
+    limit: float = 3.0
+
+
+class CodebookConv2d(Kernel, Paced):
+    """Sub-bit 3x3 convolution (SNN): every kernel is the nearest of the layer's 2**tau binary kernels.
+
+    The codebook begins as a random subset of all kernels, the layer's own. ``patterns`` (2**tau, 9) are learned: a
+    codeword bit is the sign of its pattern, or while that is too small to tell what the bit was before (``memory``,
+    saved with the state). Training calls `pace` before each step and `refine` after it; nothing else changes the
+    layer: what it computes depends on its state alone, however often it was called.
+    """
+
+    memory: Tensor
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        tau: int = 5,
+        *,
+        stride: int = 1,
+        clip: float = 1.0,
+        refinement: Refinement | None = None,
+    ) -> None:
+        super().__init__(channels_in, channels_out, 3, stride=stride)
+        self.tau, self.clip = tau, clip
+        self.refinement = refinement or Refinement()
+        words = spelled(torch.randperm(KERNELS)[: 1 << tau].sort().values)
+        self.patterns = nn.Parameter(words)
+        self.register_buffer("memory", words.clone())
+        self.refining = False
+
+    def words(self) -> Tensor:
+        """The codebook in force, (2**tau, 9) of +-1."""
+        patterns = self.patterns.detach()
+        return torch.where(patterns.abs() >= self.refinement.hysteresis, sign(patterns), self.memory)
+
+    def index(self) -> Tensor:
+        """Codeword of every kernel, (out, in): the nearest one, which is the one of largest dot product."""
+        return (self.weight.detach().flatten(2) @ self.words().T).argmax(dim=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # out of the graph where they get no gradient, so that no process waits for another's
+        patterns = self.patterns if self.refining else self.patterns.detach()
+        binary = assign(self.weight, patterns, self.words(), self.index(), self.clip, self.refining)
+        return self.convolve(x, self.scale()[:, None, None, None] * binary)
+
+    def pace(self, step: int, steps: int) -> None:
+        self.refining = step > 0 and step % self.refinement.every == 0
+
+    @torch.no_grad()
+    def refine(self) -> None:
+        """After a training step: remember the codebook; after one that moved patterns replace equal codewords by fresh
+        random ones, and bound the patterns."""
+        words = self.words()
+        if self.refining:
+            codes = numbers(words)
+            free = [code for code in torch.randperm(KERNELS).tolist() if code not in set(codes)]
+            for row, code in enumerate(codes):
+                if code in codes[:row]:
+                    words[row] = self.patterns[row] = spelled(torch.tensor(free.pop())).to(words)
+            self.patterns.clamp_(-self.refinement.limit, self.refinement.limit)
+        self.memory.copy_(words)
+
+
+def spelled(number: Tensor) -> Tensor:
+    """Kernels (..., 9) of +-1 by their numbers."""
+    bits = number[..., None] >> torch.arange(TAPS - 1, -1, -1) & 1
+    return bits.float() * 2 - 1
+
+
+def numbers(words: Tensor) -> list[int]:
+    """Number of each kernel (N, 9)."""
+    taps = torch.arange(TAPS - 1, -1, -1, device=words.device)
+    found: list[int] = ((words > 0).long() << taps).sum(dim=1).tolist()
+    return found
