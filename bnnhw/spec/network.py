@@ -6,7 +6,8 @@ channel, and publishes y in up to three forms: as a fixed-point value, as bits (
 Every layer computes, per output channel c and output pixel p:
 
     X = sum over in-bounds taps of a * w          Conv on Bits: a = +-1;  Conv on Codes: a = the code
-      | sum or maximum over in-bounds taps         Pool, on the stored value
+      | sum or maximum over in-bounds taps         Pool, on the stored value; with ``fold`` n channel c sums over
+                                                   channels n * c .. n * c + n - 1
     A = sum over in-bounds taps of b               Conv only: b = the bit (Bits) or the code (Codes); same for all c of
                                                    a group
 
@@ -16,6 +17,7 @@ Output channel c of a Conv with g groups sums over the input channels of group c
     z = v + in_offset[c]
     y = round_shift((pos[c] if z >= 0 else neg[c]) * z, slope_shift) + out_offset[c]
     y = y + residual                               instead of to v, where it is ``late``
+    y = round_shift(gate[c] * y, gate.shift) + gate.offset[c]       gate: one value an image and channel
     y = min(max(y, low), high)
 
 Out-of-bounds taps add nothing (a third value besides +-1); what a real padding value other than 0 would add is a
@@ -123,13 +125,15 @@ class Residual:
     """Adds value tensor ``tensor`` at (y * stride, x * stride); output channel c reads channel c - pad, or 0 outside.
 
     stride 2 with zero channels on both sides is ResNet's "option A" shortcut. ``late``: it is added behind the
-    two-slope function, which the layer then has.
+    two-slope function, which the layer then has. ``tiled``: output channel c reads channel c modulo the tensor's
+    channels (PokeBNN's reshape_add), pad is 0.
     """
 
     tensor: str
     stride: int = 1
     pad: int = 0
     late: bool = False
+    tiled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +145,16 @@ class TwoSlope:
     neg: IntArray
     out_offset: IntArray
     shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """y = round_shift(value * y, shift) + offset: squeeze-excite. value: of tensor ``tensor``, (C, 1, 1), one for each
+    image; offset (C,)."""
+
+    tensor: str
+    shift: int
+    offset: IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +173,7 @@ class Publish:
 
 @dataclass(frozen=True, eq=False)
 class Post:
-    """The post-processing of one layer, in the order of its fields."""
+    """The post-processing of one layer, in the order of the equations above."""
 
     affine: Affine
     residual: Residual | None
@@ -167,6 +181,13 @@ class Post:
     low: int
     high: int
     publish: Publish
+    gate: Gate | None = None
+
+    @property
+    def values(self) -> list[str]:
+        """Value tensors that are read here."""
+        read = (self.residual, self.gate)
+        return [one.tensor for one in read if one is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,13 +223,19 @@ class Conv:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Sum or maximum of a Fixed map over a window (sum with scale 1/n is average pooling)."""
+    """Sum or maximum of a Fixed map over a window (sum with scale 1/n is average pooling).
+
+    ``fold``: how many neighbouring channels are summed, too; those left over at the end are not read. ``tap``: the only
+    tap of the window (row * kernel + column) that is read, unless all are.
+    """
 
     name: str
     source: str
     window: Window
     mode: str
     post: Post
+    fold: int = 1
+    tap: int | None = None
 
 
 Layer = Conv | Pool
@@ -265,6 +292,7 @@ __all__ = [
     "Codes",
     "Conv",
     "Fixed",
+    "Gate",
     "Layer",
     "Network",
     "Pool",

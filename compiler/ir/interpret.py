@@ -185,6 +185,16 @@ def _max_pool(op: ops.MaxPool, x: FloatArray) -> Any:
     return _taps(x, op.kernel, op.stride, op.pads, -np.inf).max(axis=3)
 
 
+@_register(lowered.Whole)
+def _whole(op: lowered.Whole, x: FloatArray) -> Any:
+    return np.floor(x + np.float32(0.5))
+
+
+@_register(lowered.Tap)
+def _tap(op: lowered.Tap, x: FloatArray) -> Any:
+    return _taps(x, op.kernel, op.stride, op.pads, 0.0)[:, :, :, op.tap]
+
+
 @_register(ops.BinaryConv)
 def _binary_conv(op: ops.BinaryConv, x: FloatArray) -> Any:
     weight = op.alpha[:, None, None, None] * op.sign + op.beta[:, None, None, None]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.compiler.ir.ops import Binarize, IntArray, Op, Shape, _require, _Windowed
+from bnnhw.compiler.ir.ops import Binarize, IntArray, Op, Shape, _Pool, _require, _Windowed
 from bnnhw.spec.network import BorderAxis, Window, border_axis
 
 DoubleArray = NDArray[np.float64]
@@ -73,6 +73,19 @@ class Quantize(Op):
     """Codes: floor(x + 1/2), clamped to 0 .. 2**bits - 1."""
 
     bits: int
+
+
+@dataclass(frozen=True, eq=False)
+class Whole(Op):
+    """floor(x + 1/2), stored as a value without fraction bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tap(_Pool):
+    """One tap (row * kernel + column) of every window; 0 where it lies outside the map."""
+
+    tap: int = 0
+    pad_end: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

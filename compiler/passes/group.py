@@ -7,8 +7,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnnhw.compiler.ir.graph import Graph, Node
-from bnnhw.compiler.ir.lowered import Affine, Mac, Pixels, Quantize
-from bnnhw.compiler.ir.ops import Add, AvgPool, Binarize, Clamp, GlobalAvgPool, MaxPool, Shape, Shortcut, TwoSlope
+from bnnhw.compiler.ir.lowered import Affine, Mac, Pixels, Quantize, Tap, Whole
+from bnnhw.compiler.ir.ops import (
+    Add,
+    AvgPool,
+    Binarize,
+    ChannelMean,
+    Clamp,
+    GlobalAvgPool,
+    MaxPool,
+    Scale,
+    Shape,
+    Shortcut,
+    Tile,
+    TwoSlope,
+)
 from bnnhw.compiler.passes.base import unsupported
 from bnnhw.compiler.passes.draft import Draft
 from bnnhw.compiler.passes.fold_bias import MAC_SUFFIX
@@ -45,11 +58,11 @@ class _Builder:
 
     def visit(self, node: Node) -> None:
         match node.op:
-            case Pixels() | Shortcut():
+            case Pixels() | Shortcut() | Tile():
                 pass
             case Mac():
                 self._start(self._mac(node, node.op))
-            case AvgPool() | MaxPool() | GlobalAvgPool():
+            case AvgPool() | MaxPool() | GlobalAvgPool() | ChannelMean() | Tap():
                 self._start(self._pool(node))
             case Affine(scale=scale, offset=offset):
                 self._chain(node, lambda d: d.affine(scale, offset))
@@ -57,8 +70,13 @@ class _Builder:
                 self._chain(node, lambda d: d.two_slope(pos.astype(np.float64), neg.astype(np.float64)))
             case Clamp(low=low, high=high):
                 self._chain(node, lambda d: d.clamp(low, high))
+            case Whole():
+                self._chain(node, lambda d: d.round())
             case Add():
                 self._add(node)
+            case Scale():
+                factors = self.publish_value(node.inputs[1])
+                self._chain(node, lambda d: d.scale_by(factors))
             case Binarize():
                 self._binarize(node, node.op)
             case Quantize():
@@ -70,7 +88,7 @@ class _Builder:
         """The value tensor of a node, published by its layer."""
         node = self.known[name]
         if name not in self.at:
-            raise unsupported(node, "its value must be the result of a layer; only an Add may read a Shortcut")
+            raise unsupported(node, "its value must be the result of a layer; only an Add may read a Shortcut or a Tile")
         self.at[name].value = True
         return name
 
@@ -92,8 +110,12 @@ class _Builder:
         _, height, width = shapes[0]
         if isinstance(op, GlobalAvgPool):
             return _identity(node.name, source, Window(max(height, width)), *shapes, node.name, 1 / (height * width))
-        assert isinstance(op, AvgPool | MaxPool)
+        if isinstance(op, ChannelMean):
+            return replace(_identity(node.name, source, Window(1), *shapes, node.name, 1 / op.count), fold=op.count)
+        assert isinstance(op, AvgPool | MaxPool | Tap)
         window = Window(op.kernel, op.stride, op.pad)
+        if isinstance(op, Tap):
+            return replace(_identity(node.name, source, window, *shapes, node.name, 1.0), tap=op.tap)
         if isinstance(op, MaxPool):
             return replace(_identity(node.name, source, window, *shapes, node.name, 1.0), mode="max")
         axes = border_axis(height, shapes[1][1], window), border_axis(width, shapes[1][2], window)
@@ -129,9 +151,9 @@ class _Builder:
     def _add(self, node: Node) -> None:
         """The operand whose layer comes last absorbs the other as its residual."""
         order = {id(draft): position for position, draft in enumerate(self.drafts)}
-        candidates = [i for i in (1, 0) if not isinstance(self.known[node.inputs[i]].op, Shortcut)]
+        candidates = [i for i in (1, 0) if not isinstance(self.known[node.inputs[i]].op, Shortcut | Tile)]
         if not candidates:
-            raise unsupported(node, "one of the two inputs must not be a Shortcut")
+            raise unsupported(node, "one of the two inputs must not be a Shortcut or a Tile")
         candidates.sort(key=lambda i: -order.get(id(self._open(node.inputs[i])), -1))
         for i in candidates:
             draft = self._open(node.inputs[i])
@@ -151,6 +173,8 @@ class _Builder:
         node = self.known[name]
         if isinstance(node.op, Shortcut):
             return Residual(node.inputs[0], node.op.stride, node.op.channels_before)
+        if isinstance(node.op, Tile):
+            return Residual(node.inputs[0], tiled=True)
         return Residual(name)
 
     def _binarize(self, node: Node, op: Binarize) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bnnhw.errors import BnnhwError
 from bnnhw.sim.golden.post import post_process
-from bnnhw.sim.golden.windows import convolve, window_max, window_sum
+from bnnhw.sim.golden.windows import convolve, fold_channels, window_max, window_sum
 from bnnhw.spec.network import Conv, Layer, Network
 from bnnhw.spec.numbers import Bits, Codes, Fixed, IntArray
 
@@ -69,14 +69,12 @@ def execute(network: Network, layer: Layer, maps: dict[str, IntArray]) -> dict[s
     else:
         assert isinstance(source.format, Fixed), layer.name
         reduce = {"sum": window_sum, "max": window_max}[layer.mode]
-        value = reduce(x, layer.window, size)
-    residual = layer.post.residual
-    return post_process(layer, source, out, value, total, None if residual is None else maps[residual.tensor], network)
+        value = reduce(fold_channels(x, layer.fold), layer.window, size, layer.tap)[..., : out.channels]
+    return post_process(layer, source, out, value, total, maps, network)
 
 
 def _reads(layer: Layer) -> list[str]:
-    residual = layer.post.residual
-    return [layer.source] if residual is None else [layer.source, residual.tensor]
+    return [layer.source, *layer.post.values]
 
 
 def _check_images(network: Network, images: NDArray[Any]) -> None:
