@@ -24,7 +24,7 @@ from bnnhw.compiler.passes.quantize_weights import QuantizeWeights
 from bnnhw.compiler.passes.remove_dead import RemoveDead
 from bnnhw.compiler.passes.share_bits import ShareBits
 from bnnhw.compiler.passes.sink_flatten import SinkFlatten
-from bnnhw.compiler.passes.split_depthwise import SplitDepthwise
+from bnnhw.compiler.passes.lower_depthwise import LowerDepthwise
 from bnnhw.compiler.passes.split_pools import SplitPools
 from bnnhw.errors import BnnhwError
 from bnnhw.spec.network import Network
@@ -33,7 +33,7 @@ WIDTHS = range(9, 33)
 """Widths that values and factors may have."""
 PIPELINE: tuple[Pass, ...] = (
     RemoveDead(),
-    SplitDepthwise(),
+    LowerDepthwise(),
     SplitPools(),
     EstimateRanges(),
     FoldBatchNorm(),

@@ -45,7 +45,7 @@ class LoadClient:
     def begin(self, at: int, job: Mapping[str, int], base: int, beats: int) -> None:
         """A job: its first request may come in cycle ``at``, its first row is at burst ``base``."""
         words = (job["load_last_x"] + 1) * beats
-        bursts, self._subs = job["load_last_burst"] + 1, job["last_sub"] + 1
+        bursts, self._subs = job["load_last_burst"] + 1, job["load_last_sub"] + 1
         for number in range(job["load_last_pass"] + 1):
             for row in range(job["load_last_row"] + 1):
                 for sub in range(self._subs):

@@ -56,6 +56,7 @@ def spill_layout(c: EngineConfig) -> WordLayout:
     assert c.spill is not None
     w, bursts = Widths.of(c), c.spill.burst_bits
     row = unsigned_width(max(row_bursts(c, c.map_size) - 1, 1))
+    groups = unsigned_width(max(c.subs, *c.folds) - 1)
     room = unsigned_width(max(c.spill.load_words, c.spill.store_words))
     f = BitField
     return WordLayout(
@@ -66,6 +67,7 @@ def spill_layout(c: EngineConfig) -> WordLayout:
             f("load", 1, doc="rows are loaded"),
             f("load_front", 1, doc="of the front unit's map, of which there are two"),
             f("load_last_pass", w.passes, doc="passes that load - 1"),
+            f("load_last_sub", groups, doc="channel groups of a pass that are loaded - 1"),
             f("load_last_row", w.position, doc="rows loaded for a pass - 1"),
             f("load_last_x", w.position, doc="value words of a row of a group - 1"),
             f("load_last_burst", row, doc="bursts of a row of a group - 1"),

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.compiler.ir.ops import Binarize, IntArray, Op, Shape, _Pool, _require, _Windowed
+from bnnhw.compiler.ir.ops import AvgPool, Binarize, IntArray, Op, Shape, _Padded, _require, _Windowed
 from bnnhw.spec.network import BorderAxis, Window, border_axis
 
 DoubleArray = NDArray[np.float64]
@@ -81,11 +81,22 @@ class Whole(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class Tap(_Pool):
-    """One tap (row * kernel + column) of every window; 0 where it lies outside the map."""
+class Depthwise(_Padded):
+    """Sum of weight[c, y, x] * x over a window of each channel; weights (C, k, k) are integers of at most
+    2**weight_bits - 1."""
 
-    tap: int = 0
-    pad_end: int | None = None
+    int_fields: ClassVar[tuple[str, ...]] = ("weight",)
+
+    stride: int
+    pad: int
+    pad_end: int | None
+    weight: IntArray
+    weight_bits: int
+
+    def _shape(self, inputs: Sequence[Shape]) -> Shape:
+        wanted = (inputs[0][0], self.weight.shape[1], self.weight.shape[1])
+        _require(self.weight.shape == wanted, f"weight must have shape {wanted}", f"shape {self.weight.shape}")
+        return AvgPool(wanted[1], self.stride, self.pad, pad_end=self.pad_end).shape(inputs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.compiler.ir.lowered import Mac, Quantize
+from bnnhw.compiler.ir.lowered import Depthwise, Mac, Quantize
 from bnnhw.compiler.ir.ops import Shape
 from bnnhw.spec.network import Residual, Window
 
@@ -36,6 +36,7 @@ class Draft:
     mode: str = "sum"
     sum_scale: DoubleArray | None = None
     residual: Residual | None = None
+    second: Residual | None = None
     pos: DoubleArray | None = None
     neg: DoubleArray | None = None
     out: DoubleArray = field(default_factory=lambda: np.zeros(0))
@@ -43,7 +44,7 @@ class Draft:
     """The slope is one straight line so far, through 0."""
     gate: str | None = None
     fold: int = 1
-    tap: int | None = None
+    depthwise: Depthwise | None = None
     low: float = -INFINITY
     high: float = INFINITY
     clamped: bool = False
@@ -64,7 +65,7 @@ class Draft:
     @property
     def reads(self) -> list[str]:
         """Tensors that the layer reads."""
-        added = [] if self.residual is None else [self.residual.tensor]
+        added = [one.tensor for one in (self.residual, self.second) if one is not None]
         return [self.source, *added, *([] if self.gate is None else [self.gate])]
 
     def affine(self, scale: DoubleArray, offset: DoubleArray) -> bool:
@@ -109,10 +110,15 @@ class Draft:
         return True
 
     def add(self, residual: Residual) -> bool:
-        """Absorbs the addition of a value tensor, in front of the slope or behind it."""
-        if self.clamped or self.residual is not None or self.gate is not None:
+        """Absorbs the addition of a value tensor, in front of the slope or behind it; a convolution two in front."""
+        if self.clamped or self.gate is not None:
             return False
-        self.residual = replace(residual, late=self.pos is not None)
+        if self.residual is None:
+            self.residual = replace(residual, late=self.pos is not None)
+            return True
+        if self.second is not None or self.pos is not None or self.mac is None:
+            return False
+        self.second = residual
         return True
 
     def scale_by(self, gate: str) -> bool:

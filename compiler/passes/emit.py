@@ -54,7 +54,7 @@ def emit(graph: Graph, drafts: Sequence[Draft], fracs: Sequence[Frac], widths: W
         if draft.gate is not None:
             offset = _integer(draft.gate_offset, fracs[i].y)
             gate = Gate(draft.gate, made[draft.gate] + fracs[i].slope - fracs[i].y, offset)
-        post = replace(_post(draft, fracs[i], gains[i], shifts[i], slope_shifts[i], widths), gate=gate)
+        post = replace(_post(draft, fracs[i], gains[i], shifts[i], slope_shifts[i], widths), gate=gate, second=draft.second)
         layers.append(_layer(draft, post))
         channels, height, rows = draft.shape_out
         forms = (post.publish.value, Fixed(widths.value, fracs[i].y)), (post.publish.bits, Bits())
@@ -100,7 +100,11 @@ def _window(largest: float, limit: int) -> tuple[int, int]:
 
 def _layer(draft: Draft, post: Post) -> Layer:
     if draft.mac is None:
-        return Pool(draft.name, draft.source, draft.window, draft.mode, post, draft.fold, draft.tap)
+        pool = Pool(draft.name, draft.source, draft.window, draft.mode, post, draft.fold)
+        if draft.depthwise is None:
+            return pool
+        weight = draft.depthwise.weight.reshape(len(draft.scale), -1).astype(np.int64)
+        return replace(pool, weight=weight, weight_bits=draft.depthwise.weight_bits)
     mac = draft.mac
     book = None
     if mac.words is not None and mac.index is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bnnhw.compiler.ir import ops
 from bnnhw.compiler.ir.graph import Graph
-from bnnhw.compiler.ir.lowered import Affine, Tap
+from bnnhw.compiler.ir.lowered import Affine, Depthwise
 from bnnhw.compiler.ir.ops import Op
 from bnnhw.compiler.passes.fold_batch_norm import affine_of
 
@@ -212,9 +212,13 @@ def _(op: ops.MaxPool, *inputs: Stats) -> Stats:
     return Stats(np.clip(x.mean + x.std, x.low, x.high), x.std, x.low, x.high)
 
 
-@statistics.register(ops.AvgPool)
-@statistics.register(Tap)
-def _(op: ops.AvgPool | Tap, *inputs: Stats) -> Stats:
+@statistics.register
+def _(op: Depthwise, *inputs: Stats) -> Stats:
+    return _convolution(op.weight[:, None].astype(np.float64), len(op.weight), any(op.pads), inputs[0])
+
+
+@statistics.register
+def _(op: ops.AvgPool, *inputs: Stats) -> Stats:
     x = inputs[0]
     if not any(op.pads):
         return x

@@ -77,6 +77,8 @@ def choose(drafts: Sequence[Draft], ranges: Mapping[str, Sequence[float]], width
     for i, draft in enumerate(drafts):
         if draft.residual is not None:
             groups.join(2 * i + draft.late, 2 * maker[draft.residual.tensor] + 1)
+        if draft.second is not None:
+            groups.join(2 * i, 2 * maker[draft.second.tensor] + 1)
         if draft.pos is None:
             groups.join(2 * i, 2 * i + 1)
     gates = sorted({maker[draft.gate] for draft in drafts if draft.gate is not None})

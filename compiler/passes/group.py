@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnnhw.compiler.ir.graph import Graph, Node
-from bnnhw.compiler.ir.lowered import Affine, Mac, Pixels, Quantize, Tap, Whole
+from bnnhw.compiler.ir.lowered import Affine, Depthwise, Mac, Pixels, Quantize, Whole
 from bnnhw.compiler.ir.ops import (
     Add,
     AvgPool,
@@ -62,7 +62,7 @@ class _Builder:
                 pass
             case Mac():
                 self._start(self._mac(node, node.op))
-            case AvgPool() | MaxPool() | GlobalAvgPool() | ChannelMean() | Tap():
+            case AvgPool() | MaxPool() | GlobalAvgPool() | ChannelMean() | Depthwise():
                 self._start(self._pool(node))
             case Affine(scale=scale, offset=offset):
                 self._chain(node, lambda d: d.affine(scale, offset))
@@ -112,10 +112,11 @@ class _Builder:
             return _identity(node.name, source, Window(max(height, width)), *shapes, node.name, 1 / (height * width))
         if isinstance(op, ChannelMean):
             return replace(_identity(node.name, source, Window(1), *shapes, node.name, 1 / op.count), fold=op.count)
-        assert isinstance(op, AvgPool | MaxPool | Tap)
+        if isinstance(op, Depthwise):
+            window = Window(op.weight.shape[1], op.stride, op.pad)
+            return replace(_identity(node.name, source, window, *shapes, node.name, 1.0), depthwise=op)
+        assert isinstance(op, AvgPool | MaxPool)
         window = Window(op.kernel, op.stride, op.pad)
-        if isinstance(op, Tap):
-            return replace(_identity(node.name, source, window, *shapes, node.name, 1.0), tap=op.tap)
         if isinstance(op, MaxPool):
             return replace(_identity(node.name, source, window, *shapes, node.name, 1.0), mode="max")
         axes = border_axis(height, shapes[1][1], window), border_axis(width, shapes[1][2], window)
@@ -149,24 +150,27 @@ class _Builder:
         self._advance(draft, node)
 
     def _add(self, node: Node) -> None:
-        """The operand whose layer comes last absorbs the other as its residual."""
+        """The operand whose layer comes last absorbs the other as its residual; one of a convolution, if there is one:
+        pools have no residuals."""
         order = {id(draft): position for position, draft in enumerate(self.drafts)}
         candidates = [i for i in (1, 0) if not isinstance(self.known[node.inputs[i]].op, Shortcut | Tile)]
         if not candidates:
             raise unsupported(node, "one of the two inputs must not be a Shortcut or a Tile")
-        candidates.sort(key=lambda i: -order.get(id(self._open(node.inputs[i])), -1))
+        drafts = {i: self._open(node.inputs[i]) for i in candidates}
+        candidates.sort(key=lambda i: ((d := drafts[i]) is None or d.mac is None, -order.get(id(d), -1)))
         for i in candidates:
             draft = self._open(node.inputs[i])
-            if draft is not None and draft.add(self._shortcut(node.inputs[1 - i])):
+            added = self._shortcut(node.inputs[1 - i])
+            if draft is not None and draft.add(added):
                 break
         else:
             i = candidates[0]
             draft = self._copy(node.inputs[i], node.name)
             self.drafts.append(draft)
-            fits = draft.add(self._shortcut(node.inputs[1 - i]))
+            added = self._shortcut(node.inputs[1 - i])
+            fits = draft.add(added)
             assert fits
-        assert draft.residual is not None
-        self.publish_value(draft.residual.tensor)
+        self.publish_value(added.tensor)
         self._advance(draft, node)
 
     def _shortcut(self, name: str) -> Residual:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
-from bnnhw.compiler.plan.groups import grouped, misfit
+from bnnhw.compiler.plan.groups import misfit
 from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.places import ValuePlace
 from bnnhw.compiler.plan.proposals import fetches, front_columns
@@ -171,7 +171,6 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
     channels = network.tensors[network.input].channels
     widest = max(network.out_tensor(layer).width for layer in network.layers)
     most = max(network.out_tensor(layer).channels for layer in network.layers)
-    convs = grouped(network)
     fronts = {lanes: front_columns(found, limits, lanes) for lanes in LANES}
     shapes = [
         Shape(rows, cols, depth, lanes, cols, fronts[lanes])
@@ -180,7 +179,7 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
         for depth in DEPTHS
         for lanes in LANES
         if cols % lanes == 0 and depth % lanes == 0 and depth >= channels
-        if misfit(convs, Shape(rows, cols, depth, lanes, cols)) is None
+        if misfit(network, Shape(rows, cols, depth, lanes, cols)) is None
         if rows < 2 * widest
         and cols < 2 * most
         and rows * cols * depth <= min(MOST_MACS, limits.lut4 / LUT_PER_PRODUCT)

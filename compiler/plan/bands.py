@@ -89,9 +89,8 @@ class JobOrder:
 
 def _windows(layer: Layer, name: str) -> list[Window]:
     """How a layer goes over the rows of a tensor: as its source, as its residual, or both."""
-    residual = layer.post.residual
     windows = [layer.window] if layer.source == name else []
-    return windows + ([Window(1, residual.stride, 0)] if residual is not None and residual.tensor == name else [])
+    return windows + [Window(1, residual.stride, 0) for residual in layer.post.residuals if residual.tensor == name]
 
 
 def bandable(network: Network, uses: Uses) -> list[int]:

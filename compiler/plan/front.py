@@ -61,6 +61,8 @@ def _unsuited(layer: Layer) -> str | None:
     post = layer.post
     if post.residual is not None:
         return f"{layer.name} adds a residual"
+    if post.gate is not None:
+        return f"{layer.name} has a gate"
     if post.slope is not None:
         return f"{layer.name} has a two-slope function"
     return f"{layer.name} has an activation sum" if post.affine.sum_scale is not None else None
@@ -76,7 +78,7 @@ def _unsuited_forms(network: Network, uses: Uses, layer: Layer) -> str | None:
 def _unsuited_pool(pool: Pool) -> str | None:
     """A maximum over windows that share at most a row and a column, and nothing more."""
     affine = pool.post.affine
-    if pool.mode != "max" or pool.window.kernel - pool.window.stride not in (0, 1):
+    if pool.mode != "max" or pool.fold > 1 or pool.window.kernel - pool.window.stride not in (0, 1):
         return f"{pool.name} is no maximum over windows that share at most one row"
     if (affine.scale != 1 << affine.shift).any() or affine.offset.any():
         return f"{pool.name} changes its values"

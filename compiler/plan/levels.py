@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bnnhw.compiler.plan.front import front_layers
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule
-from bnnhw.compiler.plan.spill import loaded, source_rows, stored
+from bnnhw.compiler.plan.spill import loaded, loaded_groups, source_rows, stored
 from bnnhw.compiler.plan.uses import Uses
 from bnnhw.compiler.plan.uses import stored as forms
 from bnnhw.spec.engine import EngineConfig
@@ -25,12 +25,13 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
     are pooled by windows which begin farther above a row than the next row is below it, nor what a ``front`` unit, if
     there is one, keeps to itself."""
     sizes: dict[str, int] = {}
+    tiled = {r.tensor for layer in network.layers for r in layer.post.residuals if r.tiled}
     fused = front_layers(network, uses).indices[:-1] if front else ()
     for index, layer in enumerate(network.layers):
         if index in fused:
             continue
         name = forms(network, uses, layer).value
-        if name is not None and all(
+        if name is not None and name not in tiled and all(
             network.layers[reader].window.pad <= network.layers[reader].window.stride
             for reader in uses.pools.get(name, [])
         ):
@@ -45,10 +46,10 @@ def spilled_words(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> i
     source, target = loaded(schedule, s), stored(schedule, s)
     bursts = 0
     if source is not None:
-        bursts += len(source_rows(s, source)) * row_bursts(config, source.tensor.width)
+        bursts += loaded_groups(s) * len(source_rows(s, source)) * row_bursts(config, source.tensor.width)
     if target is not None:
-        bursts += s.job.rows * row_bursts(config, target.tensor.width)
-    return s.groups * bursts * BURST
+        bursts += s.groups * s.job.rows * row_bursts(config, target.tensor.width)
+    return bursts * BURST
 
 
 __all__ = ["BUS", "JOB", "spill_levels", "spilled_words"]

@@ -82,6 +82,7 @@ def sketch(reference: Reference, schedule: Schedule, shape: Shape) -> tuple[Engi
         input=schedule.input,
         bit_words=max(schedule.memory.bit_words, 1),
         value_words=max(schedule.memory.value_words, 1),
+        gate_words=schedule.memory.gate_words,
         weight_words=max(s.weight_words for s in schedule.jobs),
         steps=schedule.steps.count,
         jobs=len(schedule.jobs),
@@ -129,7 +130,7 @@ def estimated_cycles(config: EngineConfig, schedule: Schedule, shape: Shape, cla
         count = classes[s.index]
         tiles = s.job.rows * s.strip * (s.strips if s.kind == POOL else 1)
         decoding = config.cols // shape.fetch * len(s.decodes)
-        work += [tiles * max(s.steps, s.vectors * s.out_planes) + PASS_SWITCH] * s.passes
+        work += [tiles * max(s.steps, s.vectors * s.turns) + PASS_SWITCH] * s.passes
         needed = max(_beats(config, s) + decoding, _params(config, count))
         if config.external is not None:
             words = _beats(config, s) * config.beat_bits + _params(config, count) * param_bits(config)

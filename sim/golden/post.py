@@ -26,9 +26,7 @@ def post_process(
         border_axis(source.width, out.width, layer.window),
     )
     v = apply_affine(post.affine, value, total, border_map(*axes))
-    added: IntArray | int = 0
-    if post.residual is not None:
-        added = select_residual(post.residual, maps[post.residual.tensor], out)
+    added = sum(select_residual(residual, maps[residual.tensor], out) for residual in post.residuals)
     if post.residual is not None and post.residual.late:
         assert post.slope is not None, layer.name
         y = apply_slope(post.slope, v) + added

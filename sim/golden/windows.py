@@ -30,18 +30,19 @@ def gather(x: NDArray[Any], window: Window, size: tuple[int, int], fill: int) ->
     return taps
 
 
-def window_sum(x: IntArray, window: Window, size: tuple[int, int], tap: int | None = None) -> IntArray:
-    """Sum over the in-bounds taps of every window (or that one tap), per channel."""
-    return np.asarray(gather(x, window, size, 0)[:, :, :, _only(tap)].sum(axis=3))
+def window_sum(x: IntArray, window: Window, size: tuple[int, int]) -> IntArray:
+    """Sum over the in-bounds taps of every window, per channel."""
+    return np.asarray(gather(x, window, size, 0).sum(axis=3))
 
 
-def window_max(x: IntArray, window: Window, size: tuple[int, int], tap: int | None = None) -> IntArray:
-    """Maximum over the in-bounds taps of every window (or that one tap), per channel."""
-    return np.asarray(gather(x, window, size, np.iinfo(np.int64).min)[:, :, :, _only(tap)].max(axis=3))
+def weighted_sum(x: IntArray, weight: IntArray, window: Window, size: tuple[int, int]) -> IntArray:
+    """Sum of weight[c, tap] * x over the in-bounds taps of every window, per channel."""
+    return np.asarray((gather(x, window, size, 0) * weight.T).sum(axis=3))
 
 
-def _only(tap: int | None) -> slice:
-    return slice(None) if tap is None else slice(tap, tap + 1)
+def window_max(x: IntArray, window: Window, size: tuple[int, int]) -> IntArray:
+    """Maximum over the in-bounds taps of every window, per channel."""
+    return np.asarray(gather(x, window, size, np.iinfo(np.int64).min).max(axis=3))
 
 
 def fold_channels(x: IntArray, fold: int) -> IntArray:
