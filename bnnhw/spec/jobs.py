@@ -180,7 +180,11 @@ def _bits(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
     return (
         f("bits", 1, doc="store y >= threshold, or codes, in the activation memory"),
         f("codes", 1, doc="store the bit planes of codes instead of y >= threshold"),
-        f("last_plane", _index(max(post.code_planes, 2)), doc="turns of a vector - 1: planes of the code, or residuals"),
+        f(
+            "last_plane",
+            _index(max(post.code_planes, 2)),
+            doc="turns of a vector - 1: planes of the code, or residuals",
+        ),
         f("bit_base", w.bit_addr, doc="word of cell (0, x' = 0), plane 0, the pass's first group"),
         f("bit_dx", w.bit_addr, doc="words from x' to x' + 1"),
         f("bit_dy", w.bit_addr),

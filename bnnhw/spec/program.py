@@ -62,7 +62,7 @@ class Widths:
         bit_addr = unsigned_width(max(c.bit_words - 1, 1))
         input_addr = 1 if c.front is not None else unsigned_width(max(c.input.words - 1, 1))
         rings = () if c.spill is None else (c.spill.load_words - 1, c.spill.store_words - 1)
-        value_addr = unsigned_width(max(c.value_words - 1, 1, *rings))
+        value_addr = unsigned_width(max(c.value_words - 1, c.gate_words - 1, 1, *rings))
         return cls(
             bit_addr=bit_addr,
             input_addr=input_addr,
@@ -87,7 +87,11 @@ def step_layout(c: EngineConfig) -> WordLayout:
     is the weight word; ``shift`` doubles the accumulators before adding. Input steps use slot 0's offset and no masks,
     pool steps slot 0 alone: of a folded pool ``part`` says which of the words whose channels are summed."""
     w = Widths.of(c)
-    fields = [BitField("shift", 1), BitField("weight", w.weight), BitField("part", unsigned_width(max((1, *c.folds)) - 1))]
+    fields = [
+        BitField("shift", 1),
+        BitField("weight", w.weight),
+        BitField("part", (max((1, *c.folds)) - 1).bit_length()),
+    ]
     for s in range(c.reads):
         fields += [
             BitField(f"en{s}", 1),

@@ -258,7 +258,9 @@ def random_state(arch: Arch, seed: int) -> State:
         kind = key.split(".")[-1]
         if len(shape) > 1:
             value = rng.normal(0, 1, shape) / np.sqrt(np.prod(shape[1:]))
-            value = value if len(shape) == 4 and ".conv" in key and not key.startswith("init") else _few_bits(key, value)
+            value = (
+                value if len(shape) == 4 and ".conv" in key and not key.startswith("init") else _few_bits(key, value)
+            )
         elif kind == "running_mean":
             value = rng.normal(0, 0.2, shape) * _deviation(state, key)
         elif kind == "running_var":

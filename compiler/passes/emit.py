@@ -54,7 +54,9 @@ def emit(graph: Graph, drafts: Sequence[Draft], fracs: Sequence[Frac], widths: W
         if draft.gate is not None:
             offset = _integer(draft.gate_offset, fracs[i].y)
             gate = Gate(draft.gate, made[draft.gate] + fracs[i].slope - fracs[i].y, offset)
-        post = replace(_post(draft, fracs[i], gains[i], shifts[i], slope_shifts[i], widths), gate=gate, second=draft.second)
+        post = replace(
+            _post(draft, fracs[i], gains[i], shifts[i], slope_shifts[i], widths), gate=gate, second=draft.second
+        )
         layers.append(_layer(draft, post))
         channels, height, rows = draft.shape_out
         forms = (post.publish.value, Fixed(widths.value, fracs[i].y)), (post.publish.bits, Bits())

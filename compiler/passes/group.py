@@ -88,7 +88,9 @@ class _Builder:
         """The value tensor of a node, published by its layer."""
         node = self.known[name]
         if name not in self.at:
-            raise unsupported(node, "its value must be the result of a layer; only an Add may read a Shortcut or a Tile")
+            raise unsupported(
+                node, "its value must be the result of a layer; only an Add may read a Shortcut or a Tile"
+            )
         self.at[name].value = True
         return name
 

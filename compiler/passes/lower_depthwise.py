@@ -48,7 +48,9 @@ def _repeat(
     """Repeats every channel on the way from a convolution to ``node``, which nothing else reads."""
     while True:
         if uses[node.name] != 1 or not isinstance(node.op, Conv | BatchNorm | Bias | TwoSlope | Levels):
-            raise unsupported(conv, "several outputs of one input channel need a convolution before that only they read")
+            raise unsupported(
+                conv, "several outputs of one input channel need a convolution before that only they read"
+            )
         changed[node.name] = Node(node.name, _repeated(node.op, times), node.inputs)
         if isinstance(node.op, Conv):
             return

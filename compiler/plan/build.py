@@ -22,7 +22,14 @@ from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, 
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.compiler.plan.spill import front_store, spill_config, spill_words, with_bursts
 from bnnhw.compiler.plan.uses import Uses, find_uses
-from bnnhw.compiler.plan.weights import WeightImage, codebook_beats, conv_weights, input_weights, pool_weights, raw_beats
+from bnnhw.compiler.plan.weights import (
+    WeightImage,
+    codebook_beats,
+    conv_weights,
+    input_weights,
+    pool_weights,
+    raw_beats,
+)
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.network import Conv, Network

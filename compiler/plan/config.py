@@ -134,7 +134,9 @@ def _gate_shift(layers: Sequence[JobSchedule]) -> int:
     """The shift of all gates."""
     shifts = {s.layer.post.gate.shift: s.layer.name for s in layers if s.layer.post.gate is not None}
     if len(shifts) > 1:
-        raise UnsupportedError(f"gates must have one shift, not {sorted(shifts)} as in layers {', '.join(shifts.values())}")
+        raise UnsupportedError(
+            f"gates must have one shift, not {sorted(shifts)} as in layers {', '.join(shifts.values())}"
+        )
     return next(iter(shifts), 0)
 
 

@@ -84,7 +84,20 @@ def _rings(schedule: Schedule, s: JobSchedule, fields: Fields) -> Fields:
     return rings
 
 
-ADDRESSES = ("base", "d_lx", "d_y", "d_r", "d_pass", "res_d", "res_base", "sec_d", "sec_base", "val_", "bit_base", "bit_d")
+ADDRESSES = (
+    "base",
+    "d_lx",
+    "d_y",
+    "d_r",
+    "d_pass",
+    "res_d",
+    "res_base",
+    "sec_d",
+    "sec_base",
+    "val_",
+    "bit_base",
+    "bit_d",
+)
 """Fields that wrap at their width."""
 
 
@@ -220,7 +233,7 @@ def _bit_outputs(place: BitPlace, s: JobSchedule) -> Fields:
         "bit_base": place.base + place.first_word(s.job.first) + place.halo_low * place.cell,
         "bit_dx": place.cell,
         "bit_dy": place.row,
-        "bit_dplane": place.q,
+        "bit_dplane": place.q if s.forms.codes else 0,
         "bit_dpass": words,
         "bit_strip": place.strip,
         "bit_dstrip": place.strip * place.cell,

@@ -61,7 +61,9 @@ def misfit(network: Network, shape: Shape) -> str | None:
 def _pool_misfit(network: Network, pool: Pool, shape: Shape) -> str | None:
     if pool.weight is not None and (bits := shape.lanes * weight_width(network)) > shape.cols * shape.depth:
         return f"cols * depth must be at least the {bits} bits of {shape.lanes} weights of layer {pool.name}"
-    words, outs = (-(-network.tensors[name].channels // shape.lanes) for name in (pool.source, network.out_tensor(pool).name))
+    words, outs = (
+        -(-network.tensors[name].channels // shape.lanes) for name in (pool.source, network.out_tensor(pool).name)
+    )
     if pool.fold > 1 and (shape.lanes % pool.fold or words < pool.fold * outs):
         return f"lanes must be a multiple of {pool.fold} and divide the channels of layer {pool.name}, not be {shape.lanes}"
     return None

@@ -31,9 +31,13 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
         if index in fused:
             continue
         name = forms(network, uses, layer).value
-        if name is not None and name not in tiled and all(
-            network.layers[reader].window.pad <= network.layers[reader].window.stride
-            for reader in uses.pools.get(name, [])
+        if (
+            name is not None
+            and name not in tiled
+            and all(
+                network.layers[reader].window.pad <= network.layers[reader].window.stride
+                for reader in uses.pools.get(name, [])
+            )
         ):
             tensor = network.tensors[name]
             sizes[name] = tensor.height * tensor.width * tensor.channels

@@ -132,8 +132,8 @@ def _steps(c: EngineConfig, words: Sequence[dict[str, int]]) -> Steps:
         found = np.array([[word[f"{name}{s}"] for s in range(c.reads)] for word in words], np.int64)
         return found.repeat(c.slots // c.reads, axis=1)
 
-    single = (np.array([word[name] for word in words], np.int64) for name in ("shift", "weight", "part"))
-    return Steps(*single, slots("en"), slots("dy"), slots("dx"), slots("offset"))
+    shift, weight, part = (np.array([word[name] for word in words], np.int64) for name in ("shift", "weight", "part"))
+    return Steps(shift, weight, part, slots("en"), slots("dy"), slots("dx"), slots("offset"))
 
 
 def _raw(c: EngineConfig, beats: BeatReader, words: int) -> BitArray:
