@@ -56,7 +56,7 @@ def spill_layout(c: EngineConfig) -> WordLayout:
     assert c.spill is not None
     w, bursts = Widths.of(c), c.spill.burst_bits
     row = unsigned_width(max(row_bursts(c, c.map_size) - 1, 1))
-    groups = unsigned_width(max(c.subs, *c.folds) - 1)
+    groups = unsigned_width(max((c.subs, *c.folds)) - 1)
     room = unsigned_width(max(c.spill.load_words, c.spill.store_words))
     f = BitField
     return WordLayout(

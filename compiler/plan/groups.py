@@ -65,7 +65,7 @@ def _pool_misfit(network: Network, pool: Pool, shape: Shape) -> str | None:
         -(-network.tensors[name].channels // shape.lanes) for name in (pool.source, network.out_tensor(pool).name)
     )
     if pool.fold > 1 and (shape.lanes % pool.fold or words < pool.fold * outs):
-        return f"lanes must be a multiple of {pool.fold} and divide the channels of layer {pool.name}, not be {shape.lanes}"
+        return f"lanes must be {pool.fold} times a divisor of the channels of layer {pool.name}, not {shape.lanes}"
     return None
 
 

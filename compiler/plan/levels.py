@@ -25,7 +25,7 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
     are pooled by windows which begin farther above a row than the next row is below it, nor what a ``front`` unit, if
     there is one, keeps to itself."""
     sizes: dict[str, int] = {}
-    tiled = {r.tensor for layer in network.layers for r in layer.post.residuals if r.tiled}
+    kept = _kept(network)
     fused = front_layers(network, uses).indices[:-1] if front else ()
     for index, layer in enumerate(network.layers):
         if index in fused:
@@ -33,7 +33,7 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
         name = forms(network, uses, layer).value
         if (
             name is not None
-            and name not in tiled
+            and name not in kept
             and all(
                 network.layers[reader].window.pad <= network.layers[reader].window.stride
                 for reader in uses.pools.get(name, [])
@@ -43,6 +43,16 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
             sizes[name] = tensor.height * tensor.width * tensor.channels
     for least in sorted(set(sizes.values()), reverse=True):
         yield frozenset(name for name, size in sizes.items() if size >= least)
+
+
+def _kept(network: Network) -> set[str]:
+    """Residuals that stay on the chip: those that are repeated, and of two the smaller: rows of one are loaded."""
+    kept = {r.tensor for layer in network.layers for r in layer.post.residuals if r.tiled}
+    for layer in network.layers:
+        both = [network.tensors[residual.tensor] for residual in layer.post.residuals]
+        if len(both) > 1:
+            kept.add(min(both, key=lambda t: t.height * t.width * t.channels).name)
+    return kept
 
 
 def spilled_words(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> int:

@@ -31,7 +31,7 @@ def place(config: FrontConfig) -> data.StructLayout:
 
 
 class FrontAffine(wiring.Component):
-    """y = clamp(v), v = (scale[c] * X + offset[c, border]) >> shift, with the two-slope function of v where there is one.
+    """y = clamp(v), v = (scale[c] * X + offset[c, border]) >> shift, or where there is one the two-slope function of v.
 
     Walks the strips of a row, the groups, pixels and channels on its own, from each i_finished on. Rate: one value a
     cycle; i_finished must come no faster than a group's columns * columns values.

@@ -26,8 +26,8 @@ def parts(config: EngineConfig) -> data.StructLayout:
 class PoolReader(wiring.Component):
     """o_values[l] = sum (or maximum) over a position's steps of the item of lane l; taps outside the map are skipped.
 
-    An item is the value of lane l; in a folded pool of n, for lanes of the step's part, the sum of n neighbours, so that
-    n words become one; in a weighted pool the value times the lane's weight.
+    An item is the value of lane l; in a folded pool of n, for lanes of the step's part, the sum of n neighbours: so
+    n words become one. In a weighted pool it is that times the lane's weight.
 
     Rate: a step a cycle. Latency: o_captures is high ``spec.timing.pool_latency`` cycles after the last step, a cycle
     before its value would be, and o_values follows ``spec.timing.EARLY`` cycles after that value and holds until the
