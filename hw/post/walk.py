@@ -96,7 +96,7 @@ class VectorWalker(wiring.Component):
             m.d.comb += out.gate_address.eq(p.gate_base + out.sub)
         bank = Signal(init=1)
         m.d.comb += out.bank.eq(bank)
-        last_plane = Signal()
+        last_plane, again = Signal(), Signal()
         with m.FSM():
             with m.State("START"):
                 with m.If(passes.o_valid):
@@ -109,9 +109,9 @@ class VectorWalker(wiring.Component):
                 with m.If(out.pass_end):
                     m.next = "SWITCH"
 
-        self._vectors(m, p, fetched, walk, last_plane)
+        self._vectors(m, p, fetched, walk, last_plane, again)
         self._classes(m, p, walk)
-        self._value_addresses(m, p, fetched, walk.o_move)
+        self._value_addresses(m, p, fetched, walk.o_move, again)
         self._cells(m, p, fetched, walk.o_move, last_plane)
         return m
 
@@ -122,6 +122,7 @@ class VectorWalker(wiring.Component):
         fetched: data.View,
         walk: PositionWalk,
         last_plane: Signal,
+        again: Signal,
     ) -> None:
         """The vectors of a tile from its capture on: planes of a sub, subs of a position, positions.
 
@@ -141,7 +142,7 @@ class VectorWalker(wiring.Component):
         m.d.comb += walk.i_next.eq(out.valid & last_plane & last_sub)
         if c.post.second:
             turns = ~p.codes & (p.last_plane != 0)
-            m.d.comb += [out.blank.eq(turns & ~plane[0]), out.again.eq(turns & plane[0])]
+            m.d.comb += [out.blank.eq(turns & ~plane[0]), again.eq(turns & plane[0]), out.again.eq(again)]
         with m.If(walk.i_load):
             alone = (fetched.kind == POOL) if c.subs > 1 else 1
             m.d.sync += [one_sub.eq(alone), last_sub.eq(alone)]
@@ -169,8 +170,8 @@ class VectorWalker(wiring.Component):
             self.o_vector.inside.eq(x.o_address < p.out_width),
         ]
 
-    def _value_addresses(self, m: Module, p: data.View, fetched: data.View, move: data.View) -> None:
-        """Where the value memory keeps y, and the residual."""
+    def _value_addresses(self, m: Module, p: data.View, fetched: data.View, move: data.View, again: Signal) -> None:
+        """Where the value memory keeps y, and the residual of this turn."""
         w = Widths.of(self.config)
         m.submodules.value = value = NestedWalk(unsigned(w.value_addr))
         m.d.comb += [
@@ -200,7 +201,7 @@ class VectorWalker(wiring.Component):
                 second.i_d_lx.eq(p.sec_dx),
                 second.i_d_r.eq(p.sec_dr),
             ]
-            with m.If(self.o_vector.again):
+            with m.If(again):
                 m.d.comb += self.o_vector.residual_address.eq(second.o_address + self.o_vector.sub)
 
     def _cells(self, m: Module, p: data.View, fetched: data.View, move: data.View, last_plane: Signal) -> None:
