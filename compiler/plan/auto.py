@@ -72,11 +72,11 @@ def choose(
         external = sdram
         front = any(front_columns(found, limits, lanes) for lanes in LANES)
         for spilled in spill_levels(found.network, found.uses, front):
-            fastest = min((c.cycles for c in candidates), default=float("inf"))
-            more, nearest = _search(found, limits, enough, sdram, references, spilled, fastest)
+            least_cycles = min((c.cycles for c in candidates), default=float("inf"))
+            more, nearest = _search(found, limits, enough, sdram, references, spilled, least_cycles)
             candidates += more
             smallest = nearest or smallest
-            if candidates and min((c.cycles for c in more), default=fastest) >= fastest:
+            if candidates and min((c.cycles for c in more), default=least_cycles) >= least_cycles:
                 break  # what is spilled costs more than its room is worth
     if not candidates:
         if smallest is None:
