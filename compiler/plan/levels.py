@@ -46,11 +46,12 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
 
 
 def _kept(network: Network) -> set[str]:
-    """Residuals that stay on the chip: those that are repeated, and of two the smaller: rows of one are loaded."""
+    """Residuals that stay on the chip: those that are repeated, and of two the smaller, unless the other is repeated:
+    rows of one are loaded."""
     kept = {r.tensor for layer in network.layers for r in layer.post.residuals if r.tiled}
     for layer in network.layers:
         both = [network.tensors[residual.tensor] for residual in layer.post.residuals]
-        if len(both) > 1:
+        if len(both) > 1 and not any(residual.tiled for residual in layer.post.residuals):
             kept.add(min(both, key=lambda t: t.height * t.width * t.channels).name)
     return kept
 
