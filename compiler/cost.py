@@ -98,7 +98,10 @@ class Program:
         if config.front is not None:
             self.front = FrontClock(config.front, [job["front_rows"] for job in self.jobs])
         array = timing.array_latency(config.depth) - timing.EARLY
-        fetch = [timing.POOL_FETCH if job["kind"] == POOL else timing.FETCH + array for job in self.jobs]
+        fetch = [
+            timing.POOL_FETCH + timing.pool_latency(config) if job["kind"] == POOL else timing.FETCH + array
+            for job in self.jobs
+        ]
         self.retire = [latency + result for latency in fetch]
 
     def state(self, start: int, waited: int, *times: int) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ from bnnhw.compiler.passes.fold_batch_norm import FoldBatchNorm
 from bnnhw.compiler.passes.fold_bias import FoldBias
 from bnnhw.compiler.passes.fold_input import FoldInput
 from bnnhw.compiler.passes.formats import Widths
+from bnnhw.compiler.passes.lower_depthwise import LowerDepthwise
 from bnnhw.compiler.passes.move_thresholds import MoveThresholds
 from bnnhw.compiler.passes.pool_before_binarize import PoolBeforeBinarize
 from bnnhw.compiler.passes.pool_before_slope import PoolBeforeSlope
@@ -25,6 +26,7 @@ from bnnhw.compiler.passes.quantize_weights import QuantizeWeights
 from bnnhw.compiler.passes.remove_dead import RemoveDead
 from bnnhw.compiler.passes.share_bits import ShareBits
 from bnnhw.compiler.passes.sink_flatten import SinkFlatten
+from bnnhw.compiler.passes.split_pools import SplitPools
 from bnnhw.errors import BnnhwError
 from bnnhw.spec.network import Network
 
@@ -32,6 +34,8 @@ WIDTHS = range(9, 33)
 """Widths that values and factors may have."""
 PIPELINE: tuple[Pass, ...] = (
     RemoveDead(),
+    LowerDepthwise(),
+    SplitPools(),
     EstimateRanges(),
     FoldBatchNorm(),
     FoldBias(),

@@ -52,7 +52,7 @@ class LoadClient:
     def begin(self, at: int, job: Mapping[str, int], base: int, beats: int) -> None:
         """A job: its first request may come in cycle ``at``, its first row is at burst ``base``."""
         words = (job["load_last_x"] + 1) * beats
-        bursts, self._subs = job["load_last_burst"] + 1, job["last_sub"] + 1
+        bursts, self._subs = job["load_last_burst"] + 1, job["load_last_sub"] + 1
         counts = (job["load_last_pass"] + 1, job["load_last_row"] + 1, self._subs)
         firsts = _first_bursts(base, counts, (job["load_dpass"], job["load_dy"], job["load_dsub"]))
         self._units += [(first, bursts, (words - 1) % BURST) for first in firsts]

@@ -117,6 +117,8 @@ class Engine(wiring.Component):
                 pool.i_last.eq(fetch.o_pool_last),
                 pool.i_ok.eq(fetch.o_pool_ok),
                 pool.i_max.eq(fetch.o_pool_max),
+                pool.i_part.eq(fetch.o_pool_part),
+                pool.i_weights.eq(fetch.o_weights.as_value()),
                 pool.i_value.eq(fetch.o_value),
                 post.i_values.eq(pool.o_values),
             ]

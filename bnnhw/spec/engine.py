@@ -120,6 +120,15 @@ class PostConfig:
     """Largest number of bit planes published; 1 without codes."""
     late_residual: bool = False
     """Some residuals are added behind the two-slope function."""
+    second: bool = False
+    """Some layers have two residuals."""
+    tiled: bool = False
+    """Some residuals have fewer channels than what they are added to, and are repeated."""
+    gate_width: int = 0
+    """Signed width of what a gate multiplies; 0 without gates."""
+    gate_shift: int = 0
+    """The shift behind the product."""
+    gate_offset_width: int = 0
 
     @property
     def entry_width(self) -> int:
@@ -203,6 +212,12 @@ class EngineConfig:
     """The unit of multipliers that computes the convolution of the image; None: the array does."""
     external: SdramSetup | None = None
     """The SDRAM that weights and parameters come from, as streams in the order of use; None: memories of the engine."""
+    gate_words: int = 0
+    """Words of the memory of gates; 0 without gates."""
+    folds: tuple[int, ...] = ()
+    """How many neighbouring channels a pool may sum, where there are several; ascending."""
+    pool_weight_width: int = 0
+    """Signed width of the weights of weighted pools; 0 without."""
     spill: SpillConfig | None = None
     """Maps of values that lie in the SDRAM too; None: all are in the value memory."""
 

@@ -15,6 +15,8 @@ from bnnhw.spec.numbers import unsigned_width
 
 LATENCY = 38
 """Cycles from a start to the last write that are spent in registers, beside those of the adder tree."""
+SLOPE = 6
+"""Cycles of a two-slope function."""
 SLACK = 32
 """Vectors that may be in the FIFO when a row begins, beyond whole rows."""
 AHEAD = 3
@@ -42,7 +44,8 @@ class MapTarget:
 
 @dataclass(frozen=True)
 class FrontConfig:
-    """One front unit: y = clamp((scale[c] * X + offset[c, border]) >> shift), then the maximum over ``pool``.
+    """One front unit: v = (scale[c] * X + offset[c, border]) >> shift, with slopes v = round_shift((pos[c] if v >= 0
+    else neg[c]) * v, slope_shift) + out_offset[c], y = clamp(v), then the maximum over ``pool``.
 
     X is the convolution of the 8-bit image; half of the shift's rounding is part of the offset. The pooled value is
     stored as value, as bit (value >= threshold[c]), or both.
@@ -74,6 +77,12 @@ class FrontConfig:
     pool_width: int
     value: MapTarget | None
     bits: MapTarget | None
+    slope_width: int = 0
+    """Signed width of slopes; 0 without."""
+    slope_shift: int = 0
+    out_offset_width: int = 0
+    pre_width: int = 0
+    """Signed width of v before the slope."""
     spilled: int = 0
     """Channel groups of values that are stored in the SDRAM (`FrontStore`), instead of ``value``."""
 
@@ -116,7 +125,8 @@ class FrontConfig:
         strip, pixel = divmod(last_x, self.columns)
         last_group = (strip + 1) * self.groups - 1
         steps = (last_group * self.sums + self.taps - 1) * self.columns
-        return steps + pixel * self.columns + (self.outs - 1) % self.columns + LATENCY + self.sum_levels
+        latency = LATENCY + self.sum_levels + (SLOPE if self.slope_width else 0)
+        return steps + pixel * self.columns + (self.outs - 1) % self.columns + latency
 
     @property
     def cycles(self) -> int:
@@ -197,13 +207,17 @@ class FrontImages:
     """Contents of the front unit's read-only memories.
 
     weights: for group, step, output channel of the group: the codes (w + 2**weight_bits - 1) / 2 of the window's
-    column, row 0 lowest. scales, thresholds: for output channel. offsets: for output channel, border class.
+    column, row 0 lowest. scales, thresholds, pos, neg, out_offsets (without slopes none): for output channel. offsets:
+    for output channel, border class.
     """
 
     weights: tuple[int, ...]
     scales: tuple[int, ...]
     offsets: tuple[int, ...]
     thresholds: tuple[int, ...]
+    pos: tuple[int, ...] = ()
+    neg: tuple[int, ...] = ()
+    out_offsets: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

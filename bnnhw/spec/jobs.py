@@ -6,7 +6,10 @@ every output of earlier jobs is stored. In pass n of a job these fields of its w
 
   base            base + min(n, last_filled) // (repeat + 1) * d_pass
   residual        0 if n > last_residual
-  res_base        res_base + n * groups, or n * res_dpass where maps are spilled
+  res_base        res_base + (n % (res_tile + 1)) * groups, or ... * res_dpass where maps are spilled
+  sec_base        the same of sec_tile; groups
+  gate_base       gate_base + n * groups
+  second          0 if n > last_second
   val_base        val_base + n * groups, or n * val_dpass
   bits            0 if n > last_filled
   slot, bit_base  s % slots and bit_base + n * bit_dpass + s // slots, where s = slot + n * slot_dpass
@@ -21,7 +24,7 @@ from bnnhw.spec.program import Widths
 
 WALK_FIELDS = ("last_y", "last_lx", "last_r", "drain", "kind", "last_pass", "last_filled")
 """Fields that both units which follow a job's passes and positions need."""
-FETCH_FIELDS = ("kind", "pool_max", "in_height", "in_width", "in_strip", "src_ring")
+FETCH_FIELDS = ("kind", "pool_max", "fold", "weighted", "in_height", "in_width", "in_strip", "src_ring")
 """Fields that decide where operands come from."""
 ISSUE_FIELDS = (
     *WALK_FIELDS,
@@ -33,7 +36,7 @@ ISSUE_FIELDS = (
 """Fields of the unit that issues steps."""
 CARRIED_FIELDS = (
     "shift", "slope_shift", "code_shift", "low", "high", "residual", "late", "value", "score", "bits", "codes",
-    "last_plane", "spill", "res_ring", "val_ring",
+    "last_plane", "spill", "res_ring", "val_ring", "second", "gate", "val_gate",
 )  # fmt: skip
 """Fields that travel with a vector through the post-processor."""
 VECTOR_FIELDS = (
@@ -43,6 +46,7 @@ VECTOR_FIELDS = (
     *("last_residual", "res_base", "res_dx", "res_dr", "res_dy", "groups", "val_base", "val_dx", "val_dr", "val_dy"),
     *("bit_base", "bit_dx", "bit_dy", "bit_dplane", "bit_strip", "bit_dstrip", "bit_q", "bit_rem", "bit_drem"),
     *("halo_low", "halo_high", "spread", "slot", "bit_dpass", "slot_dpass", "res_dpass", "val_dpass"),
+    *("res_tile", "sec_tile", "last_second", "sec_base", "sec_dx", "sec_dr", "sec_dy", "gate_base"),
 )
 """Fields of the unit that makes vectors of captured tiles."""
 
@@ -74,6 +78,8 @@ def _jobs(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
         f("last_pass", w.passes, doc="passes - 1"),
         f("last_filled", w.passes, doc="last pass with channels: those behind read its source and store no bits"),
         f("pool_max", 1, doc="pool by maximum instead of sum"),
+        f("fold", _index(len(c.folds) + 1), doc="0, or 1 + index into EngineConfig.folds"),
+        f("weighted", int(c.pool_weight_width > 0), doc="pooled values are multiplied by weights"),
         f("front_rows", row_width(c.front) if c.front else 0, doc="rows of the next first map that may be stored"),
         f("spill", spill, doc="rows wait until they are permitted: spilled maps are read or written"),
     )
@@ -92,7 +98,7 @@ def _steps(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
         f("d_lx", w.source, doc="source words from lx to lx + 1"),
         f("d_y", w.source, doc="source words from y to y + 1"),
         f("d_r", w.source, doc="source words from r to r + 1 (pool passes)"),
-        f("d_pass", w.source if c.spill or c.grouped else 1, doc="source words from pass to pass"),
+        f("d_pass", w.source if c.spill or c.grouped or c.folds else 1, doc="source words from pass to pass"),
         f("repeat", w.passes if c.grouped else 0, doc="passes that read the same source words - 1"),
         f("src_ring", spill, doc="the pooled source is a spilled map"),
         f("stride", w.tap + 1, doc="input rows and columns from one output to the next"),
@@ -116,7 +122,7 @@ def _outputs(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
         f("x_high", w.position),
         f("x_inner", w.classes),
         f("x_count", w.classes + 1, doc="class = class_y * x_count + class_x"),
-        f("drain", w.drain, doc="vectors of a tile - 1: strips in use * subs * planes (conv), planes (pool)"),
+        f("drain", w.drain, doc="vectors of a tile - 1: strips in use * subs * turns (conv), turns (pool)"),
         f(
             "pace",
             w.drain + 1 if c.front else 0,
@@ -128,7 +134,8 @@ def _outputs(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
 def _lanes(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
     """Post-processing, and the addresses of values."""
     f, post, spill = BitField, c.post, int(c.spill is not None)
-    address = w.value_addr if post.residual else 0
+    address, second = w.value_addr if post.residual else 0, int(post.second)
+    gates, tile = int(post.gate_width > 0), w.passes if post.tiled else 0
     return (
         f("shift", _index(len(post.shifts)), doc="index into PostConfig.shifts"),
         f("slope_shift", _index(len(post.slope_shifts))),
@@ -144,6 +151,17 @@ def _lanes(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
         f("res_dr", address, doc="words from r to r + 1"),
         f("res_dy", address),
         f("res_dpass", w.value_addr if spill and post.residual else 0, doc="words from pass to pass"),
+        f("res_tile", tile, doc="passes until a residual is repeated - 1"),
+        f("second", second, doc="add the value at a second address, too: a vector takes two turns"),
+        f("last_second", w.passes * second),
+        f("sec_base", address * second),
+        f("sec_dx", address * second),
+        f("sec_dr", address * second),
+        f("sec_dy", address * second),
+        f("sec_tile", tile * second),
+        f("gate", gates, doc="multiply by the gate"),
+        f("gate_base", w.gate_addr * gates, doc="words from pass to pass: groups"),
+        f("val_gate", gates, doc="y is a gate: val_base is an address of their memory"),
         f("res_ring", spill, doc="the residual is a spilled map"),
         f("value", 1, doc="store y in the value memory"),
         f("val_ring", spill, doc="y is a spilled map instead"),
@@ -162,7 +180,11 @@ def _bits(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
     return (
         f("bits", 1, doc="store y >= threshold, or codes, in the activation memory"),
         f("codes", 1, doc="store the bit planes of codes instead of y >= threshold"),
-        f("last_plane", _index(max(post.code_planes, 2)), doc="planes - 1; 0 when codes is 0"),
+        f(
+            "last_plane",
+            _index(max(post.code_planes, 2)),
+            doc="turns of a vector - 1: planes of the code, or residuals",
+        ),
         f("bit_base", w.bit_addr, doc="word of cell (0, x' = 0), plane 0, the pass's first group"),
         f("bit_dx", w.bit_addr, doc="words from x' to x' + 1"),
         f("bit_dy", w.bit_addr),

@@ -6,16 +6,19 @@ channel, and publishes y in up to three forms: as a fixed-point value, as bits (
 Every layer computes, per output channel c and output pixel p:
 
     X = sum over in-bounds taps of a * w          Conv on Bits: a = +-1;  Conv on Codes: a = the code
-      | sum or maximum over in-bounds taps         Pool, on the stored value
+      | sum or maximum over in-bounds taps         Pool, on the stored value; with ``fold`` n channel c sums over
+                                                   channels n * c .. n * c + n - 1
+      | sum over in-bounds taps of w * value       Pool with weights, of its own for each channel
     A = sum over in-bounds taps of b               Conv only: b = the bit (Bits) or the code (Codes); same for all c of
                                                    a group
 
 Output channel c of a Conv with g groups sums over the input channels of group c // (C / g) only.
     v = round_shift(scale[c] * X + sum_scale[c] * A + offset[c, border(p)], shift)
-    v = v + residual                               same number of fraction bits as v, by construction
+    v = v + residual + second                      same number of fraction bits as v, by construction
     z = v + in_offset[c]
     y = round_shift((pos[c] if z >= 0 else neg[c]) * z, slope_shift) + out_offset[c]
     y = y + residual                               instead of to v, where it is ``late``
+    y = round_shift(gate[c] * y, gate.shift) + gate.offset[c]       gate: one value an image and channel
     y = min(max(y, low), high)
 
 Out-of-bounds taps add nothing (a third value besides +-1); what a real padding value other than 0 would add is a
@@ -123,13 +126,15 @@ class Residual:
     """Adds value tensor ``tensor`` at (y * stride, x * stride); output channel c reads channel c - pad, or 0 outside.
 
     stride 2 with zero channels on both sides is ResNet's "option A" shortcut. ``late``: it is added behind the
-    two-slope function, which the layer then has.
+    two-slope function, which the layer then has. ``tiled``: output channel c reads channel c modulo the tensor's
+    channels (PokeBNN's reshape_add), pad is 0.
     """
 
     tensor: str
     stride: int = 1
     pad: int = 0
     late: bool = False
+    tiled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +146,16 @@ class TwoSlope:
     neg: IntArray
     out_offset: IntArray
     shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """y = round_shift(value * y, shift) + offset: squeeze-excite. value: of tensor ``tensor``, (C, 1, 1), one for each
+    image; offset (C,)."""
+
+    tensor: str
+    shift: int
+    offset: IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +174,7 @@ class Publish:
 
 @dataclass(frozen=True, eq=False)
 class Post:
-    """The post-processing of one layer, in the order of its fields."""
+    """The post-processing of one layer, in the order of the equations above."""
 
     affine: Affine
     residual: Residual | None
@@ -167,6 +182,19 @@ class Post:
     low: int
     high: int
     publish: Publish
+    gate: Gate | None = None
+    second: Residual | None = None
+
+    @property
+    def residuals(self) -> tuple[Residual, ...]:
+        """Residuals, in the order in which they are added."""
+        return tuple(one for one in (self.residual, self.second) if one is not None)
+
+    @property
+    def values(self) -> list[str]:
+        """Value tensors that are read here."""
+        gate = [] if self.gate is None else [self.gate.tensor]
+        return [one.tensor for one in self.residuals] + gate
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,13 +230,21 @@ class Conv:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Sum or maximum of a Fixed map over a window (sum with scale 1/n is average pooling)."""
+    """Sum or maximum of a Fixed map over a window (sum with scale 1/n is average pooling).
+
+    ``fold``: how many neighbouring channels are summed, too; those left over at the end are not read. ``weight``
+    (C, kernel * kernel): weights of a sum, of at most ``weight_bits`` bits without their sign; the layer is then a
+    convolution with one input a channel (depthwise).
+    """
 
     name: str
     source: str
     window: Window
     mode: str
     post: Post
+    fold: int = 1
+    weight: IntArray | None = None
+    weight_bits: int = 0
 
 
 Layer = Conv | Pool
@@ -234,27 +270,25 @@ class Network:
         return self.tensors[name]
 
     def weight_bits(self, layer: Layer) -> int:
-        """Bits of all weights of a layer as they are stored: of a codebook layer its words and indices (0 for
-        pooling)."""
-        if not isinstance(layer, Conv):
+        """Bits of all weights of a layer as they are stored: of a codebook layer its words and indices (0 without
+        weights)."""
+        if layer.weight is None:
             return 0
-        book = layer.codebook
+        book = layer.codebook if isinstance(layer, Conv) else None
         return layer.weight.size * layer.weight_bits if book is None else book.words.size + book.index.size * book.tau
 
     def macs(self, layer: Layer) -> int:
-        """Multiply-accumulates of a layer, padding taps included (0 for pooling)."""
-        if not isinstance(layer, Conv):
+        """Multiply-accumulates of a layer, padding taps included (0 without weights)."""
+        if layer.weight is None:
             return 0
         out = self.out_tensor(layer)
         return int(np.prod(layer.weight.shape)) * out.height * out.width
 
     def ace(self, layer: Layer) -> int:
-        """Arithmetic computation effort: MACs x weight bits x activation bits (PokeBNN, section 3)."""
-        if not isinstance(layer, Conv):
-            return 0
-        planes = self.tensors[layer.source].format
-        assert isinstance(planes, Bits | Codes)
-        return self.macs(layer) * layer.weight_bits * planes.planes
+        """Arithmetic computation effort: MACs x weight bits x activation bits, signs aside (PokeBNN, section 3)."""
+        form = self.tensors[layer.source].format
+        bits = form.width - 1 if isinstance(form, Fixed) else form.planes
+        return self.macs(layer) * layer.weight_bits * bits
 
 
 __all__ = [
@@ -265,6 +299,7 @@ __all__ = [
     "Codes",
     "Conv",
     "Fixed",
+    "Gate",
     "Layer",
     "Network",
     "Pool",

@@ -55,13 +55,14 @@ class Widths:
     drain: int
     passes: int
     groups: int
+    gate_addr: int
 
     @classmethod
     def of(cls, c: EngineConfig) -> Widths:
         bit_addr = unsigned_width(max(c.bit_words - 1, 1))
         input_addr = 1 if c.front is not None else unsigned_width(max(c.input.words - 1, 1))
         rings = () if c.spill is None else (c.spill.load_words - 1, c.spill.store_words - 1)
-        value_addr = unsigned_width(max(c.value_words - 1, 1, *rings))
+        value_addr = unsigned_width(max(c.value_words - 1, c.gate_words - 1, 1, *rings))
         return cls(
             bit_addr=bit_addr,
             input_addr=input_addr,
@@ -73,9 +74,10 @@ class Widths:
             tap=unsigned_width(max(c.kernel - 1, 1)),
             row=unsigned_width(max(c.rows - 1, 1)),
             classes=unsigned_width(max(c.classes - 1, 1)),
-            drain=unsigned_width(c.rows * c.subs * c.post.code_planes + 1),
+            drain=unsigned_width(c.rows * c.subs * max(c.post.code_planes, 1 + c.post.second) + 1),
             passes=unsigned_width(max(c.passes - 1, 1)),
             groups=unsigned_width(c.subs),
+            gate_addr=unsigned_width(max(c.gate_words - 1, 1)),
         )
 
 
@@ -83,9 +85,13 @@ def step_layout(c: EngineConfig) -> WordLayout:
     """One step. For slot s (slot 0 stands for all where they are alike): ``en{s}`` 0 reads zeros; address = position
     base + ``offset{s}`` (wrapping); the word is zeroed where the tap (``dy{s}``, ``dx{s}``) leaves the map. ``weight``
     is the weight word; ``shift`` doubles the accumulators before adding. Input steps use slot 0's offset and no masks,
-    pool steps slot 0 alone."""
+    pool steps slot 0 alone: of a folded pool ``part`` says which of the words whose channels are summed."""
     w = Widths.of(c)
-    fields = [BitField("shift", 1), BitField("weight", w.weight)]
+    fields = [
+        BitField("shift", 1),
+        BitField("weight", w.weight),
+        BitField("part", (max((1, *c.folds)) - 1).bit_length()),
+    ]
     for s in range(c.reads):
         fields += [
             BitField(f"en{s}", 1),
@@ -135,6 +141,7 @@ def lane_layout(c: EngineConfig) -> WordLayout:
             BitField("pos", p.slope_width, signed=True),
             BitField("neg", p.slope_width, signed=True),
             BitField("out_offset", p.out_offset_width, signed=True),
+            BitField("gate_offset", p.gate_offset_width, signed=True),
             BitField("threshold", p.value_width + 1, signed=True),
         )
     )

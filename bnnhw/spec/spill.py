@@ -67,6 +67,7 @@ def spill_layout(c: EngineConfig) -> WordLayout:
     assert c.spill is not None
     w, bursts = Widths.of(c), c.spill.burst_bits
     row = unsigned_width(max(row_bursts(c, c.map_size) - 1, 1))
+    groups = unsigned_width(max((c.subs, *c.folds)) - 1)
     room = unsigned_width(max(c.spill.load_words, c.spill.store_words))
     f = BitField
     return WordLayout(
@@ -77,6 +78,7 @@ def spill_layout(c: EngineConfig) -> WordLayout:
             f("load", 1, doc="rows are loaded"),
             f("load_front", 1, doc="of the front unit's map, of which there are two"),
             f("load_last_pass", w.passes, doc="passes that load - 1"),
+            f("load_last_sub", groups, doc="channel groups of a pass that are loaded - 1"),
             f("load_last_row", w.position, doc="rows loaded for a pass - 1"),
             f("load_last_x", w.position, doc="value words of a row of a group - 1"),
             f("load_last_burst", row, doc="bursts of a row of a group - 1"),
@@ -103,10 +105,10 @@ def spill_layout(c: EngineConfig) -> WordLayout:
 
 def moved_bursts(fields: Mapping[str, int]) -> tuple[int, int]:
     """Bursts that a job loads and stores; ``fields`` of `spill_layout`."""
-    f, groups = fields, fields["last_sub"] + 1
+    f = fields
     loads = f["load"] * (f["load_last_pass"] + 1) * (f["load_last_row"] + 1) * (f["load_last_burst"] + 1)
     stores = f["store"] * (f["last_pass"] + 1) * (f["last_y"] + 1) * (f["store_last_burst"] + 1)
-    return loads * groups, stores * groups
+    return loads * (f["load_last_sub"] + 1), stores * (f["last_sub"] + 1)
 
 
 __all__ = [

@@ -43,17 +43,27 @@ ACTIVATION_WRITE = 3
 """Cycles from a write of the activation memory until it can be read."""
 
 
+def pool_latency(config: EngineConfig) -> int:
+    """Cycles that a value takes longer through the pool reader: channels are summed, weights multiply."""
+    return (1 if config.folds else 0) + (PRODUCT if config.pool_weight_width else 0)
+
+
+PRODUCT = 4
+"""Cycles of a multiplier."""
+
+
 def post_latency(config: EngineConfig) -> int:
     """Cycles from a pass's last vector until all it stores can be read."""
     post = config.post
     result = EARLY + (17 if post.slope_width else 10) + (BORDER if post.border_width else 0)
+    result += PRODUCT + 2 if post.gate_width else 0
     return result + (2 if post.code_shifts else 1) + ACTIVATION_WRITE
 
 
 def job_cycles(config: EngineConfig) -> int:
     """Cycles from the start of a job until the next one may start, at least: between them lie the end of what the job
     before it stores, for which it waits, and its own first position. A frame's first job alone may be shorter."""
-    return POOL_FETCH + post_latency(config)
+    return POOL_FETCH + pool_latency(config) + post_latency(config)
 
 
 PARAM_TAIL = 1

@@ -257,16 +257,29 @@ def random_state(arch: Arch, seed: int) -> State:
         kind = key.split(".")[-1]
         if len(shape) > 1:
             value = rng.normal(0, 1, shape) / np.sqrt(np.prod(shape[1:]))
+            value = (
+                value if len(shape) == 4 and ".conv" in key and not key.startswith("init") else _few_bits(key, value)
+            )
         elif kind == "running_mean":
             value = rng.normal(0, 0.2, shape) * _deviation(state, key)
         elif kind == "running_var":
             value = rng.uniform(0.7, 1.3, shape) * _deviation(state, key) ** 2
         elif kind == "weight":  # gamma
             value = rng.uniform(0.4, 0.8, shape)
+        elif kind.startswith("bound"):  # one for all channels, or weights behind it would not be of few bits
+            value = np.full(shape, rng.uniform(*ranges[kind]))
         else:
             value = rng.uniform(*ranges[kind], shape)
         state[key] = np.asarray(value, np.float32)
     return state
+
+
+def _few_bits(key: str, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights as a training leaves them that knows about their bits: odd multiples of a step of each filter."""
+    steps = (1 << (SE_BITS if ".se." in key else 8)) - 1
+    axes = tuple(range(1, weight.ndim))
+    step = np.abs(weight).max(axis=axes, keepdims=True) / steps
+    return np.asarray(step * (2 * np.floor(weight / step / 2) + 1))
 
 
 def _deviation(state: State, key: str) -> NDArray[np.float64] | float:

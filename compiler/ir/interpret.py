@@ -185,6 +185,17 @@ def _max_pool(op: ops.MaxPool, x: FloatArray) -> Any:
     return _taps(x, op.kernel, op.stride, op.pads, -np.inf).max(axis=3)
 
 
+@_register(lowered.Whole)
+def _whole(op: lowered.Whole, x: FloatArray) -> Any:
+    return np.floor(x + np.float32(0.5))
+
+
+@_register(lowered.Depthwise)
+def _depthwise(op: lowered.Depthwise, x: FloatArray) -> Any:
+    weight = op.weight.reshape(len(op.weight), -1).T.astype(np.float32)
+    return (_taps(x, op.weight.shape[1], op.stride, op.pads, 0.0) * weight).sum(axis=3)
+
+
 @_register(ops.BinaryConv)
 def _binary_conv(op: ops.BinaryConv, x: FloatArray) -> Any:
     weight = op.alpha[:, None, None, None] * op.sign + op.beta[:, None, None, None]

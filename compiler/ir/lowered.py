@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.compiler.ir.ops import Binarize, IntArray, Op, Shape, _require, _Windowed
+from bnnhw.compiler.ir.ops import AvgPool, Binarize, IntArray, Op, Shape, _Padded, _require, _Windowed
 from bnnhw.spec.network import BorderAxis, Window, border_axis
 
 DoubleArray = NDArray[np.float64]
@@ -73,6 +73,30 @@ class Quantize(Op):
     """Codes: floor(x + 1/2), clamped to 0 .. 2**bits - 1."""
 
     bits: int
+
+
+@dataclass(frozen=True, eq=False)
+class Whole(Op):
+    """floor(x + 1/2), stored as a value without fraction bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Depthwise(_Padded):
+    """Sum of weight[c, y, x] * x over a window of each channel; weights (C, k, k) are integers of at most
+    2**weight_bits - 1."""
+
+    int_fields: ClassVar[tuple[str, ...]] = ("weight",)
+
+    stride: int
+    pad: int
+    pad_end: int | None
+    weight: IntArray
+    weight_bits: int
+
+    def _shape(self, inputs: Sequence[Shape]) -> Shape:
+        wanted = (inputs[0][0], self.weight.shape[1], self.weight.shape[1])
+        _require(self.weight.shape == wanted, f"weight must have shape {wanted}", f"shape {self.weight.shape}")
+        return AvgPool(wanted[1], self.stride, self.pad, pad_end=self.pad_end).shape(inputs)
 
 
 @dataclass(frozen=True, eq=False)

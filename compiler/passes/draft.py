@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.compiler.ir.lowered import Mac, Quantize
+from bnnhw.compiler.ir.lowered import Depthwise, Mac, Quantize
 from bnnhw.compiler.ir.ops import Shape
 from bnnhw.spec.network import Residual, Window
 
@@ -20,8 +20,8 @@ class Draft:
     """One layer under construction: nodes of a chain are absorbed until something does not fit in what is left.
 
     Computes clamp(slope(scale * X + sum_scale * A + offset[border] + residual)), or with a late residual
-    clamp(slope(...) + residual); slope is a two-slope function followed by ``out``, or absent. ``tail`` is the node
-    whose value the layer computes so far.
+    clamp(slope(...) + residual), or with a gate clamp(gate * slope(...) + gate_offset); slope is a two-slope function
+    followed by ``out``, or absent. ``tail`` is the node whose value the layer computes so far.
     """
 
     name: str
@@ -36,20 +36,26 @@ class Draft:
     mode: str = "sum"
     sum_scale: DoubleArray | None = None
     residual: Residual | None = None
+    second: Residual | None = None
     pos: DoubleArray | None = None
     neg: DoubleArray | None = None
     out: DoubleArray = field(default_factory=lambda: np.zeros(0))
     linear: bool = False
     """The slope is one straight line so far, through 0."""
+    gate: str | None = None
+    fold: int = 1
+    depthwise: Depthwise | None = None
     low: float = -INFINITY
     high: float = INFINITY
     clamped: bool = False
+    whole: bool = False
+    """y has no fraction bits."""
     value: bool = False
     bits: tuple[str, DoubleArray] | None = None
     codes: tuple[str, Quantize] | None = None
 
     def __post_init__(self) -> None:
-        self.out = np.zeros(len(self.scale))
+        self.out, self.gate_offset = np.zeros(len(self.scale)), np.zeros(len(self.scale))
 
     @property
     def late(self) -> bool:
@@ -59,7 +65,8 @@ class Draft:
     @property
     def reads(self) -> list[str]:
         """Tensors that the layer reads."""
-        return [self.source] + ([] if self.residual is None else [self.residual.tensor])
+        added = [one.tensor for one in (self.residual, self.second) if one is not None]
+        return [self.source, *added, *([] if self.gate is None else [self.gate])]
 
     def affine(self, scale: DoubleArray, offset: DoubleArray) -> bool:
         """Absorbs scale * x + offset; False if it does not fit."""
@@ -77,12 +84,15 @@ class Draft:
             self.pos, self.neg, self.linear = scale, scale, True
         else:
             self.pos, self.neg = self.pos * scale, self.neg * scale
-        self.out = self.out * scale + offset
+        if self.gate is None:
+            self.out = self.out * scale + offset
+        else:
+            self.out, self.gate_offset = self.out * scale, self.gate_offset * scale + offset
         return True
 
     def two_slope(self, pos: DoubleArray, neg: DoubleArray) -> bool:
         """Absorbs x >= 0 ? pos * x : neg * x; behind a straight line s * v + o it bends at v = -o / s."""
-        if self.clamped or self.late or (self.pos is not None and not self.linear):
+        if self.clamped or self.late or self.gate is not None or (self.pos is not None and not self.linear):
             return False
         if self.pos is not None:
             slope, out = self.pos, self.out
@@ -100,8 +110,33 @@ class Draft:
         return True
 
     def add(self, residual: Residual) -> bool:
-        """Absorbs the addition of a value tensor, in front of the slope or behind it."""
-        if self.clamped or self.residual is not None:
+        """Absorbs the addition of a value tensor, in front of the slope or behind it; a convolution two in front."""
+        if self.clamped or self.gate is not None:
             return False
-        self.residual = replace(residual, late=self.pos is not None)
+        if self.residual is None:
+            self.residual = replace(residual, late=self.pos is not None)
+            return True
+        if self.second is not None or self.pos is not None or self.mac is None:
+            return False
+        self.second = residual
+        return True
+
+    def scale_by(self, gate: str) -> bool:
+        """Absorbs the product with a value tensor of one pixel."""
+        if self.clamped or self.late or self.gate is not None:
+            return False
+        if self.pos is None:
+            self.affine_slope()
+        self.gate = gate
+        return True
+
+    def affine_slope(self) -> None:
+        """A slope of 1, for what only a slope can absorb."""
+        self.pos, self.neg, self.linear = np.ones(len(self.scale)), np.ones(len(self.scale)), True
+
+    def round(self) -> bool:
+        """Absorbs rounding to whole numbers, behind which nothing else can be absorbed."""
+        if self.residual is not None:
+            return False
+        self.whole = self.clamped = True
         return True

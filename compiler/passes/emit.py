@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from bnnhw.spec.network import (
     Codes,
     Conv,
     Fixed,
+    Gate,
     Layer,
     Network,
     Pool,
@@ -48,7 +50,13 @@ def emit(graph: Graph, drafts: Sequence[Draft], fracs: Sequence[Frac], widths: W
     slope_shifts = share(slope_ranges)
     layers: list[Layer] = []
     for i, draft in enumerate(drafts):
-        post = _post(draft, fracs[i], gains[i], shifts[i], slope_shifts[i], widths)
+        gate = None
+        if draft.gate is not None:
+            offset = _integer(draft.gate_offset, fracs[i].y)
+            gate = Gate(draft.gate, made[draft.gate] + fracs[i].slope - fracs[i].y, offset)
+        post = replace(
+            _post(draft, fracs[i], gains[i], shifts[i], slope_shifts[i], widths), gate=gate, second=draft.second
+        )
         layers.append(_layer(draft, post))
         channels, height, rows = draft.shape_out
         forms = (post.publish.value, Fixed(widths.value, fracs[i].y)), (post.publish.bits, Bits())
@@ -80,7 +88,7 @@ def _shift_range(draft: Draft, gain: float, widths: Widths) -> tuple[int, int]:
 def _slope_range(draft: Draft, frac: Frac, widths: Widths) -> tuple[int, int]:
     if draft.pos is None or draft.neg is None:
         return (0, MAX_SHIFT)
-    return _window(float(np.abs([draft.pos, draft.neg]).max()) * 2.0 ** (frac.y - frac.v), widths.slope_limit)
+    return _window(float(np.abs([draft.pos, draft.neg]).max()) * 2.0 ** (frac.slope - frac.v), widths.slope_limit)
 
 
 def _window(largest: float, limit: int) -> tuple[int, int]:
@@ -94,7 +102,11 @@ def _window(largest: float, limit: int) -> tuple[int, int]:
 
 def _layer(draft: Draft, post: Post) -> Layer:
     if draft.mac is None:
-        return Pool(draft.name, draft.source, draft.window, draft.mode, post)
+        pool = Pool(draft.name, draft.source, draft.window, draft.mode, post, draft.fold)
+        if draft.depthwise is None:
+            return pool
+        weight = draft.depthwise.weight.reshape(len(draft.scale), -1).astype(np.int64)
+        return replace(pool, weight=weight, weight_bits=draft.depthwise.weight_bits)
     mac = draft.mac
     book = None
     if mac.words is not None and mac.index is not None:
@@ -114,8 +126,8 @@ def _post(draft: Draft, frac: Frac, gain: float, shift: int, slope_shift: int, w
     affine = Affine(scale, _integer(draft.offset, frac.v + shift), shift, sums)
     slope = None
     if draft.pos is not None and draft.neg is not None:
-        pos, neg = (_integer(s, slope_shift + frac.y - frac.v) for s in (draft.pos, draft.neg))
-        slope = TwoSlope(np.zeros(len(pos), np.int64), pos, neg, _integer(draft.out, frac.y), slope_shift)
+        pos, neg = (_integer(s, slope_shift + frac.slope - frac.v) for s in (draft.pos, draft.neg))
+        slope = TwoSlope(np.zeros(len(pos), np.int64), pos, neg, _integer(draft.out, frac.slope), slope_shift)
         assert max(np.abs(pos).max(), np.abs(neg).max()) <= widths.slope_limit, draft.name
     assert max(np.abs(a).max() for a in (scale, sums) if a is not None) <= widths.scale_limit, draft.name
     form = Fixed(widths.value, frac.y)

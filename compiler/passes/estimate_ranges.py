@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bnnhw.compiler.ir import ops
 from bnnhw.compiler.ir.graph import Graph
+from bnnhw.compiler.ir.lowered import Affine, Depthwise
 from bnnhw.compiler.ir.ops import Op
 from bnnhw.compiler.passes.fold_batch_norm import affine_of
 
@@ -140,6 +141,11 @@ def _affine(x: Stats, scale: DoubleArray, offset: DoubleArray) -> Stats:
 
 
 @statistics.register
+def _(op: Affine, *inputs: Stats) -> Stats:
+    return _affine(inputs[0], op.scale, op.offset)
+
+
+@statistics.register
 def _(op: ops.TwoSlope, *inputs: Stats) -> Stats:
     return _function(inputs[0], lambda x: np.where(x >= 0, op.pos, op.neg) * x)
 
@@ -204,6 +210,11 @@ def _(op: ops.Shortcut, *inputs: Stats) -> Stats:
 def _(op: ops.MaxPool, *inputs: Stats) -> Stats:
     x = inputs[0]
     return Stats(np.clip(x.mean + x.std, x.low, x.high), x.std, x.low, x.high)
+
+
+@statistics.register
+def _(op: Depthwise, *inputs: Stats) -> Stats:
+    return _convolution(op.weight[:, None].astype(np.float64), len(op.weight), any(op.pads), inputs[0])
 
 
 @statistics.register

@@ -31,12 +31,18 @@ class Widths:
         return (1 << self.factor - 1) - 1
 
 
+GATE_EXTRA = 2
+"""Fraction bits that the slope's result has more than y where a gate follows: it is rounded twice."""
+
+
 @dataclass(frozen=True)
 class Frac:
-    """Fraction bits of v (after the affine step and the residual) and of y (what is published)."""
+    """Fraction bits of v (after the affine step and the residual), of y (what is published), and of the slope's result,
+    which are y's unless a gate follows."""
 
     v: int
     y: int
+    slope: int
 
 
 class _Groups:
@@ -71,21 +77,32 @@ def choose(drafts: Sequence[Draft], ranges: Mapping[str, Sequence[float]], width
     for i, draft in enumerate(drafts):
         if draft.residual is not None:
             groups.join(2 * i + draft.late, 2 * maker[draft.residual.tensor] + 1)
+        if draft.second is not None:
+            groups.join(2 * i, 2 * maker[draft.second.tensor] + 1)
         if draft.pos is None:
             groups.join(2 * i, 2 * i + 1)
+    gates = sorted({maker[draft.gate] for draft in drafts if draft.gate is not None})
+    for i in gates[1:]:  # one shift for all
+        groups.join(2 * gates[0] + 1, 2 * i + 1)
     frac: dict[int, int] = {}
     stored = {groups.find(2 * i + 1) for i, draft in enumerate(drafts) if draft.value}
     for i, draft in enumerate(drafts):
         root = groups.find(2 * i + 1)
         if draft.value or root not in stored:
             frac[root] = min(frac.get(root, 99), fraction_for(*_range(draft, ranges), widths.value))
+    frac |= {groups.find(2 * i + 1): 0 for i, draft in enumerate(drafts) if draft.whole}
     for i in range(len(drafts)):
         root = groups.find(2 * i)
         if root not in frac:
             low, high = _range(drafts[i], ranges)
             frac[root] = fraction_for(low, high, max(widths.value, 18))
     _limit(drafts, groups, frac, maker, widths)
-    return [Frac(frac[groups.find(2 * i)], frac[groups.find(2 * i + 1)]) for i in range(len(drafts))]
+    fracs = [(frac[groups.find(2 * i)], frac[groups.find(2 * i + 1)]) for i in range(len(drafts))]
+    return [Frac(v, y, y + _extra(draft)) for draft, (v, y) in zip(drafts, fracs, strict=True)]
+
+
+def _extra(draft: Draft) -> int:
+    return 0 if draft.gate is None else GATE_EXTRA
 
 
 def _range(draft: Draft, ranges: Mapping[str, Sequence[float]]) -> tuple[float, float]:
@@ -115,5 +132,5 @@ def _limit(
             if largest * 2.0 ** (frac[v] - source) > widths.scale_limit:
                 frac[v], changed = frac[v] - 1, True
             slopes = 0.0 if draft.pos is None or draft.neg is None else np.abs([draft.pos, draft.neg]).max()
-            if slopes * 2.0 ** (frac[y] - frac[v]) > widths.slope_limit:
+            if slopes * 2.0 ** (frac[y] + _extra(draft) - frac[v]) > widths.slope_limit:
                 frac[y], changed = frac[y] - 1, True

@@ -7,8 +7,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnnhw.compiler.ir.graph import Graph, Node
-from bnnhw.compiler.ir.lowered import Affine, Mac, Pixels, Quantize
-from bnnhw.compiler.ir.ops import Add, AvgPool, Binarize, Clamp, GlobalAvgPool, MaxPool, Shape, Shortcut, TwoSlope
+from bnnhw.compiler.ir.lowered import Affine, Depthwise, Mac, Pixels, Quantize, Whole
+from bnnhw.compiler.ir.ops import (
+    Add,
+    AvgPool,
+    Binarize,
+    ChannelMean,
+    Clamp,
+    GlobalAvgPool,
+    MaxPool,
+    Scale,
+    Shape,
+    Shortcut,
+    Tile,
+    TwoSlope,
+)
 from bnnhw.compiler.passes.base import unsupported
 from bnnhw.compiler.passes.draft import Draft
 from bnnhw.compiler.passes.fold_bias import MAC_SUFFIX
@@ -48,11 +61,11 @@ class _Builder:
 
     def visit(self, node: Node) -> None:
         match node.op:
-            case Pixels() | Shortcut():
+            case Pixels() | Shortcut() | Tile():
                 pass
             case Mac():
                 self._start(self._mac(node, node.op))
-            case AvgPool() | MaxPool() | GlobalAvgPool():
+            case AvgPool() | MaxPool() | GlobalAvgPool() | ChannelMean() | Depthwise():
                 self._start(self._pool(node))
                 if isinstance(node.op, MaxPool) and self._front_pool(node):
                     self.closed.add(node.name)
@@ -62,8 +75,13 @@ class _Builder:
                 self._chain(node, lambda d: d.two_slope(pos.astype(np.float64), neg.astype(np.float64)))
             case Clamp(low=low, high=high):
                 self._chain(node, lambda d: d.clamp(low, high))
+            case Whole():
+                self._chain(node, lambda d: d.round())
             case Add():
                 self._add(node)
+            case Scale():
+                factors = self.publish_value(node.inputs[1])
+                self._chain(node, lambda d: d.scale_by(factors))
             case Binarize():
                 self._binarize(node, node.op)
             case Quantize():
@@ -75,7 +93,9 @@ class _Builder:
         """The value tensor of a node, published by its layer."""
         node = self.known[name]
         if name not in self.at:
-            raise unsupported(node, "its value must be the result of a layer; only an Add may read a Shortcut")
+            raise unsupported(
+                node, "its value must be the result of a layer; only an Add may read a Shortcut or a Tile"
+            )
         self.at[name].value = True
         return name
 
@@ -97,6 +117,11 @@ class _Builder:
         _, height, width = shapes[0]
         if isinstance(op, GlobalAvgPool):
             return _identity(node.name, source, Window(max(height, width)), *shapes, node.name, 1 / (height * width))
+        if isinstance(op, ChannelMean):
+            return replace(_identity(node.name, source, Window(1), *shapes, node.name, 1 / op.count), fold=op.count)
+        if isinstance(op, Depthwise):
+            window = Window(op.weight.shape[1], op.stride, op.pad)
+            return replace(_identity(node.name, source, window, *shapes, node.name, 1.0), depthwise=op)
         assert isinstance(op, AvgPool | MaxPool)
         window = Window(op.kernel, op.stride, op.pad)
         if isinstance(op, MaxPool):
@@ -140,30 +165,35 @@ class _Builder:
         self._advance(draft, node)
 
     def _add(self, node: Node) -> None:
-        """The operand whose layer comes last absorbs the other as its residual."""
+        """The operand whose layer comes last absorbs the other as its residual; one of a convolution, if there is one:
+        pools have no residuals."""
         order = {id(draft): position for position, draft in enumerate(self.drafts)}
-        candidates = [i for i in (1, 0) if not isinstance(self.known[node.inputs[i]].op, Shortcut)]
+        candidates = [i for i in (1, 0) if not isinstance(self.known[node.inputs[i]].op, Shortcut | Tile)]
         if not candidates:
-            raise unsupported(node, "one of the two inputs must not be a Shortcut")
-        candidates.sort(key=lambda i: -order.get(id(self._open(node.inputs[i])), -1))
+            raise unsupported(node, "one of the two inputs must not be a Shortcut or a Tile")
+        drafts = {i: self._open(node.inputs[i]) for i in candidates}
+        candidates.sort(key=lambda i: ((d := drafts[i]) is None or d.mac is None, -order.get(id(d), -1)))
         for i in candidates:
             draft = self._open(node.inputs[i])
-            if draft is not None and draft.add(self._shortcut(node.inputs[1 - i])):
+            added = self._shortcut(node.inputs[1 - i])
+            if draft is not None and draft.add(added):
                 break
         else:
             i = candidates[0]
             draft = self._copy(node.inputs[i], node.name)
             self.drafts.append(draft)
-            fits = draft.add(self._shortcut(node.inputs[1 - i]))
+            added = self._shortcut(node.inputs[1 - i])
+            fits = draft.add(added)
             assert fits
-        assert draft.residual is not None
-        self.publish_value(draft.residual.tensor)
+        self.publish_value(added.tensor)
         self._advance(draft, node)
 
     def _shortcut(self, name: str) -> Residual:
         node = self.known[name]
         if isinstance(node.op, Shortcut):
             return Residual(node.inputs[0], node.op.stride, node.op.channels_before)
+        if isinstance(node.op, Tile):
+            return Residual(node.inputs[0], tiled=True)
         return Residual(name)
 
     def _binarize(self, node: Node, op: Binarize) -> None:

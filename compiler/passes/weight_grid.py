@@ -129,7 +129,8 @@ def _scale(w: DoubleArray, bits: int) -> float:
 
 
 def _exact(w: DoubleArray, bits: int) -> tuple[float, float] | None:
-    """(scale, shift) of an evenly spaced grid that holds all of w, the shift as near to 0 as can be; or None."""
+    """(scale, shift) of an evenly spaced grid that holds all of w, or None; the shift is as near to 0 as can be, and 0
+    where weights have several bits: activation sums are there for binary weights alone."""
     values = np.unique(w)
     count = 1 << bits
     if len(values) > count:
@@ -144,5 +145,7 @@ def _exact(w: DoubleArray, bits: int) -> tuple[float, float] | None:
             wanted = values[0] / scale
             first = np.clip(2 * np.floor(wanted / 2 + EXACT) + 1, -(count - 1), count - 1 - 2 * steps)
             shift = float(values[0] - scale * first)
-            return scale, 0.0 if abs(shift) < 2 * EXACT * scale * count else shift
+            shift = 0.0 if abs(shift) < 2 * EXACT * scale * count else shift
+            if bits == 1 or shift == 0:
+                return scale, shift
     return None

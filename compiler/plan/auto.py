@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
-from bnnhw.compiler.plan.groups import grouped, misfit
+from bnnhw.compiler.plan.groups import misfit
 from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.places import ValuePlace
 from bnnhw.compiler.plan.proposals import fetches, front_columns
@@ -76,6 +76,8 @@ def choose(
             more, nearest = _search(found, limits, enough, sdram, references, spilled, least_cycles)
             candidates += more
             smallest = nearest or smallest
+            if candidates and min((c.cycles for c in more), default=least_cycles) >= least_cycles:
+                break  # what is spilled costs more than its room is worth
     if not candidates:
         if smallest is None:
             channels = found.network.tensors[found.network.input].channels
@@ -131,6 +133,9 @@ def _search(
     reference = references.get(shapes, external)
     if not spills:
         _check_maps(reference.plan, limits)
+    over = _values_over(found, reference, min(shapes, key=lambda s: (s.lanes, s.cols)), spilled, limits)
+    if over is not None:
+        return [], over
     for whole in shapes:
         if _ideal(found, whole) > max(enough, SLACK * fastest):
             continue
@@ -141,16 +146,28 @@ def _search(
             for shape in fetches(found, whole, external):
                 config, sizes = sketch(reference, schedule, shape)
                 need = estimate(config, sizes)
-                over = need.over(limits)
-                if over is None:
+                excess = need.over(limits)
+                if excess is None:
                     cycles = estimated_cycles(config, schedule, shape, reference.classes)
                     fastest = min(fastest, cycles)
                     candidates.append(Candidate(shape, spread, cycles, need, spilled))
-                elif nearest is None or over[1] / max(over[2], 1) < nearest[0]:
-                    nearest = over[1] / max(over[2], 1), config, need
+                elif nearest is None or excess[1] / max(excess[2], 1) < nearest[0]:
+                    nearest = excess[1] / max(excess[2], 1), config, need
             if candidates and candidates[-1].shape == whole:
                 break  # it fits with more memory as well as it can
     return candidates, None if nearest is None else nearest[1:]
+
+
+def _values_over(
+    found: Analysis, reference: Reference, least: Shape, spilled: frozenset[str], limits: Limits
+) -> tuple[EngineConfig, Resources] | None:
+    """What the shape whose words leave the least room unused needs, if the values alone fill more than the chip."""
+    spread = default_spread(found.network, found.uses, found.orders, least)
+    schedule = make_schedule(found.network, found.uses, found.orders, least, spread, spilled=spilled)
+    if schedule.memory.value_words * least.lanes * reference.engine.post.value_width <= limits.bram18k * BLOCK_BITS:
+        return None
+    config, sizes = sketch(reference, schedule, least)
+    return config, estimate(config, sizes)
 
 
 def _check_maps(plan: Plan, limits: Limits) -> None:
@@ -171,7 +188,6 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
     channels = network.tensors[network.input].channels
     widest = max(network.out_tensor(layer).width for layer in network.layers)
     most = max(network.out_tensor(layer).channels for layer in network.layers)
-    convs = grouped(network)
     fronts = {lanes: front_columns(found, limits, lanes) for lanes in LANES}
     shapes = [
         Shape(rows, cols, depth, lanes, cols, fronts[lanes])
@@ -180,7 +196,7 @@ def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
         for depth in DEPTHS
         for lanes in LANES
         if cols % lanes == 0 and depth % lanes == 0 and depth >= channels
-        if misfit(convs, Shape(rows, cols, depth, lanes, cols)) is None
+        if misfit(network, Shape(rows, cols, depth, lanes, cols)) is None
         if rows < 2 * widest
         and cols < 2 * most
         and rows * cols * depth <= min(MOST_MACS, limits.lut4 / LUT_PER_PRODUCT)

@@ -57,10 +57,13 @@ class JobOrder:
                 rows = min(size, height - first)
                 jobs += [Job(index, first, rows), Job(index + 1, first, rows)]
         self.jobs = tuple(jobs)
+        self._of: dict[int, list[tuple[int, Job]]] = {}
+        for time, job in enumerate(jobs):
+            self._of.setdefault(job.layer, []).append((time, job))
 
     def of(self, layer: int) -> list[tuple[int, Job]]:
         """The jobs of a layer, with their times."""
-        return [(time, job) for time, job in enumerate(self.jobs) if job.layer == layer]
+        return self._of.get(layer, [])
 
     def kept_rows(self, layer: int) -> int:
         """Rows of a layer's output that are kept at a time: those of a band, where the reader follows band by band."""
@@ -89,9 +92,8 @@ class JobOrder:
 
 def _windows(layer: Layer, name: str) -> list[Window]:
     """How a layer goes over the rows of a tensor: as its source, as its residual, or both."""
-    residual = layer.post.residual
     windows = [layer.window] if layer.source == name else []
-    return windows + ([Window(1, residual.stride, 0)] if residual is not None and residual.tensor == name else [])
+    return windows + [Window(1, residual.stride, 0) for residual in layer.post.residuals if residual.tensor == name]
 
 
 def bandable(network: Network, uses: Uses) -> list[int]:

@@ -13,7 +13,7 @@ from bnnhw.compiler.plan.config import engine_config, unit_slope
 from bnnhw.compiler.plan.descriptors import decode_words, job_word, load_word, step_words
 from bnnhw.compiler.plan.fold import Channels, Rest, fold_channels
 from bnnhw.compiler.plan.front import front_config
-from bnnhw.compiler.plan.groups import check_sequence, check_shape
+from bnnhw.compiler.plan.groups import check_sequence, check_shape, weight_width
 from bnnhw.compiler.plan.orders import Orders, channel_orders, stored_channels
 from bnnhw.compiler.plan.params import param_beats
 from bnnhw.compiler.plan.places import BitPlace, ValuePlace
@@ -22,12 +22,19 @@ from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, default_spread, 
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.compiler.plan.spill import front_store, spill_config, spill_words, with_bursts
 from bnnhw.compiler.plan.uses import Uses, find_uses
-from bnnhw.compiler.plan.weights import WeightImage, codebook_beats, conv_weights, input_weights, raw_beats
+from bnnhw.compiler.plan.weights import (
+    WeightImage,
+    codebook_beats,
+    conv_weights,
+    input_weights,
+    pool_weights,
+    raw_beats,
+)
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import ExternalLayout
 from bnnhw.spec.network import Conv, Network
 from bnnhw.spec.numbers import Codes, IntArray
-from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL, Images
+from bnnhw.spec.program import CONV_BITS, CONV_INPUT, Images
 from bnnhw.spec.sdram import SdramSetup
 
 
@@ -132,7 +139,10 @@ def _out_order(found: Analysis, s: JobSchedule) -> IntArray:
 
 def _weights(found: Analysis, schedule: Schedule, s: JobSchedule) -> WeightImage | None:
     if not isinstance(s.layer, Conv):
-        return None
+        if s.layer.weight is None:
+            return None
+        width = weight_width(found.network)
+        return pool_weights(s.layer, _out_order(found, s), s.passes, width, schedule.shape)
     if s.kind == CONV_INPUT:
         return input_weights(s.layer, schedule.input, _out_order(found, s), schedule.shape)
     place = schedule.places.bits[s.layer.source]
@@ -160,14 +170,15 @@ def _rest(found: Analysis, schedule: Schedule, s: JobSchedule) -> Rest:
         code = (found.ranges[producer].rest + (1 << shift >> 1)) >> shift
         code = min(max(code, 0), (1 << source.format.bits) - 1)
         count = places.bits[source.name].groups * lanes - source.channels
-    residual = s.layer.post.residual
-    if residual is None:
+    residuals = [residual for residual in s.layer.post.residuals if not residual.tiled]
+    if not residuals:
         return Rest(code, count)
-    place, out = places.values[residual.tensor], network.out_tensor(s.layer)
-    added = np.zeros(out.channels, np.int64)
-    positions = stored_channels(_out_order(found, s), s.passes * s.groups * lanes)[: place.stored_groups * lanes]
-    empty = stored_channels(place.order, place.stored_groups * lanes)[: len(positions)] < 0
-    added[positions[(positions >= 0) & empty]] = found.ranges[found.uses.producer[residual.tensor]].rest
+    added = np.zeros(network.out_tensor(s.layer).channels, np.int64)
+    for residual in residuals:
+        place = places.values[residual.tensor]
+        positions = stored_channels(_out_order(found, s), s.passes * s.groups * lanes)[: place.stored_groups * lanes]
+        empty = stored_channels(place.order, place.stored_groups * lanes)[: len(positions)] < 0
+        added[positions[(positions >= 0) & empty]] += found.ranges[found.uses.producer[residual.tensor]].rest
     return Rest(code, count, added)
 
 
@@ -186,7 +197,7 @@ def _images(
         jobs.append(job_word(found.network, config, schedule, s, found.ranges[s.index], own))
         loads.append(load_word(config, s, own))
         params += param_beats(config, s, own)
-        if s.kind != POOL:
+        if image is not None:
             beats += _weight_beats(config, schedule.shape, image, s)
     return Images(
         jobs=tuple(jobs),
@@ -198,8 +209,7 @@ def _images(
     )
 
 
-def _weight_beats(config: EngineConfig, shape: Shape, image: WeightImage | None, s: JobSchedule) -> list[int]:
-    assert image is not None
+def _weight_beats(config: EngineConfig, shape: Shape, image: WeightImage, s: JobSchedule) -> list[int]:
     beats: list[int] = []
     for number in range(s.passes):
         if s.decodes:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bnnhw.compiler.plan.fold import Channels
+from bnnhw.compiler.plan.groups import weight_width
 from bnnhw.compiler.plan.ranges import LayerRange
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule
+from bnnhw.errors import UnsupportedError
 from bnnhw.spec.engine import EngineConfig, PostConfig
 from bnnhw.spec.external import WORD
 from bnnhw.spec.front import FrontConfig
@@ -65,6 +67,9 @@ def engine_config(
         bit_words=max(schedule.memory.bit_words, 1),
         value_words=max(schedule.memory.value_words, 1),
         weight_words=max(s.weight_words for s in layers),
+        gate_words=schedule.memory.gate_words,
+        folds=tuple(sorted({pool.fold for pool in pools} - {1})),
+        pool_weight_width=weight_width(network),
         steps=schedule.steps.count,
         jobs=len(layers),
         grouped=any(isinstance(s.layer, Conv) and s.layer.groups > 1 for s in layers),
@@ -97,6 +102,7 @@ def _post_config(
     # A lane adds products and offset modulo 2**(offset_width + 2): the total must fit, whatever its parts are.
     total = signed_width(min(r.total[0] for r in ranges), max(r.total[1] for r in ranges))
     split = [c.split for c in channels]
+    gated = [r.gate for r in ranges if r.gate is not None]
     borders = [b for b in split if b is not None]
     counted = len(borders) == len(split) and any(b.count.any() for b in borders)
 
@@ -108,15 +114,30 @@ def _post_config(
         pre_width=signed_width(min(r.pre[0] for r in ranges), max(r.pre[1] for r in ranges)),
         value_width=signed_width(min(r.low for r in ranges), max(r.high for r in ranges)),
         shifts=tuple(sorted({s.layer.post.affine.shift for s in layers})),
-        residual=any(s.layer.post.residual is not None for s in layers),
-        late_residual=any(s.layer.post.residual is not None and s.layer.post.residual.late for s in layers),
+        residual=any(s.layer.post.residuals for s in layers),
+        late_residual=any(residual.late for s in layers for residual in s.layer.post.residuals),
+        second=any(s.layer.post.second is not None for s in layers),
+        tiled=any(residual.tiled for s in layers for residual in s.layer.post.residuals),
+        gate_width=signed_width(min(g[0] for g in gated), max(g[1] for g in gated)) if gated else 0,
+        gate_shift=_gate_shift(layers),
+        gate_offset_width=optional(c.gate_offset for c in channels),
         slope_width=_width(x for c in channels for x in (c.pos, c.neg)) if slopes else 0,
         slope_shifts=slopes,
         in_offset_width=optional(c.in_offset for c in channels),
         out_offset_width=optional(c.out_offset for c in channels),
         code_shifts=tuple(sorted({s.layer.post.publish.code_shift for s in codes})),
-        code_planes=max((s.out_planes for s in codes), default=1),
+        code_planes=max((s.turns for s in codes), default=1),
     )
+
+
+def _gate_shift(layers: Sequence[JobSchedule]) -> int:
+    """The shift of all gates."""
+    shifts = {s.layer.post.gate.shift: s.layer.name for s in layers if s.layer.post.gate is not None}
+    if len(shifts) > 1:
+        raise UnsupportedError(
+            f"gates must have one shift, not {sorted(shifts)} as in layers {', '.join(shifts.values())}"
+        )
+    return next(iter(shifts), 0)
 
 
 def _width(arrays: Iterable[IntArray]) -> int:

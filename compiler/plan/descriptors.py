@@ -6,12 +6,20 @@ from bnnhw.compiler.plan.fold import Channels
 from bnnhw.compiler.plan.places import BitPlace
 from bnnhw.compiler.plan.ranges import LayerRange
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, filled_passes, read_groups
-from bnnhw.compiler.plan.spill import loaded_map, on_chip, source_rows, spills, stored_map
+from bnnhw.compiler.plan.spill import (
+    loaded_groups,
+    loaded_map,
+    on_chip,
+    ordered,
+    source_rows,
+    spills,
+    stored_map,
+)
 from bnnhw.compiler.plan.uses import borders
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.jobs import job_layout
 from bnnhw.spec.layout import WordLayout
-from bnnhw.spec.network import BorderAxis, Conv, Network
+from bnnhw.spec.network import BorderAxis, Network, Pool, Residual
 from bnnhw.spec.program import CONV_INPUT, POOL, Widths, decode_layout, load_layout, step_layout
 
 Fields = dict[str, int]
@@ -26,14 +34,15 @@ def job_word(
     channels: Channels,
 ) -> int:
     """Descriptor of a job."""
-    fields = _walk(network, schedule, s) | _border(network, s, channels) | _numbers(config, s, limits)
-    fields |= _source(schedule, s) | _outputs(schedule, s)
+    fields = _walk(network, config, schedule, s) | _border(network, s, channels) | _numbers(config, s, limits)
+    fields |= _source(schedule, s) | _outputs(config, schedule, s)
     fields |= {
         "final": s is schedule.jobs[-1],
         "last_pass": s.passes - 1,
         "last_filled": filled_passes(schedule, s) - 1,
+        "last_plane": s.turns - 1,
         "groups": s.groups,
-        "drain": s.vectors * s.out_planes - 1,
+        "drain": s.vectors * s.turns - 1,
     }
     if config.front is not None:
         fields["front_rows"] = s.front_rows
@@ -50,7 +59,7 @@ def _rings(schedule: Schedule, s: JobSchedule, fields: Fields) -> Fields:
     rings: Fields = {"spill": spills(schedule, s), "res_dpass": s.groups, "val_dpass": s.groups}
     source, target = loaded_map(schedule, s), stored_map(schedule, s)
     if source is not None and s.kind == POOL:
-        place, rows, window = on_chip(source, 1), source_rows(s, source), s.layer.window
+        place, rows, window = on_chip(source, loaded_groups(s)), source_rows(s, source), s.layer.window
         above = rows.start - (s.job.first * window.stride - window.pad)
         rings |= {
             "src_ring": 1,
@@ -83,7 +92,20 @@ def _rings(schedule: Schedule, s: JobSchedule, fields: Fields) -> Fields:
     return rings
 
 
-ADDRESSES = ("base", "d_lx", "d_y", "d_r", "d_pass", "res_", "val_", "bit_base", "bit_d")
+ADDRESSES = (
+    "base",
+    "d_lx",
+    "d_y",
+    "d_r",
+    "d_pass",
+    "res_d",
+    "res_base",
+    "sec_d",
+    "sec_base",
+    "val_",
+    "bit_base",
+    "bit_d",
+)
 """Fields that wrap at their width."""
 
 
@@ -93,12 +115,11 @@ def _wrap(layout: WordLayout, fields: Fields) -> Fields:
     return {n: v & ((1 << sizes[n]) - 1) if n.startswith(ADDRESSES) else v for n, v in fields.items()}
 
 
-def _walk(network: Network, schedule: Schedule, s: JobSchedule) -> Fields:
+def _walk(network: Network, config: EngineConfig, schedule: Schedule, s: JobSchedule) -> Fields:
     """Positions, steps and geometry of the source."""
     source, out, window = network.tensors[s.layer.source], network.out_tensor(s.layer), s.layer.window
     fields = {
         "kind": s.kind,
-        "pool_max": s.kind == POOL and s.layer.mode == "max",  # type: ignore[union-attr]
         "step_first": s.step_first,
         "step_last": s.step_first + s.steps - 1,
         "last_y": s.job.rows - 1,
@@ -107,6 +128,9 @@ def _walk(network: Network, schedule: Schedule, s: JobSchedule) -> Fields:
         "out_width": out.width,
         "strip": s.strip,
     }
+    if isinstance(s.layer, Pool):
+        fields |= {"pool_max": s.layer.mode == "max", "weighted": s.layer.weight is not None}
+        fields["fold"] = 0 if s.layer.fold == 1 else config.folds.index(s.layer.fold) + 1
     if s.kind == CONV_INPUT:
         words = schedule.input.chunks * schedule.input.groups
         return fields | {"d_lx": words, "d_y": words * schedule.input.strip}
@@ -155,34 +179,30 @@ def _source(schedule: Schedule, s: JobSchedule) -> Fields:
     if s.kind == CONV_INPUT:
         return {"base": 0}
     pad = s.layer.window.pad
-    if s.kind == POOL:
+    if isinstance(s.layer, Pool):
         value = schedule.places.values[s.layer.source]
         first = value.base + s.job.first * s.layer.window.stride * value.row
-        return {"base": first - pad * (value.row + value.cell), "d_pass": 1}
+        return {"base": first - pad * (value.row + value.cell), "d_pass": s.layer.fold}
     bits = schedule.places.bits[s.layer.source]  # whole, or the very band that the job reads
     fields = {"base": bits.base + bits.halo_low * bits.cell - pad * (bits.row + bits.cell)}
-    assert isinstance(s.layer, Conv)
     if s.layer.groups > 1:
         step = bits.group_offset(read_groups(s.layer, bits))
         fields |= {"d_pass": step, "repeat": s.passes // s.layer.groups - 1}
     return fields
 
 
-def _outputs(schedule: Schedule, s: JobSchedule) -> Fields:
+def _outputs(config: EngineConfig, schedule: Schedule, s: JobSchedule) -> Fields:
     """Residual, value, score and activation addresses of the first pass."""
     fields: Fields = {"score": s.forms.score}
-    residual = s.layer.post.residual
-    if residual is not None:
-        value, stride = schedule.places.values[residual.tensor], residual.stride
-        fields |= {
-            "residual": 1,
-            "late": residual.late,
-            "last_residual": min(s.passes, -(-value.stored_groups // s.groups)) - 1,
-            "res_base": value.base + s.job.first * stride * value.row,
-            "res_dx": stride * value.cell,
-            "res_dr": s.strip * stride * value.cell,
-            "res_dy": stride * value.row,
-        }
+    for residual, name, at in zip(ordered(schedule, s), ("residual", "second"), ("res", "sec"), strict=False):
+        fields |= _residual(schedule, s, residual, name, at)
+        if config.post.tiled:
+            words = schedule.places.values[residual.tensor].stored_groups
+            fields[f"{at}_tile"] = (words // s.groups if residual.tiled else s.passes) - 1
+    if s.layer.post.gate is not None:
+        fields |= {"gate": 1, "gate_base": schedule.places.gates[s.layer.post.gate.tensor].base}
+    if s.forms.gate is not None:
+        fields |= {"value": 1, "val_gate": 1, "val_base": schedule.places.gates[s.forms.gate].base}
     if s.forms.value is not None:
         value = schedule.places.values[s.forms.value]
         fields |= {
@@ -197,17 +217,31 @@ def _outputs(schedule: Schedule, s: JobSchedule) -> Fields:
     return fields
 
 
+def _residual(schedule: Schedule, s: JobSchedule, residual: Residual, name: str, at: str) -> Fields:
+    """Where the first or the second residual lies."""
+    value, stride = schedule.places.values[residual.tensor], residual.stride
+    passes = -(-value.stored_groups // s.groups)
+    return {
+        name: 1,
+        "late": residual.late,
+        f"last_{name}": s.passes - 1 if residual.tiled else min(s.passes, passes) - 1,
+        f"{at}_base": value.base + s.job.first * stride * value.row,
+        f"{at}_dx": stride * value.cell,
+        f"{at}_dr": s.strip * stride * value.cell,
+        f"{at}_dy": stride * value.row,
+    }
+
+
 def _bit_outputs(place: BitPlace, s: JobSchedule) -> Fields:
     quotient, rest = divmod(s.strip, place.strip) if s.strips > 1 else (0, 0)
     words, slots = divmod(s.groups, place.slots) if place.spread else (s.groups, 0)
     return {
         "bits": 1,
         "codes": s.forms.codes,
-        "last_plane": s.out_planes - 1,
         "bit_base": place.base + place.first_word(s.job.first) + place.halo_low * place.cell,
         "bit_dx": place.cell,
         "bit_dy": place.row,
-        "bit_dplane": place.q,
+        "bit_dplane": place.q if s.forms.codes else 0,
         "bit_dpass": words,
         "bit_strip": place.strip,
         "bit_dstrip": place.strip * place.cell,
@@ -224,7 +258,7 @@ def _bit_outputs(place: BitPlace, s: JobSchedule) -> Fields:
 def load_word(config: EngineConfig, s: JobSchedule, channels: Channels) -> int:
     """Load word of a layer's job."""
     fields = {"last_pass": s.passes - 1, "last_class": channels.offset.shape[1] - 1}
-    if s.kind != POOL:
+    if s.weight_words:
         fields |= {"weights": 1, "last_word": s.weight_words - 1}
     if s.decodes:
         fields |= {"codebook": 1, "decode": s.decode_first}
@@ -236,7 +270,7 @@ def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
     layout, words, mask = step_layout(config), [], (1 << Widths.of(config).source) - 1
     for step in schedule.steps.steps():
         assert not config.alike or len(set(step.reads)) == 1
-        fields: Fields = {"shift": step.shift, "weight": step.weight}
+        fields: Fields = {"shift": step.shift, "weight": step.weight, "part": step.part}
         for slot, read in enumerate(step.reads[: config.reads]):
             own = {"en": read.enabled, "dy": read.dy, "dx": read.dx, "offset": read.offset & mask}
             fields |= {f"{name}{slot}": value for name, value in own.items()}

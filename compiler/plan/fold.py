@@ -63,6 +63,7 @@ class Channels:
     pos: IntArray
     neg: IntArray
     out_offset: IntArray
+    gate_offset: IntArray
     threshold: IntArray
 
     @cached_property
@@ -130,6 +131,7 @@ def fold_channels(
         pos=store(zero + unit_slope if slope is None else slope.pos),
         neg=store(zero + unit_slope if slope is None else slope.neg),
         out_offset=store(behind),
+        gate_offset=store(zero if layer.post.gate is None else layer.post.gate.offset),
         threshold=store(zero if threshold is None else threshold, limits.high + 1),
     )
 

@@ -22,7 +22,8 @@ POINT = Window(1)
 
 @dataclass(frozen=True, eq=False)
 class FrontLayers:
-    """The layers that the front unit computes: a convolution of the image and, if there is one, its max pool."""
+    """The layers that the front unit computes: a convolution of the image and, where it can do that, the max pool
+    behind it."""
 
     conv: Conv
     pool: Pool | None
@@ -42,18 +43,16 @@ def front_layers(network: Network, uses: Uses) -> FrontLayers:
     if len(readers) > 1:
         raise UnsupportedError(f"input {network.input} must have one reader for a front unit, not {len(readers)}")
     own = _unsuited(conv) or _unsuited_forms(network, uses, conv)
+    if own is not None:
+        raise UnsupportedError(f"layer {conv.name} must be one that a front unit can compute: {own}")
     value = conv.post.publish.value
     pools = uses.pools.get(value or "", [])
-    if own is None and not pools:
-        return FrontLayers(conv, None, (readers[0],))
-    pool = network.layers[pools[0]] if len(pools) == 1 and uses.values(value) == pools else None
-    if own is None and isinstance(pool, Pool) and not uses.bits(conv.post.publish.bits):
-        own = _unsuited_pool(pool) or _unsuited(pool) or _unsuited_forms(network, uses, pool)
-        if own is None:
+    if len(pools) == 1 and uses.values(value) == pools and not uses.bits(conv.post.publish.bits):
+        pool = network.layers[pools[0]]
+        assert isinstance(pool, Pool)
+        if not (_unsuited_pool(pool) or _unsuited(pool) or _unsuited_forms(network, uses, pool)):
             return FrontLayers(conv, pool, (readers[0], pools[0]))
-    elif own is None:
-        return FrontLayers(conv, None, (readers[0],))
-    raise UnsupportedError(f"layer {conv.name} must be one that a front unit can compute: {own}")
+    return FrontLayers(conv, None, (readers[0],))
 
 
 def _unsuited(layer: Layer) -> str | None:
@@ -61,8 +60,8 @@ def _unsuited(layer: Layer) -> str | None:
     post = layer.post
     if post.residual is not None:
         return f"{layer.name} adds a residual"
-    if post.slope is not None:
-        return f"{layer.name} has a two-slope function"
+    if post.gate is not None:
+        return f"{layer.name} has a gate"
     return f"{layer.name} has an activation sum" if post.affine.sum_scale is not None else None
 
 
@@ -73,14 +72,12 @@ def _unsuited_forms(network: Network, uses: Uses, layer: Layer) -> str | None:
     return None
 
 
-def _unsuited_pool(pool: Pool) -> str | None:
-    """A maximum over windows that share at most a row and a column, and nothing more."""
+def _unsuited_pool(pool: Pool) -> bool:
+    """Whether it is other than a maximum over windows that share at most a row and a column."""
     affine = pool.post.affine
-    if pool.mode != "max" or pool.window.kernel - pool.window.stride not in (0, 1):
-        return f"{pool.name} is no maximum over windows that share at most one row"
-    if (affine.scale != 1 << affine.shift).any() or affine.offset.any():
-        return f"{pool.name} changes its values"
-    return None
+    fusable = pool.mode == "max" and pool.fold == 1 and pool.window.kernel - pool.window.stride in (0, 1)
+    plain = pool.post.slope is None and (affine.scale == 1 << affine.shift).all() and not affine.offset.any()
+    return not (fusable and plain)
 
 
 def front_config(
@@ -97,8 +94,10 @@ def front_config(
     order = stored_channels(orders[pooled.name], stored_groups * shape.lanes)
     low, high = (int(np.clip(x, final.low, final.high)) for x in (own.low, own.high))
     axes = borders(network, conv)
-    affine = conv.post.affine
+    affine, slope = conv.post.affine, conv.post.slope
     offset = affine.offset + (1 << affine.shift >> 1)
+    if slope is not None:
+        offset = offset + (slope.in_offset << affine.shift)[:, None]
     reach = 255 * np.abs(conv.weight).sum(axis=(1, 2, 3)).max()
     threshold = final.threshold if final.threshold is not None else np.zeros(out.channels, np.int64)
     config = FrontConfig(
@@ -126,9 +125,17 @@ def front_config(
         pool_width=pooled.width,
         value=None if value is None or value.spilled else _value_target(value),
         bits=None if bits is None else _bit_target(bits),
+        slope_width=0 if slope is None else _width(slope.pos, slope.neg),
+        slope_shift=0 if slope is None else slope.shift,
+        out_offset_width=0 if slope is None else _width(slope.out_offset),
+        pre_width=signed_width(*own.pre),
         spilled=value.stored_groups if value is not None and value.spilled else 0,
     )
     return config, _images(config, conv, order, offset, threshold, final.high + 1)
+
+
+def _width(*arrays: IntArray) -> int:
+    return signed_width(min(int(a.min()) for a in arrays), max(int(a.max()) for a in arrays))
 
 
 def _value_target(place: ValuePlace) -> MapTarget:
@@ -152,6 +159,7 @@ def _images(
     config: FrontConfig, conv: Conv, order: IntArray, offset: IntArray, threshold: IntArray, never: int
 ) -> FrontImages:
     channels = stored_channels(order, config.groups * config.columns)
+    slope = conv.post.slope
 
     def store(x: IntArray, missing: int = 0) -> tuple[int, ...]:
         picked = x[channels]
@@ -167,6 +175,9 @@ def _images(
         scales=store(conv.post.affine.scale),
         offsets=store(offset),
         thresholds=store(threshold, never),
+        pos=store(slope.pos) if slope is not None else (),
+        neg=store(slope.neg) if slope is not None else (),
+        out_offsets=store(slope.out_offset) if slope is not None else (),
     )
 
 

@@ -15,16 +15,29 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
     are pooled by windows which begin farther above a row than the next row is below it, nor what a ``front`` unit, if
     there is one, keeps to itself."""
     sizes: dict[str, int] = {}
+    kept = _kept(network)
     fused = front_layers(network, uses).indices[:-1] if front else ()
     for index, layer in enumerate(network.layers):
         if index in fused:
             continue
         name = stored(network, uses, layer).value
-        if name is not None and all(spillable(network.layers[reader].window) for reader in uses.pools.get(name, [])):
+        pools = [network.layers[reader].window for reader in uses.pools.get(name or "", [])]
+        if name is not None and name not in kept and all(map(spillable, pools)):
             tensor = network.tensors[name]
             sizes[name] = tensor.height * tensor.width * tensor.channels
     for least in sorted(set(sizes.values()), reverse=True):
         yield frozenset(name for name, size in sizes.items() if size >= least)
+
+
+def _kept(network: Network) -> set[str]:
+    """Residuals that stay on the chip: those that are repeated, and of two the smaller, unless the other is repeated:
+    rows of one are loaded."""
+    kept = {r.tensor for layer in network.layers for r in layer.post.residuals if r.tiled}
+    for layer in network.layers:
+        both = [network.tensors[residual.tensor] for residual in layer.post.residuals]
+        if len(both) > 1 and not any(residual.tiled for residual in layer.post.residuals):
+            kept.add(min(both, key=lambda t: t.height * t.width * t.channels).name)
+    return kept
 
 
 __all__ = ["spill_levels"]

@@ -133,14 +133,14 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
             continue
         index = uses.producer[name]
         layer = network.layers[index]
-        residual = layer.post.residual
         head = name
-        if residual is not None:
+        for residual in layer.post.residuals:
             other = places.values[residual.tensor]
             same = (place.row, place.words, place.cell) == (other.row, other.words, other.cell)
-            same = same and not other.spilled
+            same = same and not other.spilled and not residual.tiled and residual.stride == 1
             if same and other.tensor.channels == place.tensor.channels and uses.values(residual.tensor)[-1] == index:
                 head = owner[residual.tensor]
+                break
         owner[name] = head
         chains.setdefault(head, []).append(name)
     regions = []
@@ -152,6 +152,16 @@ def value_regions(network: Network, uses: Uses, places: Places, order: JobOrder)
     return regions
 
 
+def gate_regions(uses: Uses, places: Places, order: JobOrder) -> list[Region]:
+    """One region for every gate."""
+    regions = []
+    for name, place in places.gates.items():
+        first = min(time for time, _ in order.of(uses.producer[name]))
+        last = max(time for reader in uses.gates[name] for time, _ in order.of(reader))
+        regions.append(Region((name,), (Part(0, place.words, first, last),)))
+    return regions
+
+
 @dataclass(frozen=True, eq=False)
 class MemoryPlan:
     """The maps at their addresses, and the words of a bank of each memory. ``front_rows``: for every job, the rows of
@@ -160,6 +170,7 @@ class MemoryPlan:
     places: Places
     bit_words: int
     value_words: int
+    gate_words: int
     front_rows: Sequence[int]
 
 
@@ -180,7 +191,8 @@ def place_all(network: Network, uses: Uses, places: Places, order: JobOrder, fro
             own = maps[on_chip]
             rows = [min(n, free_words(regions, bases, time, own.words) // own.row) for time, n in enumerate(rows)]
     (bit_bases, bit_words), (value_bases, value_words) = placed
-    return MemoryPlan(places.rebase(bit_bases, value_bases), bit_words, value_words, rows)
+    gate_bases, gate_words = assign(gate_regions(uses, places, order))
+    return MemoryPlan(places.rebase(bit_bases, value_bases, gate_bases), bit_words, value_words, gate_words, rows)
 
 
 __all__ = ["MemoryPlan", "Part", "Region", "assign", "bit_regions", "place_all", "value_regions"]

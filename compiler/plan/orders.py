@@ -4,6 +4,9 @@ A residual is added lane by lane: stored position l of the output takes stored p
 residuals and pools therefore tie two layers to one order; an "option A" shortcut of a narrower map (``Residual.pad``
 zero channels before it) makes the wider layer store the shortcut's channels first. Where the wider order is given
 already (by the scores, or by another shortcut), the narrower map leaves positions empty instead: they hold 0.
+
+Where channels of one map are counted (neighbours that are summed, a narrow map that is repeated), it and what it
+becomes are in their own order.
 """
 
 from __future__ import annotations
@@ -28,6 +31,11 @@ def channel_orders(network: Network, uses: Uses) -> Orders:
     """
     group = _tie(network, uses)
     fixed = {group[-1]: np.arange(network.tensors[network.output].channels)}
+    for index, layer in enumerate(network.layers):
+        counted = [layer.source] if _recounts(network, layer) else []
+        counted += [residual.tensor for residual in layer.post.residuals if residual.tiled]
+        for one in [index] * bool(counted) + [uses.producer[name] for name in counted]:
+            fixed[group[one]] = np.arange(network.out_tensor(network.layers[one]).channels)
     orders, conflict = _settle(network, uses, group, fixed)
     while conflict is not None:
         narrow, wanted, layer = conflict
@@ -55,12 +63,17 @@ def _tie(network: Network, uses: Uses) -> list[int]:
         group[:] = [low if g == high else g for g in group]
 
     for index, layer in enumerate(network.layers):
-        if isinstance(layer, Pool):
+        if isinstance(layer, Pool) and not _recounts(network, layer):
             tie(uses.producer[layer.source], index)
-        residual = layer.post.residual
-        if residual is not None and network.tensors[residual.tensor].channels == network.out_tensor(layer).channels:
-            tie(uses.producer[residual.tensor], index)
+        for name in layer.post.values:
+            if network.tensors[name].channels == network.out_tensor(layer).channels:
+                tie(uses.producer[name], index)
     return group
+
+
+def _recounts(network: Network, layer: Layer) -> bool:
+    """Whether a pool's output has other channels than its source."""
+    return isinstance(layer, Pool) and network.tensors[layer.source].channels != network.out_tensor(layer).channels
 
 
 Conflict = tuple[int, IntArray, Layer]
@@ -75,10 +88,13 @@ def _settle(
     roots = sorted(set(group), key=lambda g: (network.out_tensor(network.layers[g]).channels, g))
     for root in roots:
         channels = network.out_tensor(network.layers[root]).channels
-        for index, layer in enumerate(network.layers):
-            residual = layer.post.residual
-            if group[index] != root or residual is None:
-                continue
+        added = [
+            (layer, residual)
+            for index, layer in enumerate(network.layers)
+            for residual in layer.post.residuals
+            if group[index] == root and not residual.tiled
+        ]
+        for layer, residual in added:
             narrow, count = group[uses.producer[residual.tensor]], network.tensors[residual.tensor].channels
             if narrow == root:
                 continue

@@ -26,6 +26,7 @@ def _lane_beats(config: EngineConfig, channels: Channels, first: int) -> list[in
         "pos": channels.pos,
         "neg": channels.neg,
         "out_offset": channels.out_offset,
+        "gate_offset": channels.gate_offset,
         "threshold": channels.threshold,
     }
     if config.post.border_width:

@@ -91,21 +91,24 @@ class ValuePlace:
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """All maps that are stored, by tensor name, in the order of their producers; ``halo_reach`` of the engine."""
+    """All maps that are stored, by tensor name, in the order of their producers; ``halo_reach`` of the engine. Gates
+    are maps of one pixel in a memory of their own."""
 
     bits: dict[str, BitPlace]
     values: dict[str, ValuePlace]
+    gates: dict[str, ValuePlace]
 
     @property
     def halo_reach(self) -> int:
         """Neighbouring banks on either side that need copies of a pixel."""
         return max((-(-max(p.halo_low, p.halo_high) // p.strip) for p in self.bits.values()), default=0)
 
-    def rebase(self, bits: dict[str, int], values: dict[str, int]) -> Places:
+    def rebase(self, bits: dict[str, int], values: dict[str, int], gates: dict[str, int]) -> Places:
         """The same maps at these addresses."""
         return Places(
             {name: replace(place, base=bits[name]) for name, place in self.bits.items()},
             {name: replace(place, base=values.get(name, 0)) for name, place in self.values.items()},
+            {name: replace(place, base=gates[name]) for name, place in self.gates.items()},
         )
 
 
@@ -121,7 +124,7 @@ def make_places(
 ) -> Places:
     """Geometry of all stored maps, at address 0. ``spread``: the bits maps that are not replicated; ``fused``: layers
     whose maps are not stored; ``spilled``: maps of values that lie in the SDRAM."""
-    bits, values = {}, {}
+    bits, values, gates = {}, {}, {}
     for index, layer in enumerate(network.layers):
         if index in fused:
             continue
@@ -136,7 +139,11 @@ def make_places(
             added = any(isinstance(network.layers[i], Conv) for i in uses.residuals.get(forms.value, []))
             count = -(-groups // shape.subs) * shape.subs if whole or added else groups
             values[forms.value] = ValuePlace(tensor, orders[forms.value], groups, count, forms.value in spilled)
-    return Places(bits, values)
+        if forms.gate is not None:
+            groups = -(-len(orders[forms.gate]) // shape.lanes)
+            count = -(-groups // shape.subs) * shape.subs
+            gates[forms.gate] = ValuePlace(network.tensors[forms.gate], orders[forms.gate], groups, count)
+    return Places(bits, values, gates)
 
 
 def _bit_place(

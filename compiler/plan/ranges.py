@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnnhw.compiler.plan.uses import Stored, Uses, borders, stored
-from bnnhw.spec.network import Conv, Network, Pool, Post, TwoSlope
+from bnnhw.spec.network import Conv, Gate, Network, Pool, Post, TwoSlope
 from bnnhw.spec.numbers import Bits, Codes, IntArray, round_shift
 
 Interval = tuple[IntArray, IntArray]
@@ -24,7 +24,7 @@ class LayerRange:
 
     total: scale * X + sum_scale * A + offset, with the rounding half. pre: every v and z. low, high: clamp of y that
     gives the same published values. pool: partial and full results of the pool reader, or None. threshold: per
-    channel, moved into low .. high + 1.
+    channel, moved into low .. high + 1. gate: of y before the gate, or None.
     """
 
     total: tuple[int, int]
@@ -33,6 +33,7 @@ class LayerRange:
     high: int
     pool: tuple[int, int] | None
     threshold: IntArray | None
+    gate: tuple[int, int] | None = None
 
     @property
     def rest(self) -> int:
@@ -55,24 +56,27 @@ def layer_ranges(network: Network, uses: Uses) -> list[LayerRange]:
         total = min(0, int(low.min())), max(0, int(high.max()))
         low, high = low >> affine.shift, high >> affine.shift
         pre = [low, high]
-        residual = layer.post.residual
-        added = None if residual is None else ranges[uses.producer[residual.tensor]]
-        if added is not None and residual is not None and not residual.late:
-            total = total[0] - (max(added.rest, 0) << affine.shift), total[1] - (min(added.rest, 0) << affine.shift)
-            pre += [low - added.rest, high - added.rest]  # the fold takes off what positions without a channel add
-            low, high = low + min(added.low, 0), high + max(added.high, 0)
+        added = [(ranges[uses.producer[r.tensor]], r.late) for r in layer.post.residuals]
+        for one in [one for one, late in added if not late]:
+            total = total[0] - (max(one.rest, 0) << affine.shift), total[1] - (min(one.rest, 0) << affine.shift)
+            pre += [low - one.rest, high - one.rest]  # the fold takes off what positions without a channel add
+            low, high = low + min(one.low, 0), high + max(one.high, 0)
             pre += [low, high]
         if layer.post.slope is not None:
             slope = layer.post.slope
             pre += [low + slope.in_offset, high + slope.in_offset]
             low, high = _slope(slope, low + slope.in_offset, high + slope.in_offset)
-        if added is not None and residual is not None and residual.late:
-            low, high = low + min(added.low, 0) - max(added.rest, 0), high + max(added.high, 0) - min(added.rest, 0)
+        for one in [one for one, late in added if late]:
+            low, high = low + min(one.low, 0) - max(one.rest, 0), high + max(one.high, 0) - min(one.rest, 0)
+        gate = None
+        if layer.post.gate is not None:
+            gate = min(0, int(low.min())), max(0, int(high.max()))
+            low, high = _gate(layer.post.gate, ranges[uses.producer[layer.post.gate.tensor]], low, high)
         ends = [0, *(int(x) for bound in pre for x in (bound.min(), bound.max()))]
         clamp = _clamp(network, stored(network, uses, layer), layer.post, int(low.min()), int(high.max()))
         threshold = layer.post.publish.threshold
         moved = None if threshold is None else np.clip(threshold, clamp[0], clamp[1] + 1)
-        ranges.append(LayerRange(total, (min(ends), max(ends)), *clamp, pool, moved))
+        ranges.append(LayerRange(total, (min(ends), max(ends)), *clamp, pool, moved, gate))
     return ranges
 
 
@@ -95,10 +99,14 @@ def _conv(network: Network, layer: Conv) -> Interval:
 
 def _pool(network: Network, layer: Pool, source: LayerRange) -> tuple[tuple[int, int], Interval]:
     """Range of the pool reader's results, and bounds of scale * X."""
-    taps = layer.window.kernel**2 if layer.mode == "sum" else 1
-    low, high = min(source.low, 0) * taps, max(source.high, 0) * taps
-    scale = layer.post.affine.scale
-    return (low, high), (np.minimum(scale * low, scale * high), np.maximum(scale * low, scale * high))
+    bottom, top, scale = min(source.low, 0), max(source.high, 0), layer.post.affine.scale
+    taps = layer.fold * (layer.window.kernel**2 if layer.mode == "sum" else 1)
+    lows, highs = np.full(len(scale), bottom * taps), np.full(len(scale), top * taps)
+    if layer.weight is not None:
+        ends = [layer.weight * bottom, layer.weight * top]
+        lows, highs = np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
+    bounds = np.minimum(scale * lows, scale * highs), np.maximum(scale * lows, scale * highs)
+    return (int(lows.min()), int(highs.max())), bounds
 
 
 def _slope(slope: TwoSlope, low: IntArray, high: IntArray) -> Interval:
@@ -109,10 +117,16 @@ def _slope(slope: TwoSlope, low: IntArray, high: IntArray) -> Interval:
     return np.minimum.reduce(ends), np.maximum.reduce(ends)
 
 
+def _gate(gate: Gate, factor: LayerRange, low: IntArray, high: IntArray) -> Interval:
+    """Bounds of y behind a gate."""
+    ends = [round_shift(f * end, gate.shift) + gate.offset for f in (factor.low, factor.high) for end in (low, high)]
+    return np.minimum.reduce(ends), np.maximum.reduce(ends)
+
+
 def _clamp(network: Network, forms: Stored, post: Post, low: int, high: int) -> tuple[int, int]:
     """The clamp, tightened to what y can be and to what its readers can tell apart."""
     bottom, top = (int(np.clip(x, post.low, post.high)) for x in (min(low, 0), max(high, 0)))
-    if forms.value is not None or forms.score:
+    if forms.value is not None or forms.gate is not None or forms.score:
         return bottom, top
     publish = post.publish
     if forms.codes and publish.codes is not None:

@@ -108,6 +108,7 @@ def estimate(c: EngineConfig, sizes: Sizes) -> Resources:
     if c.front is not None:
         luts += LUT_FRONT + c.front.columns * _column_luts(c.front)
         dsps += c.front.multipliers + blocks(c.front.acc_width, c.front.scale_width)
+        dsps += blocks(c.front.pre_width, c.front.slope_width) if c.front.slope_width else 0
     return Resources(lut4=int(luts), bram18k=rams, dsp=dsps)
 
 
@@ -197,10 +198,11 @@ def _words(jobs: int, layout: WordLayout) -> _Memory:
 
 
 def _values(c: EngineConfig) -> list[_Memory]:
-    """Banks of the value memory."""
+    """Banks of the value memory, and that of gates."""
     depth, width = max(c.value_words, 2), c.lanes * c.post.value_width
     size = bank_words(depth, width)
-    return [_Memory(min(size, depth - first), width, 1) for first in range(0, depth, size)]
+    banks = [_Memory(min(size, depth - first), width, 1) for first in range(0, depth, size)]
+    return [*banks, *[_Memory(c.gate_words, width, 1)] * bool(c.gate_words)]
 
 
 def _spill(c: EngineConfig) -> list[_Memory]:
@@ -227,6 +229,7 @@ def _front_memories(f: FrontConfig) -> list[_Memory]:
         _Memory(channels * f.taps, f.window.kernel * f.weight_bits, 1, rom=True),
         _Memory(channels, f.scale_width, 1, rom=True),
         _Memory(channels * f.classes, f.offset_width, 1, rom=True),
+        *[_Memory(channels, width, 1, rom=True) for width in (*[f.slope_width] * 2, f.out_offset_width) if width],
         _Memory(f.pool_width * channels, f.value_width, 1),
         _Memory(f.fifo_words, vector, 1),
     ]
@@ -248,8 +251,15 @@ def _lane_luts(c: EngineConfig) -> float:
     if p.slope_width:
         luts += 2 * (p.slope_width + p.pre_width) + p.slope_width + 2 * p.value_width * p.late_residual
     if c.pool_modes:
-        luts += 2 * c.pool_width * len(c.pool_modes)
+        luts += 2 * c.pool_width * len(c.pool_modes) + len(c.folds) * 2 * p.value_width
+    luts += 2 * (p.gate_width + p.value_width) if p.gate_width else 0
+    luts += p.value_width if p.second else 0
     return luts
+
+
+def _item_width(c: EngineConfig) -> int:
+    """Signed width of the channels' sum that a weighted pool multiplies."""
+    return c.post.value_width + (max((1, *c.folds)) - 1).bit_length()
 
 
 def _lane_dsps(c: EngineConfig) -> int:
@@ -257,7 +267,9 @@ def _lane_dsps(c: EngineConfig) -> int:
 
     dsps = blocks(c.x_width, p.scale_width)
     dsps += blocks(c.sum_width + 1, p.sum_scale_width) if p.sum_scale_width else 0
-    return dsps + (blocks(p.pre_width, p.slope_width) if p.slope_width else 0)
+    dsps += blocks(p.pre_width, p.slope_width) if p.slope_width else 0
+    dsps += blocks(p.gate_width, p.value_width) if p.gate_width else 0
+    return dsps + (blocks(_item_width(c), c.pool_weight_width) if c.pool_weight_width else 0)
 
 
 __all__ = ["Resources", "Sizes", "check_fits", "estimate"]

@@ -17,7 +17,7 @@ from bnnhw.compiler.plan.weights import Decode, decodes_of, uses_codebook
 from bnnhw.errors import DoesNotFitError
 from bnnhw.spec.engine import InputConfig
 from bnnhw.spec.memory import BRAM_SHAPES, column_width
-from bnnhw.spec.network import Conv, Layer, Network
+from bnnhw.spec.network import Conv, Layer, Network, Pool
 from bnnhw.spec.numbers import Codes
 from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL
 
@@ -34,7 +34,7 @@ class JobSchedule:
     steps: int
     words: tuple[Word, ...]
     weight_words: int
-    """Words of all weight planes; 0 for pooling."""
+    """Words of all weight planes, or of a weighted window; 0 without weights."""
     decodes: tuple[Decode, ...]
     """Of a codebook layer; else empty."""
     decode_first: int
@@ -44,8 +44,8 @@ class JobSchedule:
     """Output columns of an array row."""
     strips: int
     """Array rows in use."""
-    out_planes: int
-    """Bit planes of the codes it publishes, else 1."""
+    turns: int
+    """Vectors of each channel group of a pixel: one a bit plane, or one a residual."""
     front_rows: int
     """Rows of the next frame's first map that may be stored from this job on; 0 without a front unit."""
 
@@ -56,7 +56,7 @@ class JobSchedule:
 
     @property
     def vectors(self) -> int:
-        """Channel groups of pixels in a tile: vectors, if one plane is published."""
+        """Channel groups of pixels in a tile: vectors, if each has one turn."""
         return 1 if self.kind == POOL else self.strips * self.groups
 
 
@@ -204,9 +204,9 @@ def _job(
     coded: tuple[Decode, ...] = ()
     if not isinstance(layer, Conv):
         source = places.values[layer.source]
-        source = replace(source, stored_groups=1) if source.spilled else source  # as it lies in its ring
-        first, steps = add_pool(table, source, layer.window, shape.slots)
-        kind, weight_words = POOL, 0
+        source = replace(source, stored_groups=layer.fold) if source.spilled else source  # as it lies in its ring
+        first, steps = add_pool(table, source, layer, shape.slots)
+        kind, weight_words = POOL, 0 if layer.weight is None else layer.weight.shape[1]
         target = places.bits.get(forms.bits or "")
         strip = out.width if target is None else target.strip
         store = places.values.get(forms.value or "")
@@ -240,7 +240,7 @@ def _job(
         groups=groups,
         strip=strip,
         strips=-(-out.width // strip),
-        out_planes=form.bits if isinstance(form, Codes) else 1,
+        turns=form.bits if isinstance(form, Codes) else max(1, len(layer.post.residuals)),
         front_rows=front_rows,
     )
 
@@ -250,7 +250,8 @@ def filled_passes(schedule: Schedule, s: JobSchedule) -> int:
     if s.kind != POOL:
         return s.passes
     bits = schedule.places.bits.get(s.forms.bits or "")
-    source = schedule.places.values[s.layer.source].stored_groups
+    assert isinstance(s.layer, Pool)
+    source = schedule.places.values[s.layer.source].stored_groups // s.layer.fold
     filled = source if bits is None else bits.stored_groups
     assert filled <= source
     return min(s.passes, filled)

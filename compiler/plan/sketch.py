@@ -13,7 +13,7 @@ from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
 from bnnhw.compiler.plan.resources import Resources, Sizes, estimate
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, make_schedule
 from bnnhw.compiler.plan.shape import Shape
-from bnnhw.compiler.plan.spill import loaded_map, source_rows, spill_config, stored_map
+from bnnhw.compiler.plan.spill import loaded_groups, loaded_map, source_rows, spill_config, stored_map
 from bnnhw.errors import UnsteadyError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import WORD
@@ -86,6 +86,7 @@ def sketch(reference: Reference, schedule: Schedule, shape: Shape) -> tuple[Engi
         input=schedule.input,
         bit_words=max(schedule.memory.bit_words, 1),
         value_words=max(schedule.memory.value_words, 1),
+        gate_words=schedule.memory.gate_words,
         weight_words=max(s.weight_words for s in schedule.jobs),
         steps=schedule.steps.count,
         jobs=len(schedule.jobs),
@@ -127,10 +128,10 @@ def _spilled_words(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> 
     source, target = loaded_map(schedule, s), stored_map(schedule, s)
     bursts = 0
     if source is not None:
-        bursts += len(source_rows(s, source)) * row_bursts(config, source.tensor.width)
+        bursts += loaded_groups(s) * len(source_rows(s, source)) * row_bursts(config, source.tensor.width)
     if target is not None:
-        bursts += s.job.rows * row_bursts(config, target.tensor.width)
-    return s.groups * bursts * BURST
+        bursts += s.groups * s.job.rows * row_bursts(config, target.tensor.width)
+    return bursts * BURST
 
 
 def estimated_cycles(config: EngineConfig, schedule: Schedule, shape: Shape, classes: Mapping[int, int]) -> int:
@@ -144,7 +145,7 @@ def estimated_cycles(config: EngineConfig, schedule: Schedule, shape: Shape, cla
         count = classes[s.index]
         tiles = s.job.rows * s.strip * (s.strips if s.kind == POOL else 1)
         decoding = config.cols // shape.fetch * len(s.decodes)
-        work += [tiles * max(s.steps, s.vectors * s.out_planes) + PASS_SWITCH] * s.passes
+        work += [tiles * max(s.steps, s.vectors * s.turns) + PASS_SWITCH] * s.passes
         needed = max(_beats(config, s) + decoding, _params(config, count))
         if config.external is not None:
             words = _beats(config, s) * config.beat_bits + _params(config, count) * param_bits(config)

@@ -10,7 +10,7 @@ from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, filled_passes
 from bnnhw.spec.engine import EngineConfig, SpillConfig
 from bnnhw.spec.external import MAP_ALIGN
 from bnnhw.spec.front import FrontStore
-from bnnhw.spec.network import Window
+from bnnhw.spec.network import Pool, Residual, Window
 from bnnhw.spec.program import POOL
 from bnnhw.spec.spill import row_bursts, spill_layout
 
@@ -24,17 +24,27 @@ def spills(schedule: Schedule, s: JobSchedule) -> bool:
 
 
 def loaded_map(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
-    """The spilled map whose rows a job loads: the source that it pools, or its residual."""
-    residual = s.layer.post.residual
-    name = s.layer.source if s.kind == POOL else residual.tensor if residual is not None else None
-    place = schedule.places.values.get(name or "")
+    """The spilled map whose rows a job loads: the source that it pools, or a residual (`ordered` has it first)."""
+    residuals = ordered(schedule, s)
+    name = s.layer.source if s.kind == POOL else residuals[0].tensor if residuals else ""
+    place = schedule.places.values.get(name)
     return place if place is not None and place.spilled else None
+
+
+def ordered(schedule: Schedule, s: JobSchedule) -> list[Residual]:
+    """A layer's residuals, a spilled one first."""
+    return sorted(s.layer.post.residuals, key=lambda r: not schedule.places.values[r.tensor].spilled)
 
 
 def stored_map(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
     """The spilled map that a job stores."""
     place = schedule.places.values.get(s.forms.value or "")
     return place if place is not None and place.spilled else None
+
+
+def loaded_groups(s: JobSchedule) -> int:
+    """Channel groups of a pass's loaded rows."""
+    return s.layer.fold if isinstance(s.layer, Pool) else s.groups
 
 
 def on_chip(place: ValuePlace, groups: int) -> ValuePlace:
@@ -44,10 +54,9 @@ def on_chip(place: ValuePlace, groups: int) -> ValuePlace:
 
 def source_rows(s: JobSchedule, place: ValuePlace) -> range:
     """Rows of the map that a job loads for each pass, the first of them and beyond the last."""
-    residual = s.layer.post.residual
     if s.kind == POOL:
         return s.job.source_rows(s.layer.window, place.tensor.height, whole=False)
-    assert residual is not None
+    residual = next(r for r in s.layer.post.residuals if r.tensor == place.tensor.name)
     first = s.job.first * residual.stride
     return range(first, first + s.job.rows * residual.stride, residual.stride)
 
@@ -78,7 +87,7 @@ def spill_config(schedule: Schedule, config: EngineConfig) -> tuple[SpillConfig,
         if source is not None:
             first, step, lag = needs(s, source)
             rows = max(RING_ROWS, first + step, 2 * step + lag)
-            load_words = max(load_words, rows * on_chip(source, s.groups).row)
+            load_words = max(load_words, rows * on_chip(source, loaded_groups(s)).row)
         if target is not None:
             store_words = max(store_words, RING_ROWS * on_chip(target, s.groups).row)
     bases, bursts, front_words = dict[str, int](), 0, 0
@@ -114,7 +123,7 @@ def with_bursts(places: Places, bases: Mapping[str, int], first: int) -> Places:
         name: replace(place, base=first + bases[name]) if place.spilled else place
         for name, place in places.values.items()
     }
-    return Places(places.bits, values)
+    return replace(places, values=values)
 
 
 def front_store(schedule: Schedule, config: EngineConfig) -> FrontStore | None:
@@ -146,7 +155,8 @@ def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[st
     fields = {"last_pass": s.passes - 1, "last_y": s.job.rows - 1, "last_sub": s.groups - 1}
     if source is not None:
         burst = row_bursts(config, source.tensor.width)
-        rows, words = source_rows(s, source), on_chip(source, s.groups).row
+        groups = loaded_groups(s)
+        rows, words = source_rows(s, source), on_chip(source, groups).row
         first, step, lag = needs(s, source)
         group = source.tensor.height * burst
         fields |= {
@@ -155,11 +165,12 @@ def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[st
             "load_last_pass": filled_passes(schedule, s) - 1
             if s.kind == POOL
             else min(s.passes, -(-source.stored_groups // s.groups)) - 1,
+            "load_last_sub": groups - 1,
             "load_last_row": len(rows) - 1,
             "load_last_x": source.tensor.width - 1,
             "load_last_burst": burst - 1,
             "load_base": source.base + rows.start * burst,
-            "load_dpass": s.groups * group,
+            "load_dpass": groups * group,
             "load_dy": rows.step * burst,
             "load_dsub": group,
             "load_words": words,

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from bnnhw.compiler.plan.places import BitPlace, ValuePlace
 from bnnhw.spec.engine import InputConfig
-from bnnhw.spec.network import Window
+from bnnhw.spec.network import Pool, Window
 
 T = TypeVar("T")
 
@@ -45,6 +45,8 @@ class Step(NamedTuple):
     shift: bool
     weight: int
     reads: tuple[Read, ...]
+    part: int = 0
+    """Of a folded pool: which of the words whose channels are summed."""
 
 
 @cache
@@ -175,18 +177,21 @@ def input_steps(config: InputConfig, slots: int, weight_planes: int) -> tuple[St
     return tuple(steps)
 
 
-def add_pool(table: StepTable, place: ValuePlace, window: Window, slots: int) -> tuple[int, int]:
+def add_pool(table: StepTable, place: ValuePlace, layer: Pool, slots: int) -> tuple[int, int]:
     """(first, count) of the steps of a pooling window."""
-    key = ("pool", window.kernel, place.row, place.cell)
-    return table.add(key, window.kernel**2, lambda: pool_steps(place, window, slots)), window.kernel**2
+    weighted, count = layer.weight is not None, layer.window.kernel**2 * layer.fold
+    key = ("pool", layer.window.kernel, place.row, place.cell, layer.fold, weighted)
+    return table.add(key, count, lambda: pool_steps(place, layer, slots)), count
 
 
-def pool_steps(place: ValuePlace, window: Window, slots: int) -> tuple[Step, ...]:
-    """Steps of a pooling window, tap by tap; only slot 0 counts."""
+def pool_steps(place: ValuePlace, layer: Pool, slots: int) -> tuple[Step, ...]:
+    """Steps of a pooling window, tap by tap and in each the words whose channels are summed; only slot 0 counts."""
     steps = []
-    for tap in range(window.kernel**2):
-        dy, dx = divmod(tap, window.kernel)
-        steps.append(Step(False, 0, (Read(dy, dx, dy * place.row + dx * place.cell, True),) * slots))
+    for tap in range(layer.window.kernel**2):
+        dy, dx = divmod(tap, layer.window.kernel)
+        for part in range(layer.fold):
+            read = Read(dy, dx, dy * place.row + dx * place.cell + part, True)
+            steps.append(Step(False, tap if layer.weight is not None else 0, (read,) * slots, part))
     return tuple(steps)
 
 

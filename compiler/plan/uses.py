@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bnnhw.errors import UnsupportedError
-from bnnhw.spec.network import BorderAxis, Conv, Layer, Network, Pool, border_axis
+from bnnhw.spec.network import BorderAxis, Conv, Gate, Layer, Network, Pool, Residual, border_axis
 from bnnhw.spec.numbers import Bits, Codes, Fixed
 
 INPUT_BITS = 8
@@ -19,6 +19,7 @@ class Uses:
     convs: dict[str, list[int]] = field(default_factory=dict)
     pools: dict[str, list[int]] = field(default_factory=dict)
     residuals: dict[str, list[int]] = field(default_factory=dict)
+    gates: dict[str, list[int]] = field(default_factory=dict)
 
     def values(self, name: str | None) -> list[int]:
         """Layers that read the tensor from the value memory."""
@@ -31,9 +32,11 @@ class Uses:
 
 @dataclass(frozen=True)
 class Stored:
-    """The forms of a layer's y that somebody reads: names of a value tensor and of a bits or codes tensor, or None."""
+    """The forms of a layer's y that somebody reads: names of a value tensor, of one that is a gate, and of a bits or
+    codes tensor, or None."""
 
     value: str | None
+    gate: str | None
     bits: str | None
     codes: bool
     score: bool
@@ -46,8 +49,10 @@ def find_uses(network: Network) -> Uses:
         _check_layer(network, layer, uses)
         readers = uses.convs if isinstance(layer, Conv) else uses.pools
         readers.setdefault(layer.source, []).append(index)
-        if layer.post.residual is not None:
-            uses.residuals.setdefault(layer.post.residual.tensor, []).append(index)
+        for residual in layer.post.residuals:
+            uses.residuals.setdefault(residual.tensor, []).append(index)
+        if layer.post.gate is not None:
+            uses.gates.setdefault(layer.post.gate.tensor, []).append(index)
         publish = layer.post.publish
         for name in (publish.value, publish.bits, publish.codes):
             if name is not None:
@@ -67,7 +72,10 @@ def stored(network: Network, uses: Uses, layer: Layer) -> Stored:
     if bits and codes:
         raise UnsupportedError(f"layer {layer.name} must publish bits or codes, not both of {bits} and {codes}")
     value = publish.value if uses.values(publish.value) else None
-    return Stored(value, bits or codes, codes is not None, publish.value == network.output)
+    gate = publish.value if publish.value in uses.gates else None
+    if value and gate:
+        raise UnsupportedError(f"{value} of layer {layer.name} must be a gate or a map of values, not both")
+    return Stored(value, gate, bits or codes, codes is not None, publish.value == network.output)
 
 
 def borders(network: Network, layer: Layer) -> tuple[BorderAxis, BorderAxis]:
@@ -97,9 +105,22 @@ def _check_layer(network: Network, layer: Layer, uses: Uses) -> None:
         raise UnsupportedError(
             f"offset of layer {layer.name} must have {classes} border classes, not {layer.post.affine.offset.shape[1]}"
         )
-    residual, out = layer.post.residual, network.out_tensor(layer)
-    if residual is None:
-        return
+    for residual in layer.post.residuals:
+        _check_residual(network, layer, residual, uses)
+    second, publish = layer.post.second, layer.post.publish
+    if second is not None and (second.late or layer.post.residual is None or uses.bits(publish.codes)):
+        raise UnsupportedError(f"layer {layer.name} with a second residual must add both early, and publish no codes")
+    if layer.post.gate is not None:
+        _check_gate(network, layer, layer.post.gate, uses)
+    if isinstance(layer, Pool) and layer.fold * network.out_tensor(layer).channels > source.channels:
+        raise UnsupportedError(
+            f"pooling layer {layer.name} must make at most {source.channels // layer.fold} channels, not "
+            f"{network.out_tensor(layer).channels}"
+        )
+
+
+def _check_residual(network: Network, layer: Layer, residual: Residual, uses: Uses) -> None:
+    out = network.out_tensor(layer)
     if isinstance(layer, Pool):  # both would read the value memory in the same cycle
         raise UnsupportedError(f"pooling layer {layer.name} must have no residual, not {residual.tensor}")
     if residual.tensor not in uses.producer or not isinstance(network.tensors[residual.tensor].format, Fixed):
@@ -114,6 +135,22 @@ def _check_layer(network: Network, layer: Layer, uses: Uses) -> None:
         raise UnsupportedError(
             f"residual {other.name} of layer {layer.name} must lie in {out.channels} channels, not in "
             f"{residual.pad}..{residual.pad + other.channels - 1}"
+        )
+    if residual.tiled and (residual.pad or out.channels % other.channels):
+        raise UnsupportedError(
+            f"tiled residual {other.name} of layer {layer.name} must divide {out.channels} channels, not have "
+            f"{other.channels} behind {residual.pad}"
+        )
+
+
+def _check_gate(network: Network, layer: Layer, gate: Gate, uses: Uses) -> None:
+    found, out = network.tensors.get(gate.tensor), network.out_tensor(layer)
+    if gate.tensor not in uses.producer or found is None or not isinstance(found.format, Fixed):
+        raise UnsupportedError(f"gate of layer {layer.name} must be a fixed-point tensor, not {gate.tensor}")
+    if (found.channels, found.height, found.width) != (out.channels, 1, 1):
+        raise UnsupportedError(
+            f"gate {found.name} of layer {layer.name} must be one pixel of {out.channels} channels, not "
+            f"{found.height} x {found.width} of {found.channels}"
         )
 
 

@@ -20,7 +20,7 @@ from bnnhw.compiler.plan.orders import stored_channels
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.compiler.plan.steps import Word, input_words
 from bnnhw.spec.engine import InputConfig
-from bnnhw.spec.network import Codebook, Conv
+from bnnhw.spec.network import Codebook, Conv, Pool
 from bnnhw.spec.numbers import IntArray
 
 BitArray = NDArray[np.uint8]
@@ -134,6 +134,18 @@ def input_weights(layer: Conv, config: InputConfig, out_order: IntArray, shape: 
     return WeightImage(_by_pass(bits, passes, shape), _ones(planes.sum(axis=(2, 3), dtype=np.int64)), None, None)
 
 
+def pool_weights(layer: Pool, order: IntArray, passes: int, width: int, shape: Shape) -> WeightImage:
+    """Weights of a weighted pool: a word for each tap, in it those of the lanes, ``width`` bits each, lane 0 lowest."""
+    assert layer.weight is not None
+    lanes = shape.lanes
+    channels = stored_channels(order, passes * lanes)
+    weight = layer.weight[channels] * (channels >= 0)[:, None]
+    planes = (weight.reshape(passes, lanes, -1, 1) >> np.arange(width)) & 1
+    flat = planes.transpose(0, 2, 1, 3).reshape(passes, weight.shape[1], lanes * width)
+    bits = np.pad(flat, ((0, 0), (0, 0), (0, shape.cols * shape.depth - lanes * width))).astype(np.uint8)
+    return WeightImage(bits.reshape(passes, -1, shape.cols, shape.depth), np.zeros(0, np.int64), None, None)
+
+
 def _ones(counts: IntArray) -> IntArray:
     """Sum of 2**j * counts[j]."""
     total: IntArray = (counts << np.arange(len(counts))[:, None]).sum(axis=0)
@@ -177,6 +189,7 @@ __all__ = [
     "decodes_of",
     "input_weights",
     "pack_rows",
+    "pool_weights",
     "raw_beats",
     "uses_codebook",
 ]

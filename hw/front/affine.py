@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,7 +12,7 @@ from bnnhw.hw.delay import delay
 from bnnhw.hw.front.column import handover
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.post.multiplier import Multiplier
-from bnnhw.spec.front import FrontConfig, FrontImages
+from bnnhw.spec.front import SLOPE, FrontConfig, FrontImages
 
 LOOKUP = 3
 """Cycles from an index to the parameter: address, memory, register."""
@@ -31,7 +31,7 @@ def place(config: FrontConfig) -> data.StructLayout:
 
 
 class FrontAffine(wiring.Component):
-    """y = clamp((scale[c] * X + offset[c, border]) >> shift).
+    """y = clamp(v), v = (scale[c] * X + offset[c, border]) >> shift, or where there is one the two-slope function of v.
 
     Walks the strips of a row, the groups, pixels and channels on its own, from each i_finished on. Rate: one value a
     cycle; i_finished must come no faster than a group's columns * columns values.
@@ -71,19 +71,39 @@ class FrontAffine(wiring.Component):
             product.b.eq(scale),
         ]
         total = Signal(signed(max(c.acc_width + c.scale_width, c.offset_width) + 1))
-        shifted = Signal(signed(len(total) - c.shift))
         below, above, inside = Signal(), Signal(), Signal(signed(c.value_width))
-        m.d.comb += shifted.eq(total >> c.shift)
+        m.d.sync += total.eq(product.o + offset)
+        shifted = total >> c.shift
+        if c.slope_width:
+            shifted = self._slope(m, shifted, found.place.channel)
         m.d.sync += [
-            total.eq(product.o + offset),
             below.eq(less(shifted, c.low)),
             above.eq(~less(shifted, c.high + 1)),
             inside.eq(shifted),
             self.o_value.eq(Mux(below, c.low, Mux(above, c.high, inside))),
         ]
-        flags_out = delay(m, flags, LOOKUP + Multiplier.latency + 3, "flags")
+        latency = LOOKUP + Multiplier.latency + 3 + (SLOPE if c.slope_width else 0)
+        flags_out = delay(m, flags, latency, "flags")
         m.d.comb += Cat(self.o_valid, self.o_place, self.o_last).eq(flags_out)
         return m
+
+    def _slope(self, m: Module, x: Value, channel: Value) -> Value:
+        """The two-slope function of x, which is of ``channel`` when that is later by the affine step's cycles."""
+        c, images = self.config, self.images
+        affine = LOOKUP + Multiplier.latency + 1
+        early = delay(m, channel, affine - LOOKUP, "slope_channel")
+        pos = self._lookup(m, "pos", images.pos, c.slope_width, early)
+        neg = self._lookup(m, "neg", images.neg, c.slope_width, early)
+        held, slope = Signal(signed(c.pre_width)), Signal(signed(c.slope_width))
+        m.d.sync += [held.eq(x), slope.eq(Mux(x[-1], neg, pos))]
+        m.submodules.slope = product = Multiplier(c.pre_width, c.slope_width)
+        m.d.comb += [product.a.eq(held), product.b.eq(slope)]
+        late = delay(m, early, SLOPE - 1, "out_channel")
+        offset = self._lookup(m, "out_offsets", images.out_offsets, c.out_offset_width, late)
+        half = Const(1 << c.slope_shift >> 1, c.slope_shift + 1)
+        total = Signal(signed(max(c.pre_width + c.slope_width, c.out_offset_width + c.slope_shift) + 1))
+        m.d.sync += total.eq(product.o + (offset << c.slope_shift) + half)
+        return total >> c.slope_shift
 
     def _offset_index(self, m: Module, found: data.View) -> Signal:
         """Index of the offset for a channel and border class, INDEX cycles later."""
@@ -146,7 +166,7 @@ class FrontAffine(wiring.Component):
                     m.d.sync += row.eq(Mux(last_row, 0, row + 1))
         return found
 
-    def _lookup(self, m: Module, name: str, words: tuple[int, ...], width: int, index: Signal) -> Signal:
+    def _lookup(self, m: Module, name: str, words: tuple[int, ...], width: int, index: Value) -> Signal:
         """words[index], LOOKUP cycles later."""
         masked = [word & ((1 << width) - 1) for word in words]
         m.submodules[name] = rom = ColumnMemory(width, len(words), init=masked)

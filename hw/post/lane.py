@@ -35,7 +35,8 @@ class Stages:
         self.in_offset = self.shift - 1
         self.slope = self.shift + 1  # z
         self.out_offset = self.slope + 1 + Multiplier.latency
-        self.clamp = self.out_offset + 2 if config.post.slope_width else self.slope
+        self.gate = self.out_offset + 2 if config.post.slope_width else self.slope
+        self.clamp = self.gate + Multiplier.latency + 2 if config.post.gate_width else self.gate
         self.result = self.clamp + 2
         self.codes = bool(config.post.code_shifts)
         self.bit = self.result + (2 if self.codes else 1)
@@ -47,13 +48,26 @@ class Stages:
             "pos": self.slope,
             "neg": self.slope,
             "out_offset": self.out_offset - config.post.late_residual,  # which is added to it
+            "gate_offset": self.gate + Multiplier.latency,
             "threshold": self.result,
         }
 
 
 def lane_fields(config: EngineConfig) -> data.StructLayout:
     """The pass fields that lanes use."""
-    names = ("shift", "slope_shift", "code_shift", "low", "high", "residual", "late", "codes", "last_plane")
+    names = (
+        "shift",
+        "slope_shift",
+        "code_shift",
+        "low",
+        "high",
+        "residual",
+        "late",
+        "codes",
+        "last_plane",
+        "second",
+        "gate",
+    )
     return struct(job_layout(config).only(names))
 
 
@@ -65,9 +79,10 @@ def pick(values: tuple[int, ...], index: Value | int, of: Callable[[int], Value]
 
 class Lane(wiring.Component):
     """v = (scale * x + sum_scale * a + offset) >> shift, with the entry of the border class added to x, or in place of
-    the offset; z = v + residual + in_offset;
-    y = clamp(((pos if z >= 0 else neg) * z + half + (out_offset << s)) >> s), or clamp(z) without slopes; a late
-    residual is added to out_offset instead of to v;
+    the offset; z = v + residual + in_offset; in a second turn (i_again) with the first turn's residual added, too;
+    u = ((pos if z >= 0 else neg) * z + half + (out_offset << s)) >> s, or z without slopes; a late residual is added to
+    out_offset instead of to v;
+    y = clamp((gate * u + half + (gate_offset << g)) >> g), or clamp(u) without a gate;
     bit = y >= threshold, or a bit of the code.
 
     The first shift's half is part of ``offset``. Rate: one a cycle, no back-pressure. Latency: see ``Stages``; the
@@ -76,8 +91,8 @@ class Lane(wiring.Component):
     Members
     -------
     i_x: mismatch count or pooled value; i_a: activation sum. i_record: parameters, each at its stage in
-    ``Stages.records``. i_entry, i_residual. i_fields[k]: pass fields at stage ``field_stages[k]``. i_plane: at
-    ``bit`` - 1. o_y, o_bit.
+    ``Stages.records``. i_entry, i_residual, i_again (with the residual), i_gate. i_fields[k]: pass fields at stage
+    ``field_stages[k]``. i_plane: at ``bit`` - 1. o_y, o_bit.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -86,7 +101,9 @@ class Lane(wiring.Component):
         record, fields = struct(lane_layout(c)), lane_fields(c)
         stages = {s.offset, s.shift, s.clamp, s.result, s.bit - 1}
         if p.slope_width:
-            stages |= {s.out_offset, s.clamp - 1}
+            stages |= {s.out_offset, s.gate - 1}
+        if p.gate_width:
+            stages |= {s.clamp - 1}
         self.field_stages = sorted(stages)
         super().__init__(
             {
@@ -94,6 +111,8 @@ class Lane(wiring.Component):
                 "i_a": In(unsigned(c.sum_width)),
                 "i_entry": In(signed(p.entry_width)),
                 "i_residual": In(signed(p.value_width)),
+                "i_again": In(1),
+                "i_gate": In(signed(p.value_width)),
                 "i_plane": In(unsigned(max(p.code_planes - 1, 1).bit_length())),
                 "o_y": Out(signed(p.value_width)),
                 "o_bit": Out(1),
@@ -106,6 +125,7 @@ class Lane(wiring.Component):
         m = Module()
         z = self._affine(m)
         y = self._slope(m, z) if self.config.post.slope_width else z
+        y = self._gate(m, y) if self.config.post.gate_width else y
         self._publish(m, y)
         return m
 
@@ -137,10 +157,16 @@ class Lane(wiring.Component):
         if p.residual:
             residual, fields = Signal(signed(p.value_width)), self._fields(self.stages.offset)
             early = fields.residual & ~fields.late if p.late_residual else fields.residual
+            if p.second:
+                early = Mux(self.i_again, fields.second, early)
             m.d.sync += residual.eq(Mux(early, self.i_residual, 0))
             addend = residual
+            if p.second:
+                first, again = Signal.like(residual), Signal()
+                m.d.sync += [first.eq(residual), again.eq(self.i_again)]
+                addend = residual + Mux(again, first, 0)
         if p.residual or p.in_offset_width:
-            inner = Signal(signed(max(p.value_width, p.in_offset_width) + 1))
+            inner = Signal(signed(max(p.value_width + p.second, p.in_offset_width) + 1))
             m.d.sync += inner.eq(addend + (record.in_offset if p.in_offset_width else 0))
             addend = inner
         z = Signal(signed(p.pre_width))
@@ -149,7 +175,7 @@ class Lane(wiring.Component):
         return z
 
     def _slope(self, m: Module, z: Signal) -> Signal:
-        """From ``slope`` to ``clamp``: the two-slope function."""
+        """From ``slope`` to ``gate``: the two-slope function."""
         p, record = self.config.post, self.i_record
         slope, held = Signal(signed(p.slope_width)), Signal.like(z)
         m.d.sync += [slope.eq(Mux(z[-1], record.neg, record.pos)), held.eq(z)]
@@ -170,9 +196,24 @@ class Lane(wiring.Component):
         total = Signal(signed(width))
         m.d.sync += total.eq(product.o + pick(p.slope_shifts, _index(fields, "slope_shift"), constant))
         y = Signal(signed(width - min(p.slope_shifts)))
-        fields = self._fields(self.stages.clamp - 1)
+        fields = self._fields(self.stages.gate - 1)
         m.d.sync += y.eq(pick(p.slope_shifts, _index(fields, "slope_shift"), lambda s: total >> s))
         return y
+
+    def _gate(self, m: Module, y: Signal) -> Signal:
+        """From ``gate`` to ``clamp``: the product with the channel's gate, where the layer has gates."""
+        p, record = self.config.post, self.i_record
+        m.submodules.gate = product = Multiplier(p.gate_width, p.value_width)
+        m.d.comb += [product.a.eq(y), product.b.eq(self.i_gate)]
+        constant: Value = Const(1 << p.gate_shift >> 1, p.gate_shift + 1)
+        if p.gate_offset_width:
+            constant = (record.gate_offset << p.gate_shift) + constant
+        total = Signal(signed(max(p.gate_width + p.value_width, p.gate_offset_width + p.gate_shift) + 1))
+        m.d.sync += total.eq(product.o + constant)
+        result = Signal(signed(max(len(y), len(total) - p.gate_shift)))
+        plain = delay(m, y, Multiplier.latency + 1, "plain").as_signed()
+        m.d.sync += result.eq(Mux(self._fields(self.stages.clamp - 1).gate, total >> p.gate_shift, plain))
+        return result
 
     def _late(self, m: Module) -> Value:
         """A late residual, taken at ``offset``, when ``out_offset`` is."""

@@ -10,6 +10,7 @@ from bnnhw.hw.arithmetic import product
 from bnnhw.hw.copy import Copy
 from bnnhw.hw.delay import chain, delay
 from bnnhw.hw.memory.activation import ActivationMemory
+from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.memory.writes import writes
 from bnnhw.hw.post.lane import Lane, Stages
 from bnnhw.hw.post.params import ParamStore, param_load
@@ -90,7 +91,8 @@ class PostProcessor(wiring.Component):
         m.d.comb += params.i_entry.eq(Cat(at.sub, at.class_, at.bank))
         m.d.comb += self.o_residual_address.eq(vectors[s.offset - 4].residual_address)
         if c.spill is not None:
-            m.d.comb += self.o_residual_ring.eq(vectors[s.offset - 4].fields.res_ring)
+            read = vectors[s.offset - 4]
+            m.d.comb += self.o_residual_ring.eq(read.fields.res_ring & ~(read.again if c.post.second else 0))
         for name in params.record.members:
             taken = vectors[s.records[name] - 1]
             m.d.comb += params.i_record[name].eq(Cat(taken.sub, taken.bank))
@@ -107,13 +109,43 @@ class PostProcessor(wiring.Component):
                 lane.i_plane.eq(vectors[s.bit - 1].plane),
             ]
             m.d.comb += lane.i_record.eq(params.o_record[n])
+            if c.post.second:
+                m.submodules[f"again_{n}"] = again = Copy(1)
+                m.d.comb += [again.i.eq(vectors[s.offset - 1].again), lane.i_again.eq(again.o)]
             for fields, stage in zip(lane.i_fields, lane.field_stages, strict=True):
                 # registers of the lane's own, which lie where it does
                 m.submodules[f"fields_{n}_{stage}"] = copy = Copy(len(fields.as_value()))
                 before = vectors[stage - 1].fields
                 m.d.comb += [copy.i.eq(Cat(before[name] for name in fields.shape().members)), fields.eq(copy.o)]
+        if c.post.gate_width:
+            self._gates(m, vectors, lanes)
         self._store(m, vectors, lanes)
         return m
+
+    def _gates(self, m: Module, vectors: list[data.View], lanes: list[Lane]) -> None:
+        """The memory of gates, written like the value memory, and its word for each vector."""
+        c, s, out = self.config, Stages(self.config), self.o_writes
+        width, result = c.post.value_width, vectors[s.result]
+        m.submodules.gates = gates = ColumnMemory(c.lanes * width, c.gate_words, writable=True)
+        soon, written = vectors[s.result - 1], Signal()
+        m.d.sync += written.eq(self._is_whole(soon) & soon.fields.value & soon.fields.val_gate)
+        m.d.comb += [
+            gates.i_enable.eq(1),
+            gates.i_address.eq(vectors[s.gate - 2].gate_address),
+            gates.i_write_valid.eq(written),
+            gates.i_write_address.eq(result.value_address),
+            gates.i_write.eq(out.value_word),
+        ]
+        for n, lane in enumerate(lanes):
+            m.submodules[f"gate_{n}"] = copy = Copy(width)
+            m.d.comb += [copy.i.eq(gates.o.word_select(n, width)), lane.i_gate.eq(copy.o)]
+
+    def _is_whole(self, vector: data.View) -> Value:
+        """Whether a vector's y is to be stored as a value: once, in its last turn."""
+        whole = vector.plane == 0
+        if self.config.post.second:
+            whole = vector.again | whole & ~vector.blank
+        return vector.valid & vector.inside & whole
 
     def _sources(self, m: Module, vector: data.View) -> tuple[data.View, list[Value]]:
         """Up to ``source`` and ``scale``: the lanes' inputs, from the array's current row or the pool reader."""
@@ -138,10 +170,11 @@ class PostProcessor(wiring.Component):
         # Whether there is something to write is known a cycle before: it goes to both memories and the front unit.
         soon, later = vectors[s.result - 1], vectors[s.bit - 1]
         first, value, bits = Signal(), Signal(), Signal()
+        gate = soon.fields.val_gate if self.config.post.gate_width else 0
         m.d.comb += [
-            first.eq(soon.valid & soon.inside & (soon.plane == 0)),
-            value.eq(first & soon.fields.value),
-            bits.eq(later.valid & later.inside & later.fields.bits),
+            first.eq(self._is_whole(soon)),
+            value.eq(first & soon.fields.value & ~gate),
+            bits.eq(later.valid & later.inside & later.fields.bits & ~(later.blank if self.config.post.second else 0)),
         ]
         m.submodules.free = free = Copy(FREE_COPIES)
         m.d.comb += [free.i.eq((~(value | bits)).replicate(FREE_COPIES)), self.o_free.eq(free.o)]

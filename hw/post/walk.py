@@ -20,12 +20,19 @@ from bnnhw.spec.timing import job_cycles
 
 
 def vector(config: EngineConfig) -> data.StructLayout:
-    """What travels with one vector of ``lanes`` channels through the post-processing pipeline."""
+    """What travels with one vector of ``lanes`` channels through the post-processing pipeline.
+
+    Where there are two residuals, a vector takes two turns: the first reads one of them and stores nothing (``blank``),
+    the second reads the other (``again``).
+    """
     w = Widths.of(config)
     return data.StructLayout(
         {
             "valid": 1,
             "inside": 1,
+            "blank": int(config.post.second),
+            "again": int(config.post.second),
+            "gate_address": unsigned(w.gate_addr if config.post.gate_width else 0),
             "pass_end": 1,
             "row_end": int(config.spill is not None),
             "pool": 1,
@@ -85,9 +92,11 @@ class VectorWalker(wiring.Component):
             out.row_end.eq(walk.i_next & walk.o_move.y),
         ]
         m.d.comb += [out.fields[name].eq(p[name]) for name in out.shape()["fields"].shape.members]
+        if c.post.gate_width:
+            m.d.comb += out.gate_address.eq(p.gate_base + out.sub)
         bank = Signal(init=1)
         m.d.comb += out.bank.eq(bank)
-        last_plane = Signal()
+        last_plane, again = Signal(), Signal()
         with m.FSM():
             with m.State("START"):
                 with m.If(passes.o_valid):
@@ -100,9 +109,9 @@ class VectorWalker(wiring.Component):
                 with m.If(out.pass_end):
                     m.next = "SWITCH"
 
-        self._vectors(m, p, fetched, walk, last_plane)
+        self._vectors(m, p, fetched, walk, last_plane, again)
         self._classes(m, p, walk)
-        self._value_addresses(m, p, fetched, walk.o_move)
+        self._value_addresses(m, p, fetched, walk.o_move, again)
         self._cells(m, p, fetched, walk.o_move, last_plane)
         return m
 
@@ -113,6 +122,7 @@ class VectorWalker(wiring.Component):
         fetched: data.View,
         walk: PositionWalk,
         last_plane: Signal,
+        again: Signal,
     ) -> None:
         """The vectors of a tile from its capture on: planes of a sub, subs of a position, positions.
 
@@ -130,6 +140,9 @@ class VectorWalker(wiring.Component):
         one_sub, last_sub, one_plane = Signal(), Signal(), Signal()
         m.d.comb += [out.sub.eq(sub), out.plane.eq(plane), self.o_next.eq(walk.i_next & ~out.pool)]
         m.d.comb += walk.i_next.eq(out.valid & last_plane & last_sub)
+        if c.post.second:
+            turns = ~p.codes & (p.last_plane != 0)
+            m.d.comb += [out.blank.eq(turns & ~plane[0]), again.eq(turns & plane[0]), out.again.eq(again)]
         with m.If(walk.i_load):
             alone = (fetched.kind == POOL) if c.subs > 1 else 1
             m.d.sync += [one_sub.eq(alone), last_sub.eq(alone)]
@@ -157,8 +170,8 @@ class VectorWalker(wiring.Component):
             self.o_vector.inside.eq(x.o_address < p.out_width),
         ]
 
-    def _value_addresses(self, m: Module, p: data.View, fetched: data.View, move: data.View) -> None:
-        """Where the value memory keeps y, and the residual."""
+    def _value_addresses(self, m: Module, p: data.View, fetched: data.View, move: data.View, again: Signal) -> None:
+        """Where the value memory keeps y, and the residual of this turn."""
         w = Widths.of(self.config)
         m.submodules.value = value = NestedWalk(unsigned(w.value_addr))
         m.d.comb += [
@@ -179,6 +192,17 @@ class VectorWalker(wiring.Component):
                 residual.i_d_r.eq(p.res_dr),
                 self.o_vector.residual_address.eq(residual.o_address + self.o_vector.sub),
             ]
+        if self.config.post.second:
+            m.submodules.second = second = NestedWalk(unsigned(w.value_addr))
+            m.d.comb += [
+                second.i_move.eq(move),
+                second.i_base.eq(fetched.sec_base),
+                second.i_d_y.eq(p.sec_dy),
+                second.i_d_lx.eq(p.sec_dx),
+                second.i_d_r.eq(p.sec_dr),
+            ]
+            with m.If(again):
+                m.d.comb += self.o_vector.residual_address.eq(second.o_address + self.o_vector.sub)
 
     def _cells(self, m: Module, p: data.View, fetched: data.View, move: data.View, last_plane: Signal) -> None:
         """Bank, column and address of the pixel in the activation memory."""

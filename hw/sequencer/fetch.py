@@ -10,6 +10,7 @@ from bnnhw.hw.arithmetic import times
 from bnnhw.hw.delay import chain
 from bnnhw.hw.layouts import struct
 from bnnhw.hw.memory.style import style
+from bnnhw.hw.pool.reader import parts
 from bnnhw.hw.sequencer.issue import issued_step
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.jobs import FETCH_FIELDS, job_layout
@@ -33,6 +34,8 @@ class Fetch(wiring.Component):
     o_act: operands, masked. o_weights. o_valid, o_shift, o_last: control of the array, aligned with o_act.
     o_pool_valid, o_pool_first, o_pool_last, o_pool_ok (tap inside the map), o_pool_max: for the pool reader, a cycle
     before o_value.
+    o_pool_part: which of its words a folded pool's step reads, how many there are, and whether the value is multiplied
+    by o_weights, which come a cycle before o_value, too.
     o_pool_read: a pool read is on o_value_address; o_value_ring: of the ring of loaded rows.
     """
 
@@ -67,6 +70,7 @@ class Fetch(wiring.Component):
                 "o_pool_last": Out(1),
                 "o_pool_ok": Out(1),
                 "o_pool_max": Out(1),
+                "o_pool_part": Out(parts(config)),
                 "o_value": Out(value),
             }
         )
@@ -138,7 +142,9 @@ class Fetch(wiring.Component):
 
     def _control(self, m: Module, fields: data.View, at: data.View, word: data.View, valid: list[Signal]) -> Value:
         """Control of the array and the pool reader; whether a step of stage 4 reads input windows."""
-        control = data.StructLayout({"kind": 2, "max": 1, "first": 1, "last": 1, "shift": 1})
+        control = data.StructLayout(
+            {"kind": 2, "max": 1, "first": 1, "last": 1, "shift": 1, "part": parts(self.config)}
+        )
         stages = [Signal(control, name=f"control_{i}") for i in range(3, POOL_FETCH + 1)]
         m.d.sync += [
             stages[0].kind.eq(fields.kind),
@@ -147,6 +153,9 @@ class Fetch(wiring.Component):
             stages[0].last.eq(at.last),
             stages[0].shift.eq(word.shift),
         ]
+        for name, source in (("part", word), ("fold", fields), ("weighted", fields)):
+            if name in source.shape().members:
+                m.d.sync += stages[0].part[name].eq(source[name])
         chain(m, stages)
         m.d.sync += self.o_pool_valid.eq(valid[POOL_FETCH - 2] & (stages[POOL_FETCH - 5].kind == POOL))
         now, pool = stages[self.latency - 3], stages[POOL_FETCH - 4]
@@ -158,6 +167,7 @@ class Fetch(wiring.Component):
             self.o_pool_first.eq(pool.first),
             self.o_pool_last.eq(pool.last),
             self.o_pool_max.eq(pool.max),
+            self.o_pool_part.eq(pool.part),
         ]
         if self.config.spill is not None:
             m.d.sync += self.o_value_ring.eq(fields.src_ring)

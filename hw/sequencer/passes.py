@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -13,8 +13,12 @@ from bnnhw.hw.sequencer.jobs import JobMemory
 from bnnhw.spec.jobs import parts
 from bnnhw.spec.layout import WordLayout
 
-FROM_TO = (("last_filled", "bits"), ("last_residual", "residual"))
+FROM_TO = (("last_filled", "bits"), ("last_residual", "residual"), ("last_second", "second"))
 """The last pass for which a flag holds, and the flag."""
+
+
+RESTORED = ("repeat", "res_base", "res_tile", "sec_base", "sec_tile")
+"""Fields that become again what they were in a job's first pass."""
 
 
 class PassWalk(wiring.Component):
@@ -55,7 +59,7 @@ class PassWalk(wiring.Component):
         m = Module()
         m.submodules.jobs = jobs = JobMemory(self.layout, self.words, self.names)
         job_ends = Signal(init=1)
-        repeat = Signal(len(self.o.repeat) if "repeat" in self.o.shape().members else 0)
+        kept = {name: Signal.like(self.o[name]) for name in RESTORED if name in self.o.shape().members}
         m.d.comb += [
             self.o_last.eq(self.o.last_pass == 0),
             jobs.i_take.eq(~self.o_valid & job_ends & jobs.o_valid),
@@ -64,15 +68,15 @@ class PassWalk(wiring.Component):
             m.d.sync += [self.o_valid.eq(0), job_ends.eq(self.o_last)]
         with m.Elif(jobs.i_take):
             m.d.sync += [self.o.eq(jobs.o), self.o_first.eq(1), self.o_valid.eq(1)]
-            if "repeat" in self.o.shape().members:
-                m.d.sync += repeat.eq(jobs.o.repeat)
+            m.d.sync += [signal.eq(jobs.o[name]) for name, signal in kept.items()]
         with m.Elif(~self.o_valid & ~job_ends):
-            self._step(m, repeat)
+            self._step(m, kept)
             m.d.sync += [self.o_first.eq(0), self.o_valid.eq(1)]
         return m
 
-    def _step(self, m: Module, repeat: Signal) -> None:
-        """To the fields of the job's next pass; ``last_pass`` and the like count the passes that are left."""
+    def _step(self, m: Module, kept: Mapping[str, Signal]) -> None:
+        """To the fields of the job's next pass; ``last_pass`` and the like count the passes that are left. ``kept``: as
+        they were in the first."""
         o, fields = self.o, self.o.shape().members
         m.d.sync += o.last_pass.eq(o.last_pass - 1)
         if "base" in fields:
@@ -81,7 +85,7 @@ class PassWalk(wiring.Component):
                 with m.If(o.repeat != 0):
                     m.d.sync += o.repeat.eq(o.repeat - 1)
                 with m.Else():
-                    m.d.sync += o.repeat.eq(repeat)
+                    m.d.sync += o.repeat.eq(kept["repeat"])
                 moves &= o.repeat == 0
             with m.If(moves):
                 m.d.sync += o.base.eq(o.base + o.d_pass)
@@ -92,9 +96,14 @@ class PassWalk(wiring.Component):
                 if flag in fields:
                     with m.Else():
                         m.d.sync += o[flag].eq(0)
-        for name, own in (("res_base", "res_dpass"), ("val_base", "val_dpass")):
-            if name in fields:
-                m.d.sync += o[name].eq(o[name] + o[own if own in fields else "groups"])
+        for at in ("res", "sec", "val", "gate"):
+            base, own, tile = f"{at}_base", f"{at}_dpass", f"{at}_tile"
+            if base in fields:
+                m.d.sync += o[base].eq(o[base] + o[own if own in fields else "groups"])
+            if tile in fields:
+                m.d.sync += o[tile].eq(o[tile] - 1)
+                with m.If(o[tile] == 0):
+                    m.d.sync += [o[name].eq(kept[name]) for name in (base, tile)]
         if "bit_base" in fields:
             wraps = Signal()
             if "slot" in fields:

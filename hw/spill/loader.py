@@ -58,7 +58,7 @@ class SpillLoader(wiring.Component):
     def _ask(self, m: Module) -> None:
         job = self.i_job
         m.submodules.rows = rows = RowWalk(
-            bursts=len(job.load_base), passes=len(job.last_pass), rows=len(job.last_y), subs=len(job.last_sub)
+            bursts=len(job.load_base), passes=len(job.last_pass), rows=len(job.last_y), subs=len(job.load_last_sub)
         )
         asked = self.o_request.valid & self.o_request.ready
         room = Signal.like(job.load_room)
@@ -73,7 +73,7 @@ class SpillLoader(wiring.Component):
             rows.i_d_sub.eq(job.load_dsub),
             rows.i_last_pass.eq(job.load_last_pass),
             rows.i_last_row.eq(job.load_last_row),
-            rows.i_last_sub.eq(job.last_sub),
+            rows.i_last_sub.eq(job.load_last_sub),
             has_room.eq(room != 0),
             self.o_request.valid.eq(rows.o_valid & (~rows.o_first_sub | has_room)),
             self.o_request.payload.burst.eq(rows.o_burst),
@@ -88,11 +88,9 @@ class SpillLoader(wiring.Component):
         """Words of 16 bits into value words; what the last burst of a row has beyond them is left out."""
         job, beats = self.i_job, value_beats(self.config)
         beat = Signal(WORD.width * beats)
-        part, words = (
-            Signal(range(beats)),
-            Signal(len(job.load_last_burst) + BURST_BITS),
-        )  # words of the row of a group taken
-        x, sub = Signal.like(job.load_last_x), Signal.like(job.last_sub)
+        part = Signal(range(beats))
+        words = Signal(len(job.load_last_burst) + BURST_BITS)  # words of the row of a group taken
+        x, sub = Signal.like(job.load_last_x), Signal.like(job.load_last_sub)
         useful = Signal(init=1)
         row, to = Signal.like(self.o_address), Signal.like(self.o_address)
         taken = self.i_words.valid
@@ -101,18 +99,18 @@ class SpillLoader(wiring.Component):
         m.d.sync += [
             self.o_valid.eq(whole),
             self.o_address.eq(to),
-            self.o_loaded.eq(whole & (x == job.load_last_x) & (sub == job.last_sub)),
+            self.o_loaded.eq(whole & (x == job.load_last_x) & (sub == job.load_last_sub)),
         ]
         with m.If(taken):
             m.d.sync += [beat.eq(Cat(beat, self.i_words.payload)[WORD.width :]), words.eq(words + 1)]
             m.d.sync += part.eq(Mux(part == beats - 1, 0, part + 1))
         with m.If(whole):
-            m.d.sync += [to.eq(to + job.last_sub + 1), x.eq(x + 1)]
+            m.d.sync += [to.eq(to + job.load_last_sub + 1), x.eq(x + 1)]
             with m.If(x == job.load_last_x):
                 m.d.sync += useful.eq(0)
         with m.If(taken & (words == Cat(Const(BURST - 1), job.load_last_burst))):
             m.d.sync += [words.eq(0), part.eq(0), x.eq(0), useful.eq(1)]
-            last_sub = sub == job.last_sub
+            last_sub = sub == job.load_last_sub
             following = row + job.load_words
             m.d.sync += [
                 sub.eq(Mux(last_sub, 0, sub + 1)),

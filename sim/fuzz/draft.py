@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bnnhw.sim.golden.post import apply_affine, apply_slope, select_residual
-from bnnhw.sim.golden.windows import convolve, window_max, window_sum
+from bnnhw.sim.golden.windows import convolve, fold_channels, weighted_sum, window_max, window_sum
 from bnnhw.spec.network import (
     Affine,
     Codebook,
     Conv,
+    Gate,
     Layer,
     Network,
     Pool,
@@ -29,6 +30,7 @@ from bnnhw.spec.numbers import Bits, Codes, Fixed, Format, IntArray, round_shift
 
 Rng = np.random.Generator
 LARGEST_SCALE = (1 << 15) - 1
+GATE_SHIFT = 5
 
 
 @dataclass
@@ -84,6 +86,11 @@ class Options:
     """Draft, stride, channels of zeros before."""
     late: bool = False
     """With a slope: the residual is added behind it."""
+    tiled: bool = False
+    """The residual's channels are repeated."""
+    second: Draft | None = None
+    """Another residual, of the same or fewer channels; then both are early."""
+    gate: Draft | None = None
     spread: int = 7
     """log2 of the standard deviation that v gets."""
 
@@ -161,12 +168,26 @@ class Maker:
             lambda name: Conv(name, source.tensor, window, weight, weight_bits, post, codebook, groups), "conv", y
         )
 
-    def pool(self, source: Source, window: Window, mode: str, options: Options, whole: bool = False) -> Draft:
-        """A pooling; ``whole`` reduces the map to one pixel."""
+    def pool(
+        self, source: Source, window: Window, mode: str, options: Options, whole: bool = False, fold: int = 1
+    ) -> Draft:
+        """A pooling; ``whole`` reduces the map to one pixel, ``fold`` neighbouring channels to one."""
         size = (1, 1) if whole else output_size(source.map.shape[1:3], window)
-        x = {"sum": window_sum, "max": window_max}[mode](source.map, window, size)
+        x = {"sum": window_sum, "max": window_max}[mode](fold_channels(source.map, fold), window, size)
         post, y = self._post(source, window, x, None, options)
-        return self._add(lambda name: Pool(name, source.tensor, window, mode, post), mode, y)
+        return self._add(lambda name: Pool(name, source.tensor, window, mode, post, fold), mode, y)
+
+    def depthwise(self, source: Source, window: Window, weight_bits: int, options: Options) -> Draft:
+        """A weighted pooling."""
+        top = (1 << weight_bits) - 1
+        weight = self.rng.integers(-top, top + 1, (source.map.shape[3], window.kernel**2))
+        x = weighted_sum(source.map, weight, window, output_size(source.map.shape[1:3], window))
+        post, y = self._post(source, window, x, None, options)
+        return self._add(
+            lambda name: Pool(name, source.tensor, window, "sum", post, weight=weight, weight_bits=weight_bits),
+            "depthwise",
+            y,
+        )
 
     def network(self, name: str) -> Network:
         """The network; the last draft's y is the scores."""
@@ -215,17 +236,26 @@ class Maker:
             offset = np.repeat(offset[:, :1], offset.shape[1], 1)
         affine = Affine(scale, offset.round().astype(np.int64), shift, sums)
         y = apply_affine(affine, x, total, border)
+        out = Tensor("", channels, x.shape[1], x.shape[2], Bits())
         residual, added = None, np.zeros_like(y)
         if options.residual is not None:
             other, stride, before = options.residual
-            late = options.slope and options.late
-            residual = Residual(self.as_value(other).tensor, stride, before, late)
-            added = select_residual(residual, other.y, Tensor("", channels, x.shape[1], x.shape[2], Bits()))
+            late = options.slope and options.late and options.second is None
+            residual = Residual(self.as_value(other).tensor, stride, before, late, options.tiled)
+            added = select_residual(residual, other.y, out)
+        second = None
+        if options.second is not None:
+            second = Residual(self.as_value(options.second).tensor)
+            added = added + select_residual(second, options.second.y, out)
         slope = self._slope(channels, goal) if options.slope else None
         early, behind = (0, added) if residual is not None and residual.late else (added, 0)
         y = (y + early if slope is None else apply_slope(slope, y + early)) + behind
+        gate = None
+        if options.gate is not None:
+            gate = Gate(self.as_value(options.gate).tensor, GATE_SHIFT, rng.integers(-20, 21, (channels,)))
+            y = round_shift(options.gate.y * y, GATE_SHIFT) + gate.offset
         low, high = self._clamp(y, options.clamp)
-        return Post(affine, residual, slope, low, high, Publish()), np.clip(y, low, high)
+        return Post(affine, residual, slope, low, high, Publish(), gate, second), np.clip(y, low, high)
 
     def _factors(self, x: IntArray, goal: float, shift: int, channels: int) -> IntArray:
         """Factor per channel, of either sign and rarely 0, that brings x to the spread ``goal`` after ``shift``."""

@@ -17,14 +17,16 @@ ATTEMPTS = 20
 
 
 def random_network(
-    seed: int, index: int, accept: Callable[[Network], bool] = lambda network: True, grouped: bool = False
-) -> Network:
+    seed: int, index: int, accept: Callable[[Network], bool] = lambda network: True, grouped: bool = False,
+    gated: bool = False,
+) -> Network:  # fmt: skip
     """Network number ``index`` of a seed: always the same; its scores differ from image to image.
 
-    Networks that ``accept`` refuses are replaced by others. ``grouped``: with convolutions of several groups.
+    Networks that ``accept`` refuses are replaced by others. ``grouped``: with convolutions of several groups;
+    ``gated``: with gates, two residuals, folded and weighted pools.
     """
     for attempt in range(ATTEMPTS):
-        maker = _make(np.random.default_rng([seed, index, attempt]), grouped)
+        maker = _make(np.random.default_rng([seed, index, attempt]), grouped, gated)
         if (maker.drafts[-1].y.std(axis=0) > 0).any():
             network = maker.network(f"fuzz {seed}/{index}")
             if accept(network):
@@ -58,7 +60,9 @@ def features(network: Network) -> set[str]:
         else:
             assert isinstance(layer, Pool)
             found |= {f"{layer.mode} pool{' with padding' if layer.window.pad else ''}"}
-            found |= {"identity pool"} if layer.window.kernel == 1 else set()
+            found |= {"identity pool"} if layer.window.kernel == 1 and layer.fold == 1 else set()
+            found |= {f"fold {layer.fold}"} if layer.fold > 1 else set()
+            found |= {"weighted pool"} if layer.weight is not None else set()
         if isinstance(source.format, Codes) and layer.source != network.input:
             found |= {f"codes of {source.format.bits} bits"}
         found |= {f"stride {layer.window.stride}"} | ({"padding"} if layer.window.pad else set())
@@ -70,10 +74,13 @@ def features(network: Network) -> set[str]:
             found |= {"residual " + ("pooled" if pooled else "option A" if option_a else "identity")}
             found |= {"late residual"} if post.residual.late else set()
             found |= {"residual with zero channels"} if post.residual.pad else set()
+            found |= {"tiled residual"} if post.residual.tiled else set()
+        found |= {"second residual"} if post.second is not None else set()
+        found |= {"gate"} if post.gate is not None else set()
     return found
 
 
-def _make(rng: Rng, grouped: bool) -> Maker:
+def _make(rng: Rng, grouped: bool, gated: bool) -> Maker:
     size = (int(rng.integers(3, 13)), int(rng.integers(3, 13)))
     image = Tensor("image", int(rng.integers(1, 5)), *size, Codes(8))
     maker = Maker(rng, image, random_images(rng, SAMPLES, (*size, image.channels)).astype(np.int64))
@@ -85,6 +92,8 @@ def _make(rng: Rng, grouped: bool) -> Maker:
         ](maker, current)
     if grouped:
         current = _grouped(maker, current)
+    if gated:
+        current = _gated(maker, current)
     _head(maker, current)
     return maker
 
@@ -169,6 +178,36 @@ def _grouped(maker: Maker, draft: Draft) -> Draft:
         if channels != groups * unit:
             break
     return wide
+
+
+def _gated(maker: Maker, draft: Draft) -> Draft:
+    """What PokeBNN has: squeeze-excite, a residual that is repeated and one of fewer channels, channels averaged, and a
+    depthwise convolution."""
+    rng, unit = maker.rng, int(maker.rng.choice([4, 8, 12]))
+    fold = int(rng.choice([2, 4])) if rng.random() < 0.8 else 1
+    narrow = maker.conv(_read(maker, draft), unit, _window(rng, draft.size), 1, _options(rng))
+    if rng.random() < 0.5:
+        kernel = int(rng.choice([1, 3]))
+        window = Window(kernel, 1, kernel // 2)
+        narrow = maker.depthwise(maker.as_value(narrow), window, int(rng.integers(1, 9)), _options(rng))
+    options = _options(rng)
+    options.residual, options.tiled = (narrow, 1, 0), fold > 1
+    options.second = narrow if rng.random() < 0.7 else None
+    options.gate = _squeeze(maker, narrow, unit * fold) if rng.random() < 0.8 else None
+    wide = maker.conv(maker.as_bits(narrow), unit * fold, Window(3, 1, 1), 1, options)
+    mean = maker.pool(maker.as_value(wide), Window(1), "sum", Options(spread=6), fold=fold)
+    options = _options(rng)
+    options.residual, options.gate = (mean, 1, 0), _squeeze(maker, wide, unit) if rng.random() < 0.5 else None
+    options.second = narrow if rng.random() < 0.5 else None
+    return maker.conv(maker.as_bits(wide), unit, Window(1), 1, options)
+
+
+def _squeeze(maker: Maker, draft: Draft, channels: int) -> Draft:
+    """Factors from a map's means."""
+    bits = int(maker.rng.integers(2, 5))
+    pooled = maker.pool(maker.as_value(draft), Window(max(draft.size)), "sum", Options(spread=5), whole=True)
+    options = Options(clamp=True, spread=5)
+    return maker.conv(maker.as_codes(pooled, bits), channels, Window(1), int(maker.rng.integers(1, 5)), options)
 
 
 def _shortcut(maker: Maker, draft: Draft) -> Draft:

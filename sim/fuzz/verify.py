@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bnnhw.spec.network import Conv, Layer, Network, border_axis
+from bnnhw.spec.network import Conv, Layer, Network, Post, Residual, Tensor, border_axis
 from bnnhw.spec.numbers import Bits, Codes, Fixed
 
 
@@ -40,8 +40,12 @@ def _layer(network: Network, layer: Layer, made: set[str]) -> Iterator[str]:
         yield from _conv(network, layer)
     elif not isinstance(source.format, Fixed) or layer.mode not in ("sum", "max"):
         yield f"pools a fixed-point map by sum or max, not {source.format} by {layer.mode}"
-    elif source.channels != out.channels:
-        yield f"has {out.channels} channels, its source {source.channels}"
+    elif layer.fold < 1 or source.channels < layer.fold * out.channels:
+        yield f"has {out.channels} channels, its source {source.channels}, of which {layer.fold} are summed"
+    elif layer.weight is not None:
+        top, shape = (1 << layer.weight_bits) - 1, (out.channels, layer.window.kernel**2)
+        if layer.mode != "sum" or layer.weight.shape != shape or np.abs(layer.weight).max() > top:
+            yield f"weights must be {shape} and at most {top}, not {layer.weight.shape} by {layer.mode}"
     yield from _forms(network, layer)
     yield from _post(network, layer, made)
 
@@ -94,17 +98,25 @@ def _post(network: Network, layer: Layer, made: set[str]) -> Iterator[str]:
             yield f"{name} must be int64 of shape ({out.channels},), not {array.dtype} of {array.shape}"
     if post.affine.offset.shape != (out.channels, axes[0].count * axes[1].count):
         yield f"offset has shape {post.affine.offset.shape}, for {axes[0].count} x {axes[1].count} border classes"
-    if post.residual is None:
-        return
-    if post.residual.late and post.slope is None:
-        yield "a late residual needs a two-slope function"
-    if post.residual.tensor not in made:
-        yield f"residual {post.residual.tensor} must be published earlier"
-        return
-    other, step = network.tensors[post.residual.tensor], post.residual.stride
-    if not isinstance(other.format, Fixed) or post.residual.pad < 0:
-        yield f"residual must be fixed point, not {other.format}"
-    if other.channels + post.residual.pad > out.channels:
-        yield f"residual of {post.residual.pad} + {other.channels} channels must fit {out.channels}"
+    for name in post.values:
+        if name not in made or not isinstance(network.tensors[name].format, Fixed):
+            yield f"residual or gate {name} must be fixed point, published earlier"
+            return
+    if post.gate is not None:
+        gate = network.tensors[post.gate.tensor]
+        if (gate.channels, gate.height, gate.width) != (out.channels, 1, 1):
+            yield f"gate must be a pixel of {out.channels} channels, not {gate}"
+    for residual in post.residuals:
+        yield from _residual(network, residual, out, post)
+
+
+def _residual(network: Network, residual: Residual, out: Tensor, post: Post) -> Iterator[str]:
+    if residual.late and (post.slope is None or post.second is not None):
+        yield "a late residual needs a two-slope function, and be the only one"
+    other, step = network.tensors[residual.tensor], residual.stride
+    if residual.pad < 0 or other.channels + residual.pad > out.channels:
+        yield f"residual of {residual.pad} + {other.channels} channels must fit {out.channels}"
+    if residual.tiled and (residual.pad or out.channels % other.channels):
+        yield f"repeated residual of {other.channels} channels must divide {out.channels}"
     if (out.height - 1) * step >= other.height or (out.width - 1) * step >= other.width:
         yield f"residual of {other.height} x {other.width} is too small at stride {step}"

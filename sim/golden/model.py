@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bnnhw.errors import BnnhwError
 from bnnhw.sim.golden.post import post_process
-from bnnhw.sim.golden.windows import convolve, window_max, window_sum
+from bnnhw.sim.golden.windows import convolve, fold_channels, weighted_sum, window_max, window_sum
 from bnnhw.spec.network import Conv, Layer, Network
 from bnnhw.spec.numbers import Bits, Codes, Fixed, IntArray
 
@@ -68,15 +68,17 @@ def execute(network: Network, layer: Layer, maps: dict[str, IntArray]) -> dict[s
             total = window_sum(sums, layer.window, size).repeat(out.channels // layer.groups, axis=3)
     else:
         assert isinstance(source.format, Fixed), layer.name
-        reduce = {"sum": window_sum, "max": window_max}[layer.mode]
-        value = reduce(x, layer.window, size)
-    residual = layer.post.residual
-    return post_process(layer, source, out, value, total, None if residual is None else maps[residual.tensor], network)
+        folded = fold_channels(x, layer.fold)[..., : out.channels]
+        if layer.weight is not None:
+            assert layer.mode == "sum", layer.name
+            value = weighted_sum(folded, layer.weight, layer.window, size)
+        else:
+            value = {"sum": window_sum, "max": window_max}[layer.mode](folded, layer.window, size)
+    return post_process(layer, source, out, value, total, maps, network)
 
 
 def _reads(layer: Layer) -> list[str]:
-    residual = layer.post.residual
-    return [layer.source] if residual is None else [layer.source, residual.tensor]
+    return [layer.source, *layer.post.values]
 
 
 def _check_images(network: Network, images: NDArray[Any]) -> None:

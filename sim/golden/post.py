@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from bnnhw.spec.network import Affine, Layer, Network, Publish, Residual, Tensor, TwoSlope, border_axis, border_map
@@ -14,25 +16,24 @@ def post_process(
     out: Tensor,
     value: IntArray,
     total: IntArray | None,
-    residual: IntArray | None,
+    maps: Mapping[str, IntArray],
     network: Network,
 ) -> dict[str, IntArray]:
-    """Published tensors from X (N, height, width, C), A (N, height, width, 1 or C) or None, residual map or None."""
+    """Published tensors from X (N, height, width, C), A (N, height, width, 1 or C) or None, and the maps so far."""
     post = layer.post
     axes = (
         border_axis(source.height, out.height, layer.window),
         border_axis(source.width, out.width, layer.window),
     )
     v = apply_affine(post.affine, value, total, border_map(*axes))
-    added: IntArray | int = 0
-    if post.residual is not None:
-        assert residual is not None
-        added = select_residual(post.residual, residual, out)
+    added = sum(select_residual(residual, maps[residual.tensor], out) for residual in post.residuals)
     if post.residual is not None and post.residual.late:
         assert post.slope is not None, layer.name
         y = apply_slope(post.slope, v) + added
     else:
         y = v + added if post.slope is None else apply_slope(post.slope, v + added)
+    if post.gate is not None:
+        y = round_shift(maps[post.gate.tensor] * y, post.gate.shift) + post.gate.offset
     return publish(post.publish, np.clip(y, post.low, post.high), network)
 
 
@@ -49,6 +50,8 @@ def apply_affine(affine: Affine, value: IntArray, total: IntArray | None, border
 def select_residual(residual: Residual, x: IntArray, out: Tensor) -> IntArray:
     """The residual at the output's pixels and channels; 0 for channels it does not have."""
     picked = x[:, :: residual.stride, :: residual.stride][:, : out.height, : out.width]
+    if residual.tiled:
+        return picked[..., np.arange(out.channels) % x.shape[3]]
     result = np.zeros((len(x), out.height, out.width, out.channels), np.int64)
     channels = max(0, min(x.shape[3], out.channels - residual.pad))
     result[..., residual.pad : residual.pad + channels] = picked[..., :channels]

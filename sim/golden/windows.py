@@ -35,9 +35,20 @@ def window_sum(x: IntArray, window: Window, size: tuple[int, int]) -> IntArray:
     return np.asarray(gather(x, window, size, 0).sum(axis=3))
 
 
+def weighted_sum(x: IntArray, weight: IntArray, window: Window, size: tuple[int, int]) -> IntArray:
+    """Sum of weight[c, tap] * x over the in-bounds taps of every window, per channel."""
+    return np.asarray((gather(x, window, size, 0) * weight.T).sum(axis=3))
+
+
 def window_max(x: IntArray, window: Window, size: tuple[int, int]) -> IntArray:
     """Maximum over the in-bounds taps of every window, per channel."""
     return np.asarray(gather(x, window, size, np.iinfo(np.int64).min).max(axis=3))
+
+
+def fold_channels(x: IntArray, fold: int) -> IntArray:
+    """Sums of ``fold`` neighbouring channels."""
+    kept = x.shape[3] // fold * fold
+    return np.asarray(x[..., :kept].reshape(*x.shape[:3], -1, fold).sum(axis=4))
 
 
 def convolve(

@@ -10,7 +10,7 @@ from bnnhw.sim.machine.spill import store_front
 from bnnhw.sim.machine.state import State
 from bnnhw.spec.front import FrontConfig, FrontImages, FrontStore, MapTarget
 from bnnhw.spec.network import border_map
-from bnnhw.spec.numbers import IntArray
+from bnnhw.spec.numbers import IntArray, round_shift
 
 
 def run(
@@ -59,6 +59,10 @@ def _affine(config: FrontConfig, images: FrontImages, sums: IntArray) -> IntArra
     c = config
     offsets = np.array(images.offsets).reshape(-1, c.classes)[: c.outs]
     v = (np.array(images.scales)[: c.outs] * sums + offsets.T[border_map(c.border_y, c.border_x)]) >> c.shift
+    if c.slope_width:
+        check_width(v, c.pre_width, "v of the front unit")
+        pos, neg, out = (np.array(x)[: c.outs] for x in (images.pos, images.neg, images.out_offsets))
+        v = round_shift(np.where(v >= 0, pos, neg) * v, c.slope_shift) + out
     return np.clip(v, c.low, c.high)
 
 

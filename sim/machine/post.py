@@ -24,7 +24,9 @@ class Post:
         self.x = self.r * f["strip"] + self.lx
         self.stored = self.x < f["out_width"]
         self.planes = f["last_plane"] + 1 if f["codes"] else 1
-        vectors = self.planes * (1 if f["kind"] == POOL else (f["last_r"] + 1) * self.subs)
+        turns = f["last_plane"] + 1
+        assert turns == self.planes or (turns == 2 and not f["codes"])
+        vectors = turns * (1 if f["kind"] == POOL else (f["last_r"] + 1) * self.subs)
         assert f["drain"] == vectors - 1
         if f["bits"]:
             self._find_writes()
@@ -43,13 +45,7 @@ class Post:
         self._check(v, p.offset_width + 2, "affine sum")
         v = v >> p.shifts[f["shift"]]
         self._check(v, p.pre_width, "v")
-        added: IntArray | int = 0
-        if f["residual"]:
-            address = self._address("res", y, state.widths.value_addr)
-            if f["res_ring"]:
-                added = state.loads[:, address % state.loads.shape[1]]
-            else:
-                added = state.values[:, np.where(address < self.config.value_words, address, 0)]
+        added = self._residual(state, y, "residual", "res") + self._residual(state, y, "second", "sec")
         if not f["late"]:
             v = v + added
             self._check(v, p.pre_width, "v with residual")
@@ -63,7 +59,21 @@ class Post:
             out = out + self.lanes["out_offset"]
         if f["late"]:
             out = out + added
+        if f["gate"]:
+            check_width(out[:, self.stored], p.gate_width, "what a gate multiplies")
+            factors = state.gates[:, f["gate_base"] + np.arange(self.subs)][:, None, None]
+            out = round_shift(factors * out, p.gate_shift) + self.lanes["gate_offset"]
         self._store(state, y, np.clip(out, f["low"], f["high"]))
+
+    def _residual(self, state: State, y: int, name: str, at: str) -> IntArray | int:
+        """What a residual adds to line ``y``."""
+        f = self.words.fields
+        if not f[name]:
+            return 0
+        address = self._address(at, y, state.widths.value_addr)
+        if at == "res" and f["res_ring"]:
+            return state.loads[:, address % state.loads.shape[1]]
+        return state.values[:, np.where(address < self.config.value_words, address, 0)]
 
     def _check(self, v: IntArray, width: int, what: str) -> None:
         check_width(v[:, self.stored], width, what)
@@ -80,17 +90,19 @@ class Post:
         return np.where(self.stored, classes, 0)
 
     def _address(self, name: str, y: int, width: int) -> IntArray:
-        """Value memory addresses (r, lx, subs) of the residual ("res") or the output ("val")."""
+        """Value memory addresses (r, lx, subs) of a residual ("res", "sec") or the output ("val")."""
         f = self.words.fields
         address = f[f"{name}_base"] + y * f[f"{name}_dy"] + self.r * f[f"{name}_dr"] + self.lx * f[f"{name}_dx"]
         whole = (address[..., None] + np.arange(self.subs)) % (1 << width)
-        inside = f[f"{name}_ring"] or (whole < self.config.value_words)[self.stored].all()
+        inside = f.get(f"{name}_ring", 0) or (whole < self.config.value_words)[self.stored].all()
         assert inside, "an address beyond the value memory"
         return whole
 
     def _store(self, state: State, y: int, out: IntArray) -> None:
         f, c = self.words.fields, self.config
-        if f["value"]:
+        if f["value"] and f["val_gate"]:
+            state.gates[:, f["val_base"] + np.arange(self.subs)] = out[:, 0, 0]
+        elif f["value"]:
             address = self._address("val", y, state.widths.value_addr)
             if f["val_ring"]:
                 state.stores[:, address[self.stored] % state.stores.shape[1]] = out[:, self.stored]

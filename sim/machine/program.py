@@ -27,10 +27,11 @@ CODEWORD_BITS = 9
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """Steps of a pass, in order. shift, weight: (steps,); en, dy, dx, offset: (steps, slots)."""
+    """Steps of a pass, in order. shift, weight, part: (steps,); en, dy, dx, offset: (steps, slots)."""
 
     shift: IntArray
     weight: IntArray
+    part: IntArray
     en: IntArray
     dy: IntArray
     dx: IntArray
@@ -97,7 +98,7 @@ def read_program(c: EngineConfig, images: Images) -> list[list[PassWords]]:
             if load["weights"]:
                 words = load["last_word"] + 1
                 bits = _coded(c, weights, decodes, load) if load["codebook"] else _raw(c, weights, words)
-            assert (bits is None) == (job["kind"] == POOL)
+            assert (bits is None) == (job["kind"] == POOL and not job["weighted"])
             lanes, entries = _params(c, params, load["last_class"] + 1)
             passes.append(PassWords(pass_fields(c, job, n), own, bits, lanes, entries))
         program.append(passes)
@@ -108,15 +109,19 @@ def read_program(c: EngineConfig, images: Images) -> list[list[PassWords]]:
 def pass_fields(c: EngineConfig, job: Mapping[str, int], n: int) -> dict[str, int]:
     """The fields of pass ``n`` of a job (see ``spec.jobs``)."""
     carry, slot = divmod(job["slot"] + n * job["slot_dpass"], c.slots)
+    repeated = {at: n % (job[f"{at}_tile"] + 1) if c.post.tiled else n for at in ("res", "sec")}
     addresses = {
         "base": job["base"] + min(n, job["last_filled"]) // (job["repeat"] + 1) * job["d_pass"],
-        "res_base": job["res_base"] + n * (job["groups"] if c.spill is None else job["res_dpass"]),
+        "res_base": job["res_base"] + repeated["res"] * (job["groups"] if c.spill is None else job["res_dpass"]),
+        "sec_base": job["sec_base"] + repeated["sec"] * job["groups"],
+        "gate_base": job["gate_base"] + n * job["groups"],
         "val_base": job["val_base"] + n * (job["groups"] if c.spill is None else job["val_dpass"]),
         "bit_base": job["bit_base"] + n * job["bit_dpass"] + carry,
     }
     widths = {f.name: f.width for f in job_layout(c).fields}
     flags = {
         "residual": int(job["residual"] and n <= job["last_residual"]),
+        "second": int(job["second"] and n <= job["last_second"]),
         "bits": int(job["bits"] and n <= job["last_filled"]),
     }
     return {**job, "slot": slot, **flags, **{name: at % (1 << widths[name]) for name, at in addresses.items()}}
@@ -127,8 +132,8 @@ def _steps(c: EngineConfig, words: Sequence[dict[str, int]]) -> Steps:
         found = np.array([[word[f"{name}{s}"] for s in range(c.reads)] for word in words], np.int64)
         return found.repeat(c.slots // c.reads, axis=1)
 
-    shift, weight = (np.array([word[name] for word in words], np.int64) for name in ("shift", "weight"))
-    return Steps(shift, weight, slots("en"), slots("dy"), slots("dx"), slots("offset"))
+    shift, weight, part = (np.array([word[name] for word in words], np.int64) for name in ("shift", "weight", "part"))
+    return Steps(shift, weight, part, slots("en"), slots("dy"), slots("dx"), slots("offset"))
 
 
 def _raw(c: EngineConfig, beats: BeatReader, words: int) -> BitArray:

@@ -80,6 +80,21 @@ class PoolReader:
 
     def __init__(self, config: EngineConfig, words: PassWords) -> None:
         self.config, self.words = config, words
+        if words.fields["weighted"]:
+            assert words.weights is not None
+            width = config.pool_weight_width
+            bits = words.weights.reshape(len(words.weights), -1)[:, : config.lanes * width].astype(np.int64)
+            places = np.left_shift(1, np.arange(width))
+            places[-1] = -places[-1]
+            self.weights = (bits.reshape(len(bits), config.lanes, width) * places).sum(axis=2)[words.steps.weight]
+
+    def _folded(self, values: IntArray, fold: int) -> IntArray:
+        """Sums of neighbouring channels: those of a step's word are the lanes of its part."""
+        lanes = self.config.lanes
+        own = lanes // fold
+        sums = values.reshape(*values.shape[:-1], own, fold).sum(axis=-1)
+        spread = np.tile(sums, fold)
+        return np.where(np.arange(lanes) // own == self.words.steps.part[:, None], spread, 0)
 
     def line(self, state: State, y: int) -> IntArray:
         """Sums or maxima (N, r, lx, lanes) of line ``y``."""
@@ -96,6 +111,10 @@ class PoolReader:
         else:
             assert (address < c.value_words)[keep & stored].all(), "a step reads beyond the value memory"
             values = state.values[:, np.where(address < c.value_words, address, 0)]
+        if f["fold"]:
+            values = self._folded(values, c.folds[f["fold"] - 1])
+        if f["weighted"]:
+            values = values * self.weights
         if f["pool_max"]:
             lowest = -(1 << (c.post.value_width - 1))
             result = np.where(keep[None, ..., None], values, lowest).max(axis=3)

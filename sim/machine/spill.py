@@ -23,7 +23,7 @@ class RowMoves:
     def __init__(self, config: EngineConfig, fields: Mapping[str, int]) -> None:
         assert config.spill is not None
         self.config, self.fields, self.spill = config, fields, config.spill
-        self.subs = fields["last_sub"] + 1
+        self.subs, self.load_subs = fields["last_sub"] + 1, fields["load_last_sub"] + 1
         needs = rows_needed(
             fields["last_y"] + 1, fields["load_last_row"] + 1, fields["need_first"], fields["need_step"]
         )
@@ -47,11 +47,11 @@ class RowMoves:
         rows = f["load_last_row"] + 1
         width = f["load_last_x"] + 1
         for row in range(self.needed[y - 1] if y else 0, self.needed[y]):
-            for sub in range(self.subs):
+            for sub in range(self.load_subs):
                 burst = f["load_base"] + number * f["load_dpass"] + row * f["load_dy"] + sub * f["load_dsub"]
                 words = state.maps[burst]
                 assert words.shape[1] == width, "a row is loaded as another one than it was stored"
-                at = (number * rows + row) * f["load_words"] + np.arange(width) * self.subs + sub
+                at = (number * rows + row) * f["load_words"] + np.arange(width) * self.load_subs + sub
                 state.loads[:, at % self.spill.load_words] = words
 
     def after(self, state: State, number: int, y: int) -> None:

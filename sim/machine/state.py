@@ -29,6 +29,7 @@ class State:
         self.activation: BitArray = noise.integers(0, 2, (count, c.rows, c.slots, c.bit_words, c.lanes), np.uint8)
         self.values: IntArray = noise.integers(-half, half, (count, c.value_words, c.lanes))
         self.windows = np.zeros((0,), np.uint8) if c.front else input_windows(c.input, c.rows, c.depth, images)
+        self.gates: IntArray = noise.integers(-half, half, (count, max(c.gate_words, 1), c.lanes))
         self.scores: list[IntArray] = []
         self.maps: dict[int, IntArray] = {}
         rings = (1, 1) if c.spill is None else (c.spill.load_words, c.spill.store_words)

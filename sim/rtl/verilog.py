@@ -14,6 +14,7 @@ from typing import Any
 from amaranth.back import rtlil
 
 from bnnhw.boards import tools
+from bnnhw.errors import BnnhwError
 
 TOP = "dut"
 SCRIPT = "; ".join(
@@ -56,7 +57,38 @@ def convert(component: Any, *, name: str = TOP) -> Verilog:
         tools.run("yosys", ["-q", "-p", SCRIPT], folder, "yosys.log")
         verilog = (folder / f"{TOP}.v").read_text()
         memories = {p.name: p.read_bytes() for p in sorted(folder.glob("*.mem"))}
+    _check_order(verilog)
     return Verilog(re.sub(r"\A/\*.*?\*/\s*", "", verilog), memories)
+
+
+NAME = re.compile(r"\\\S+|[A-Za-z_$][\w$]*")
+BLOCK = re.compile(r"^  always @\*(?: begin$.*?^  end$|\n.*?;$)", re.MULTILINE | re.DOTALL)
+ASSIGNMENT = re.compile(r"(\\\S+|[A-Za-z_$][\w$]*)\s*(?:\[[^\]]*\])?\s*= (.*);$")
+
+
+def _check_order(verilog: str) -> None:
+    """Raises BnnhwError where a combinational block reads a variable of which another one writes other bits.
+
+    A simulator that takes the whole variable for what the block makes may run it before those bits are known.
+    """
+    for module in verilog.split("\nendmodule\n"):
+        seen, mixed = set[str](), set[str]()
+        written_again = set[str]()
+        for text in BLOCK.findall(module):
+            written, read = set[str](), set[str]()
+            for line in map(str.strip, text.splitlines()):
+                found = ASSIGNMENT.match(line)
+                if found:
+                    written.add(found[1])
+                read |= set(NAME.findall(found[2] if found else line))
+            mixed |= written & read
+            written_again |= written & seen
+            seen |= written
+        if mixed & written_again:
+            raise BnnhwError(
+                f"combinational logic must not read a signal of which it drives other bits, as "
+                f"{min(mixed & written_again)}: a simulator may put it in the wrong order"
+            )
 
 
 @contextmanager

@@ -24,8 +24,8 @@ def _smallest(kind: type, **given: Any) -> Any:
         hint = hints[field.name]
         if field.name in given:
             values[field.name] = given[field.name]
-        elif typing.get_args(hint) and field.name in ("front", "external", "spill"):
-            values[field.name] = None
+        elif field.default is not dataclasses.MISSING:
+            values[field.name] = field.default
         elif dataclasses.is_dataclass(hint):
             values[field.name] = _smallest(typing.cast(type, hint))
         elif hint is Popcount:

@@ -81,6 +81,18 @@ def random_job(rng, config, *, final, kinds=(CONV_BITS, CONV_INPUT, POOL)):
     if c.post.residual:
         fields |= {name: value() for name in ("res_base", "res_dx", "res_dr", "res_dy")}
         fields["last_residual"] = int(rng.integers(last_pass + 1))
+    if c.post.second and not pool and not codes and rng.random() < 0.6:
+        fields |= {name: value() for name in ("sec_base", "sec_dx", "sec_dr", "sec_dy")}
+        fields |= {"residual": 1, "second": 1, "last_second": int(rng.integers(last_pass + 1)), "last_plane": 1}
+        fields |= {"drain": 2 * strips * c.subs - 1, "bit_dplane": 0}
+    if c.post.tiled:
+        fields |= {
+            name: int(rng.integers(last_pass + 1))
+            for name in ("res_tile", "sec_tile")
+            if name[:3] != "sec" or c.post.second
+        }
+    if c.post.gate_width:
+        fields |= {"gate": int(rng.integers(2)), "gate_base": int(rng.integers(1 << w.gate_addr))}
     return fields
 
 
@@ -135,9 +147,15 @@ def vectors_of(config, p):
                             p["val_base"] + y * p["val_dy"] + lx * p["val_dx"] + r * p["val_dr"] + sub & value_mask
                         )
                         if c.post.residual:
-                            vector["residual_address"] = (
-                                p["res_base"] + y * p["res_dy"] + lx * p["res_dx"] + r * p["res_dr"] + sub & value_mask
-                            )
+                            name = "sec" if plane and not p["codes"] else "res"
+                            walk = (p[f"{name}_{step}"] for step in ("base", "dy", "dx", "dr"))
+                            base, dy, dx, dr = walk
+                            vector["residual_address"] = base + y * dy + lx * dx + r * dr + sub & value_mask
+                        turns = not p["codes"] and p["last_plane"]
+                        if c.post.second:
+                            vector |= {"blank": int(turns and not plane), "again": int(turns and plane)}
+                        if c.post.gate_width:
+                            vector["gate_address"] = p["gate_base"] + sub & (1 << w.gate_addr) - 1
                         vector["class_"] = class_of(p, y, x)
                         vector["write"] = {
                             "slots": 1 << slot if p["spread"] else (1 << c.slots) - 1,

@@ -41,14 +41,16 @@ def random_item(rng, config):
             "late": int(rng.integers(2)) if p.late_residual else 0,
             "codes": int(rng.integers(2)) if p.code_shifts else 0,
             "last_plane": planes - 1,
+            "gate": int(rng.integers(2)) if p.gate_width else 0,
         }
-        y = output(config, record, fields, x, a, entry, residual)
+        gate = draw(rng, p.value_width)
+        y = output(config, record, fields, x, a, entry, residual, gate)
         if y is not None:
             break
     plane = int(rng.integers(planes))
     bit = published(config, record, fields, y, plane)
     fields = {name: value for name, value in fields.items() if name in lane_fields(config).members}
-    inputs = {"i_x": x, "i_a": a, "i_entry": entry, "i_residual": residual, "i_plane": plane}
+    inputs = {"i_x": x, "i_a": a, "i_entry": entry, "i_residual": residual, "i_plane": plane, "i_gate": gate}
     return inputs, record, fields, y, bit
 
 
@@ -57,6 +59,7 @@ def check(config, seed):
     dut = Lane(config)
     s = dut.stages
     places = {"i_x": s.source, "i_a": s.scale, "i_entry": s.entry, "i_residual": s.offset, "i_plane": s.bit - 1}
+    places["i_gate"] = s.gate
     if not config.sum_width:
         del places["i_a"]
     cycles = [{} for _ in range(ITEMS + s.bit + 1)]
@@ -124,6 +127,16 @@ CORNERS = {
         "late_residual": True,
         "value_width": 12,
     },
+    "gate": {"gate_width": 14, "gate_shift": 4, "gate_offset_width": 6},
+    "gate behind slopes, no offset": {
+        "slope_width": 4,
+        "slope_shifts": (2,),
+        "gate_width": 12,
+        "gate_shift": 0,
+        "residual": True,
+        "code_shifts": (2,),
+        "code_planes": 3,
+    },
     "narrow value": {"value_width": 2, "residual": True},
 }
 
@@ -133,3 +146,35 @@ CORNERS = {
 def test_corners(engine_config, post_config, name, pool):
     fields = {"scale_width": 5, "offset_width": 10, "pre_width": 10, "value_width": 7} | CORNERS[name]
     check(engine_config(acc_width=ACC, pool_width=POOLED if pool else 0, post=post_config(**fields)), 2)
+
+
+@pytest.mark.parametrize("slope", [False, True])
+def test_two_residuals(engine_config, post_config, slope):
+    """Vectors of one turn and of two, in turns: the second adds what the first has read."""
+    given = {"slope_width": 4, "slope_shifts": (1,), "in_offset_width": 5} if slope else {}
+    post = post_config(
+        scale_width=4, offset_width=10, pre_width=12, value_width=7, residual=True, second=True, code_planes=1, **given
+    )
+    config = engine_config(acc_width=ACC, post=post)
+    rng, dut = np.random.default_rng(3), Lane(config)
+    s, cycles, expected, before = dut.stages, [{} for _ in range(ITEMS + dut.stages.bit + 1)], [], None
+    for n in range(ITEMS):
+        y = None
+        while y is None:
+            inputs, record, fields, *_ = random_item(rng, config)
+            flags = dict(zip(("residual", "second"), (int(bit) for bit in rng.integers(0, 2, 2)), strict=True))
+            again = before is not None
+            taken = {"residual": flags["second"] if again else flags["residual"], "late": 0, "codes": 0}
+            y = output(config, record, fields | {"shift": 0, "slope_shift": 0} | taken, inputs["i_x"], 0,
+                       inputs["i_entry"], inputs["i_residual"], before=before or 0)  # fmt: skip
+        cycles[n + s.source]["i_x"], cycles[n + s.entry]["i_entry"] = inputs["i_x"], inputs["i_entry"]
+        cycles[n + s.offset] |= {"i_residual": inputs["i_residual"], "i_again": int(again)}
+        for name, value in record.items():
+            cycles[n + s.records[name]][f"i_record.{name}"] = value
+        for k, stage in enumerate(dut.field_stages):
+            cycles[n + stage][f"i_fields.{k}"] = fields | flags
+        expected.append(y)
+        first = inputs["i_residual"] if flags["residual"] else 0
+        before = first if not again and rng.random() < 0.5 else None
+    seen = kit.play(dut, cycles, ["o_y"])
+    assert [seen[n + s.result]["o_y"] for n in range(ITEMS)] == expected

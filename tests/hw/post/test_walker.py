@@ -25,15 +25,17 @@ SHAPES = {
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("gaps", [0.0, 0.5])
 @pytest.mark.parametrize("codes", [0, 3])
-def test_vectors(engine_config, post_config, name, gaps, codes):
+@pytest.mark.parametrize("gated", [False, True])
+def test_vectors(engine_config, post_config, name, gaps, codes, gated):
     rng = np.random.default_rng([len(name), codes])
+    more = {"residual": True, "second": True, "tiled": True, "gate_width": 9} if gated else {"residual": bool(codes)}
     post = post_config(
-        value_width=6, residual=bool(codes), shifts=(0, 1, 2), slope_width=2, slope_shifts=(1, 2),
+        value_width=6, **more, shifts=(0, 1, 2), slope_width=2, slope_shifts=(1, 2),
         code_shifts=(1, 2, 3) if codes else (), code_planes=max(codes, 1),
     )  # fmt: skip
     config = engine_config(
         **SHAPES[name], post=post, bit_words=90, value_words=70, kernel=3, map_size=20, classes=25, passes=4,
-        pool_modes=("sum",),
+        pool_modes=("sum",), gate_words=11,
     )  # fmt: skip
     images, passes = random_jobs(rng, config, 3)
     inputs, expected = [], []

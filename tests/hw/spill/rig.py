@@ -56,7 +56,12 @@ class Job:
     def fields(self, config: EngineConfig) -> dict[str, int]:
         assert config.spill is not None
         burst, words = row_bursts(config, self.width), self.width * self.subs
-        fields = {"last_pass": self.passes - 1, "last_y": self.rows - 1, "last_sub": self.subs - 1}
+        fields = {
+            "last_pass": self.passes - 1,
+            "last_y": self.rows - 1,
+            "last_sub": self.subs - 1,
+            "load_last_sub": self.subs - 1,
+        }
         if self.source is not None:
             fields |= {
                 "load": 1, "load_last_pass": self.loads - 1, "load_last_row": self.height - 1,
