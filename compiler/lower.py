@@ -20,7 +20,6 @@ from bnnhw.compiler.passes.formats import Widths
 from bnnhw.compiler.passes.lower_depthwise import LowerDepthwise
 from bnnhw.compiler.passes.move_thresholds import MoveThresholds
 from bnnhw.compiler.passes.pool_before_binarize import PoolBeforeBinarize
-from bnnhw.compiler.passes.pool_before_slope import PoolBeforeSlope
 from bnnhw.compiler.passes.quantize_activations import QuantizeActivations
 from bnnhw.compiler.passes.quantize_weights import QuantizeWeights
 from bnnhw.compiler.passes.remove_dead import RemoveDead
@@ -41,7 +40,6 @@ PIPELINE: tuple[Pass, ...] = (
     FoldBias(),
     SinkFlatten(),
     PoolBeforeBinarize(),
-    PoolBeforeSlope(),
     FoldInput(),
     QuantizeActivations(),
     ExpandTwoValue(),

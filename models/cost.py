@@ -26,7 +26,7 @@ class Cost:
     activation bits, as the integer network has them (PokeBNN); ace_paper: the same with layers that the paper leaves in
     floating point at REAL_ACE a product; bit_ops: SNN's measure of the binary layers, where a codebook's dot products
     are shared; ops: binary_macs / 64 and all others that the paper counts (DWR and others); weight_bits: of all stored
-    weights, a sub-bit kernel's index of tau bits and the codebooks.
+    weights, a sub-bit kernel's index of tau bits and the codebooks; binary_weights: how many are binary.
     """
 
     macs: int = 0
@@ -36,6 +36,7 @@ class Cost:
     bit_ops: int = 0
     ops: float = 0.0
     weight_bits: int = 0
+    binary_weights: int = 0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -78,6 +79,7 @@ def _layer(op: BinaryConv | Conv, pixels: int, operand: int | None, few_bits: bo
         bit_ops=bit_ops if binary else 0,
         ops=macs / 64 if binary else float(macs),
         weight_bits=bits,
+        binary_weights=size if isinstance(op, BinaryConv) else 0,
     )
 
 

@@ -138,7 +138,7 @@ class _Builder:
     def _front_pool(self, node: Node) -> bool:
         """Whether this is the max pool of a photograph's first convolution."""
         conv = self.known[node.inputs[0]]
-        while isinstance(conv.op, Affine):
+        while isinstance(conv.op, Affine | TwoSlope):
             conv = self.known[conv.inputs[0]]
         image = self.known[conv.inputs[0]] if isinstance(conv.op, Mac) else node
         return isinstance(image.op, Pixels) and min(self.shapes[image.name][1:]) >= PHOTOGRAPH

@@ -10,7 +10,7 @@ import numpy as np
 
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import Affine, Depthwise, Whole
-from bnnhw.compiler.ir.ops import BatchNorm, Bias, Clamp, Conv, Levels, Op, TwoSlope
+from bnnhw.compiler.ir.ops import BatchNorm, Bias, Clamp, Conv, Input, Levels, Op, TwoSlope
 from bnnhw.compiler.passes.base import unsupported
 
 
@@ -30,7 +30,9 @@ class LowerDepthwise:
         changed: dict[str, Node] = {}
         new: dict[str, list[Node]] = {}
         for node in graph.nodes:
-            if isinstance(node.op, Conv) and node.op.groups > 1 and node.op.weight.shape[1] == 1:
+            deep = isinstance(node.op, Conv) and node.op.groups > 1 and node.op.weight.shape[1] == 1
+            if deep and not isinstance(known[node.inputs[0]].op, Input):
+                assert isinstance(node.op, Conv)
                 source, times = known[node.inputs[0]], len(node.op.weight) // node.op.groups
                 if times > 1:
                     _repeat(node, source, times, known, uses, changed)

@@ -129,8 +129,8 @@ def _scale(w: DoubleArray, bits: int) -> float:
 
 
 def _exact(w: DoubleArray, bits: int) -> tuple[float, float] | None:
-    """(scale, shift) of an evenly spaced grid that holds all of w, or None; the shift is as near to 0 as can be, and 0
-    where weights have several bits: activation sums are there for binary weights alone."""
+    """(scale, shift) of an evenly spaced grid that holds all of w, or None: of the coarsest one without a shift, which
+    costs an activation sum, or else of the coarsest one, with the shift as near to 0 as can be."""
     values = np.unique(w)
     count = 1 << bits
     if len(values) > count:
@@ -138,6 +138,7 @@ def _exact(w: DoubleArray, bits: int) -> tuple[float, float] | None:
     if len(values) == 1:
         return float(values[0]), 0.0
     span = float(values[-1] - values[0])
+    shifted: tuple[float, float] | None = None
     for steps in range(len(values) - 1, count):
         position = (values - values[0]) * (steps / span)
         if float(np.abs(position - np.rint(position)).max()) < EXACT:
@@ -146,6 +147,7 @@ def _exact(w: DoubleArray, bits: int) -> tuple[float, float] | None:
             first = np.clip(2 * np.floor(wanted / 2 + EXACT) + 1, -(count - 1), count - 1 - 2 * steps)
             shift = float(values[0] - scale * first)
             shift = 0.0 if abs(shift) < 2 * EXACT * scale * count else shift
-            if bits == 1 or shift == 0:
+            if shift == 0:
                 return scale, shift
-    return None
+            shifted = shifted or (scale, shift)
+    return shifted

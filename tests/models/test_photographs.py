@@ -131,7 +131,7 @@ def test_faults(folder: Path) -> None:
             run(recipe, names, None, 1, 1, None)
         return str(error.value)
 
-    assert refusal([]) == "recipe snn_r18 needs training images of 64x64x3: name them with --data"
+    assert refusal([]) == "recipe snn_r18 needs training images of 64x64x3, and none are named"
     assert refusal(["a", "b"]) == "data of recipe snn_r18 must be one folder <class>/<image>, not a and b"
     empty = folder / "a"
     assert refusal([str(empty)]) == (
