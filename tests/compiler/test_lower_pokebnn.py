@@ -91,21 +91,17 @@ def check(plan: Plan, images: NDArray[np.uint8]) -> None:
 
 
 def test_circuit() -> None:
-    found = make_plan(analyse(lower(pokebnn.untrained("small", ARCH))), Shape(4, 8, 32, 4, 8))
-    assert found.engine.folds
-    assert found.engine.pool_weight_width
-    assert found.engine.post.gate_width
-    assert found.engine.post.second
-    assert found.engine.post.tiled
-    check(found, photographs(len(found.cost.frames) + 2))
-
-
-def test_circuit_with_spilled_maps() -> None:
     """Wide maps in the SDRAM, folded and pooled from the ring, one of two residuals loaded; the image by the front unit
     with its slopes."""
     found = analyse(lower(pokebnn.untrained("small", ARCH)))
     spilled = list(spill_levels(found.network, found.uses, True))[1]
     plan = make_plan(found, Shape(4, 8, 32, 4, 1, 8), external=SDRAM, spilled=spilled)
+    engine = plan.engine
+    assert engine.folds
+    assert engine.pool_weight_width
+    assert engine.post.gate_width
+    assert engine.post.second
+    assert engine.post.tiled
     assert plan.cost.causes()["spill"]
     check(plan, photographs(len(plan.cost.frames) + 2))
 
