@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,15 @@ def test_damaged_state(tmp_path: Path) -> None:
         models.train("snn_digits", tmp_path / "net", epochs=1)
 
 
-def test_interrupt_waits_for_the_step() -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Interrupts are heard, also where the tests run in a shell's background, which ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupt_waits_for_the_step(interruptible: None) -> None:
     with interrupts_wait() as asked:
         assert not asked.is_set()
         signal.raise_signal(signal.SIGINT)
