@@ -126,13 +126,9 @@ class Draft:
         if self.clamped or self.late or self.gate is not None:
             return False
         if self.pos is None:
-            self.affine_slope()
+            self.pos, self.neg, self.linear = np.ones(len(self.scale)), np.ones(len(self.scale)), True
         self.gate = gate
         return True
-
-    def affine_slope(self) -> None:
-        """A slope of 1, for what only a slope can absorb."""
-        self.pos, self.neg, self.linear = np.ones(len(self.scale)), np.ones(len(self.scale)), True
 
     def round(self) -> bool:
         """Absorbs rounding to whole numbers, behind which nothing else can be absorbed."""

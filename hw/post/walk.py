@@ -172,37 +172,24 @@ class VectorWalker(wiring.Component):
 
     def _value_addresses(self, m: Module, p: data.View, fetched: data.View, move: data.View, again: Signal) -> None:
         """Where the value memory keeps y, and the residual of this turn."""
-        w = Widths.of(self.config)
-        m.submodules.value = value = NestedWalk(unsigned(w.value_addr))
-        m.d.comb += [
-            value.i_move.eq(move),
-            value.i_base.eq(fetched.val_base),
-            value.i_d_y.eq(p.val_dy),
-            value.i_d_lx.eq(p.val_dx),
-            value.i_d_r.eq(p.val_dr),
-            self.o_vector.value_address.eq(value.o_address + self.o_vector.sub),
-        ]
-        if self.config.post.residual:
-            m.submodules.residual = residual = NestedWalk(unsigned(w.value_addr))
-            m.d.comb += [
-                residual.i_move.eq(move),
-                residual.i_base.eq(fetched.res_base),
-                residual.i_d_y.eq(p.res_dy),
-                residual.i_d_lx.eq(p.res_dx),
-                residual.i_d_r.eq(p.res_dr),
-                self.o_vector.residual_address.eq(residual.o_address + self.o_vector.sub),
-            ]
-        if self.config.post.second:
-            m.submodules.second = second = NestedWalk(unsigned(w.value_addr))
-            m.d.comb += [
-                second.i_move.eq(move),
-                second.i_base.eq(fetched.sec_base),
-                second.i_d_y.eq(p.sec_dy),
-                second.i_d_lx.eq(p.sec_dx),
-                second.i_d_r.eq(p.sec_dr),
-            ]
-            with m.If(again):
-                m.d.comb += self.o_vector.residual_address.eq(second.o_address + self.o_vector.sub)
+        post, found = self.config.post, {}
+        maps = (("value", "val", True), ("residual", "res", post.residual), ("second", "sec", post.second))
+        for name, at, present in maps:
+            if present:
+                m.submodules[name] = walk = NestedWalk(unsigned(Widths.of(self.config).value_addr))
+                m.d.comb += [
+                    walk.i_move.eq(move),
+                    walk.i_base.eq(fetched[f"{at}_base"]),
+                    walk.i_d_y.eq(p[f"{at}_dy"]),
+                    walk.i_d_lx.eq(p[f"{at}_dx"]),
+                    walk.i_d_r.eq(p[f"{at}_dr"]),
+                ]
+                found[name] = walk.o_address + self.o_vector.sub
+        m.d.comb += self.o_vector.value_address.eq(found["value"])
+        if post.second:
+            m.d.comb += self.o_vector.residual_address.eq(Mux(again, found["second"], found["residual"]))
+        elif post.residual:
+            m.d.comb += self.o_vector.residual_address.eq(found["residual"])
 
     def _cells(self, m: Module, p: data.View, fetched: data.View, move: data.View, last_plane: Signal) -> None:
         """Bank, column and address of the pixel in the activation memory."""

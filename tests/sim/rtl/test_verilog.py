@@ -6,6 +6,12 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import pytest
+from amaranth import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from bnnhw.errors import BnnhwError
 from bnnhw.hw.engine import Engine
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.sim.fuzz.case import prepare
@@ -52,3 +58,25 @@ def test_a_word_read_while_it_is_written_is_noise():
     mask, noise = re.findall(r"(\w+) <= 8'h(?:ff|xx);", collision)[:2]
     assert f"assign o = ({mask} & {noise}) |" in text
     assert f"{noise} <= 8'hxx;" in collision
+
+
+class Shared(wiring.Component):
+    """Bits of one packed signal, of which some decide on others: ``apart`` by way of a signal of their own."""
+
+    def __init__(self, apart: bool) -> None:
+        self.apart = apart
+        super().__init__({"i": In(1), "x": In(4), "y": In(4), "o": Out(data.StructLayout({"flag": 1, "value": 4}))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        flag = Signal()
+        m.d.comb += [flag.eq(self.i), self.o.flag.eq(flag), self.o.value.eq(self.x)]
+        with m.If(flag if self.apart else self.o.flag):
+            m.d.comb += self.o.value.eq(self.y)
+        return m
+
+
+def test_block_that_reads_what_others_drive() -> None:
+    convert(Shared(True))
+    with pytest.raises(BnnhwError, match="^combinational logic must not read a signal of which it drives other bits"):
+        convert(Shared(False))
