@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
+from bnnhw.cli.beside import beside
 from bnnhw.cli.compare import Comparison, compare
 from bnnhw.cli.measure import array_path, lane_path, report_inputs
 from bnnhw.cli.options import BOARD, CLOCK, COUNT, DATA, FPS, JSON, MODEL, SHAPE, out_folder
@@ -68,11 +71,11 @@ def build(
     stages = Stages()
     target = out or out_folder(model, board)
     prepared = compile_model(model, board, shape, fps, stages, clock)
-    with whole_folder(target) as folder:
+    images = _images(prepared, data, count, stages)
+    with whole_folder(target) as folder, beside(compare, prepared, images, "rtl") as simulated:
         number = write_program(prepared, folder)
-        simulation = _simulate(prepared, data, count, stages)
         accuracy = _accuracy(prepared, data, stages)
-        placed = _place(prepared, number, clock, folder, stages)
+        simulation, placed = _place(prepared, number, clock, folder, stages, simulated)
         inputs = report_inputs(
             prepared,
             simulation,
@@ -93,12 +96,14 @@ def build(
         _tell(report, target)
 
 
-def _simulate(prepared: Prepared, data: str | None, count: int | None, stages: Stages) -> Comparison:
-    """The RTL simulation. Raises DifferenceError naming the first difference."""
+def _images(prepared: Prepared, data: str | None, count: int | None, stages: Stages) -> NDArray[np.uint8]:
+    """Images to simulate (N, H, W, C)."""
     default = min(MOST, max(FEWEST, SIMULATED_CYCLES // prepared.plan.cost.frame))
-    images = images_for(prepared.graph, data, (), count or default, stages)
-    with stages.stage("simulate"):
-        found = compare(prepared, images.images, "rtl")
+    return images_for(prepared.graph, data, (), count or default, stages).images
+
+
+def _checked(found: Comparison) -> Comparison:
+    """An RTL simulation. Raises DifferenceError naming the first difference."""
     if found.mismatches:
         raise DifferenceError(
             f"scores of the circuit must equal the golden model's, and {found.mismatches} do not: {found.where}"
@@ -132,30 +137,38 @@ def circuit(prepared: Prepared, number: int, hertz: Fraction) -> Top:
     return Top(circuit, identity=identity(prepared, number, round(hertz)), baud=prepared.board.max_baud)
 
 
-def _place(prepared: Prepared, number: int, clock: float, folder: Path, stages: Stages) -> Bitstream:
-    """Synthesis to bitstream."""
+def _place(
+    prepared: Prepared, number: int, clock: float, folder: Path, stages: Stages, simulated: Callable[[], Comparison]
+) -> tuple[Comparison, Bitstream]:
+    """Synthesis to bitstream; nothing is placed before the circuit was ``simulated`` and found right."""
     from bnnhw.boards import flow
-    from bnnhw.boards.layout import DEFAULT_OPTIONS, DENSE
+    from bnnhw.boards.layout import DENSE, DENSE_OPTIONS
 
     hertz = Fraction(str(clock)) * 1_000_000
     top = circuit(prepared, number, hertz)
-    with stages.live("synthesise, place and route") as step:
+    simulations: list[Comparison] = []
+    with stages.live("simulate, synthesise, place and route") as step:
 
         def progress(stage: str, seconds: float) -> None:
             stages.done(stage.replace("_", " "), seconds)
+            if stage == "synthesise":
+                step("simulate", 0, 0)
+                simulations.append(_checked(simulated()))
+                stages.done("simulate", simulations[0].seconds)
             step(f"after {stage.replace('_', ' ')}", 0, 0)
 
-        return flow.build(
+        bitstream = flow.build(
             top,
             prepared.board,
             folder,
             hertz,
-            options=DEFAULT_OPTIONS if prepared.plan.engine.macs_per_cycle >= DENSE else None,
+            options=DENSE_OPTIONS if prepared.plan.engine.macs_per_cycle >= DENSE else None,
             keep=(array_path(prepared),),
             together=(lane_path(prepared),),
             progress=progress,
             note=stages.note,
         )
+    return simulations[0], bitstream
 
 
 def _command(context: click.Context) -> str:

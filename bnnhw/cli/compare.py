@@ -87,12 +87,13 @@ def _rtl(prepared: Prepared, images: NDArray[np.uint8]) -> tuple[IntArray, int, 
     # one's first layer may already be computed, and stored, while one still runs.
     frames = prepared.plan.cost.frames
     both = np.concatenate([images, 255 - images])
-    # Where the front unit stores its map in the SDRAM, a frame without a next image is faster: one more is run.
-    after = int(prepared.plan.images.front_store is not None)
-    result = simulate(prepared.plan, both[np.arange(max(len(images), len(frames)) + after) % len(both)])
+    # Where the front unit stores its map in the SDRAM, a frame without a next image is faster, and how long the second
+    # one waits for its map depends on when, after reset, the first image came between two refreshes: one more of each.
+    stored = int(prepared.plan.images.front_store is not None)
+    result = simulate(prepared.plan, both[np.arange(max(len(images), len(frames) + stored) + stored) % len(both)])
     predicted = [frames[min(n, len(frames) - 1)] for n in range(len(result.cycles))]
-    ran = list(zip(result.cycles, predicted, result.counters, strict=True))[: len(predicted) - after]
-    wrong = [found for found in ran[1:] if found[0] != found[1]]
+    ran = list(zip(result.cycles, predicted, result.counters, strict=True))[1 + stored : len(predicted) - stored]
+    wrong = [found for found in ran if found[0] != found[1]]
     cycles, _, counters = (wrong or ran)[-1]
     return result.scores[: len(images)], cycles, counters
 
