@@ -23,8 +23,8 @@ _NETWORKS: dict[str, Callable[[], Graph]] = {
 for family in (adabin, snn, vgg, pokebnn, dwr):
     _NETWORKS |= {name: partial(family.untrained, name) for name in family.ARCHS}
 RECIPES = (
-    "adabin_r18_cifar", "adabin_r20", "adabin_vgg", "dwr_r20", "ftbnn_r20", "real_r20", "snn_digits", "snn_r18",
-    "snn_r20", "snn_vgg",
+    "adabin_r18_cifar", "adabin_r20", "adabin_vgg", "dwr_r20", "ftbnn_r20", "pokebnn_cifar", "real_r20", "snn_digits",
+    "snn_r18", "snn_r20", "snn_vgg",
 )  # fmt: skip
 
 

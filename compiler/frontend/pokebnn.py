@@ -119,7 +119,9 @@ def _bend_shapes(at: str, channels: int) -> dict[str, tuple[int, ...]]:
 
 
 WIDTHS = {"0.5x": 0.5, "0.75x": 0.75, "1x": 1.0, "1.25x": 1.25, "1.5x": 1.5, "1.75x": 1.75, "2x": 2.0}
-ARCHS = {f"pokebnn_{name}": Arch(width) for name, width in WIDTHS.items()}
+CIFAR = Arch(base=(32, 64, 128), blocks=(3, 3, 3), size=32, patch=2, classes=10)
+"""Our version for 32x32: about as many products as ResNet-20."""
+ARCHS = {f"pokebnn_{name}": Arch(width) for name, width in WIDTHS.items()} | {"pokebnn_cifar": CIFAR}
 
 
 def graph_of(arch: Arch, state: State, **meta: Any) -> Graph:
@@ -293,4 +295,4 @@ def _deviation(state: State, key: str) -> NDArray[np.float64] | float:
     return np.abs(weight).max(axis=(1, 2, 3)) / 2 * BOUND / 2 * np.sqrt(np.prod(weight.shape[1:]))
 
 
-__all__ = ["ARCHS", "Arch", "graph_of", "random_state", "untrained"]
+__all__ = ["ARCHS", "CIFAR", "Arch", "graph_of", "random_state", "untrained"]

@@ -14,6 +14,7 @@ from bnnhw.compiler.ir.file import save
 from bnnhw.compiler.lower import calibrate
 from bnnhw.errors import BnnhwError
 from bnnhw.models import data as sets
+from bnnhw.models.pokebnn import PokeBnn
 from bnnhw.models.training.checkpoint import state_path
 from bnnhw.models.training.group import joined
 from bnnhw.models.training.loop import Progress, Training, deterministic
@@ -48,16 +49,16 @@ def run(
         work.finish(state, progress if not group.rank else None)
         network = work.network.cpu().eval()
     taught = "" if tutor is None else f", taught by {tutor.name}"
-    graph = import_module(
-        network,
-        recipe.shape,
-        mean=list(work.mean),
-        std=list(work.std),
-        name=recipe.name,
-        classes=list(recipe.classes),
-        paper=recipe.paper,
-        weights=f"trained on {source.name}, {len(source)} images, {count} epochs, seed {seed}{taught}",
-    )
+    meta = {
+        "name": recipe.name,
+        "classes": list(recipe.classes),
+        "paper": recipe.paper,
+        "weights": f"trained on {source.name}, {len(source)} images, {count} epochs, seed {seed}{taught}",
+    }
+    if isinstance(network, PokeBnn):  # has layers of two inputs
+        graph = network.graph(**meta)
+    else:
+        graph = import_module(network, recipe.shape, mean=list(work.mean), std=list(work.std), **meta)
     if group.rank:
         return graph
     height, width, _ = recipe.shape

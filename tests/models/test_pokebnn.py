@@ -1,0 +1,101 @@
+"""PokeBNN in torch: the same numbers as its float graph, gradients where the paper has them, few-bit levels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bnnhw import models
+from bnnhw.compiler.frontend.pokebnn import CIFAR, Arch
+from bnnhw.compiler.frontend.torch_exec import Forward
+from bnnhw.compiler.ir import Graph
+from bnnhw.compiler.lower import calibrate, lower
+from bnnhw.models.pokebnn import FewBitLinear, FewBits, Poke, PokeBnn
+from bnnhw.models.recipes.cifar import MEAN, STD
+
+SMALL = Arch(base=(16, 32), blocks=(1, 2), size=18, patch=2, classes=10)
+"""Maps of odd sizes, and of both paddings."""
+
+
+def trained(arch: Arch) -> tuple[PokeBnn, torch.Tensor]:
+    """A network whose norms and bounds have seen images; images as fractions of 255."""
+    torch.manual_seed(2)
+    network = PokeBnn(arch)
+    for name, value in network.named_parameters():
+        if name.endswith(("bias_in", "bias_out", "bn1.weight")):
+            torch.nn.init.uniform_(value, -0.4, 0.6)
+    images = torch.randint(0, 256, (16, 3, arch.size, arch.size)).float() / 255
+    for _ in range(60):
+        network(normalised(images))
+    return network.eval(), images
+
+
+def normalised(images: torch.Tensor) -> torch.Tensor:
+    return (images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[PokeBnn, torch.Tensor, Graph]:
+    network, images = trained(SMALL)
+    return network, images, network.graph(name="small")
+
+
+@torch.no_grad()
+def test_graph_has_the_same_scores(small: tuple[PokeBnn, torch.Tensor, Graph]) -> None:
+    network, images, graph = small
+    found = Forward(graph, torch.float32, torch.device("cpu"))(images)
+    scores = network(normalised(images))
+    assert scores.std() > 0.05
+    torch.testing.assert_close(found, scores, rtol=0, atol=2e-5)
+
+
+def test_few_bit_weights_lower_as_they_are(small: tuple[PokeBnn, torch.Tensor, Graph]) -> None:
+    """No weight of the squeeze-excites is rounded again."""
+    network, images, graph = small
+    pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    lowered = lower(calibrate(graph, pixels))
+    layers = {layer.name: layer for layer in lowered.layers}
+    found = 0
+    for name, module in network.named_modules():
+        if isinstance(module, FewBitLinear):
+            weights = module.rounded().detach()
+            step = weights.abs().amax(dim=1, keepdim=True) / 15
+            whole = (weights / step).round()
+            torch.testing.assert_close(weights, step * whole)
+            assert ((whole % 2).abs() == 1).all()
+            found += f"{name}" in layers or any(key.startswith(name) for key in layers)
+    assert found == 2 * len(SMALL.convolutions())
+
+
+def test_levels() -> None:
+    signed, unsigned = FewBits(4).eval(), FewBits(4, signed=False).eval()
+    x = torch.tensor([-2.0, -0.5, -0.08, 0.0, 0.06, 0.08, 0.99, 3.0])
+    np.testing.assert_allclose(signed(x) * 7, [-7, -3, -1, 0, 0, 1, 7, 7], atol=1e-6)
+    np.testing.assert_allclose(unsigned(x) * 16, [0, 0, 0, 0, 0, 1, 15, 15], atol=1e-6)
+
+
+def test_gradients_pass_up_to_the_bound() -> None:
+    torch.manual_seed(1)
+    poke = Poke(Arch(base=(8,), blocks=(1,), size=8, patch=1).convolutions()[1]).eval()
+    poke.se.requires_grad_(False)
+    x = torch.tensor([-3.1, -2.9, -0.1, 2.9, 3.1]).repeat(2)[:8].view(1, 8, 1, 1).expand(1, 8, 4, 4)
+    x = x.clone().requires_grad_()
+    half = poke.weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / 2
+    signs = torch.where(poke.weight.detach() >= 0, half, -half)
+    with torch.no_grad():
+        bits = torch.where(x >= 0, 1.5, -1.5)
+        expected = torch.nn.functional.conv2d(torch.nn.functional.pad(bits, (1, 1, 1, 1)), signs)
+    seen = []
+    poke.bn1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    poke(x, x)
+    torch.testing.assert_close(seen[0], expected)
+    (gradient,) = torch.autograd.grad(seen[0].sum(), x)
+    outside = (x.detach().abs() > 3)[0, :, 0, 0]
+    assert (gradient[0, outside] == 0).all()
+    assert (gradient[0, ~outside] != 0).any()
+
+
+def test_recipe_and_catalogue_have_the_same_network() -> None:
+    trained, shipped = PokeBnn(CIFAR).eval().graph(name="pokebnn_cifar"), models.load("pokebnn_cifar")
+    assert models.info(trained).cost == models.info(shipped).cost
