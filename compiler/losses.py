@@ -17,7 +17,8 @@ unused bits of a step; pool: pooling steps; the others as in ``spec.engine.ALL_C
 
 @dataclass(frozen=True)
 class LayerCost:
-    """Cycles of one layer: ideal = ACE / array size, plus losses by name, = ``cycles``."""
+    """Cycles of one layer: ideal = ACE / array size, 0 where the array has no part in it, plus losses by name, =
+    ``cycles``."""
 
     name: str
     macs: int
@@ -36,10 +37,9 @@ def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_job
         losses = {name: Fraction(by_cause.get(name, 0)) for name in LOSSES}
         issue = Fraction(by_cause["issue"])
         ace = network.ace(layer)
-        ideal = Fraction(ace, config.macs_per_cycle)
-        if not mine:  # the front unit's: what the frame waits for it is told by its first job
-            ideal = Fraction(0)
-        elif isinstance(layer, Conv):
+        ideal = Fraction(0)
+        if mine and isinstance(layer, Conv):
+            ideal = Fraction(ace, config.macs_per_cycle)
             source, out = network.tensors[layer.source], network.out_tensor(layer)
             assert isinstance(source.format, Bits | Codes)
             steps_used = Fraction(layer.weight[0].size * layer.weight_bits * source.format.planes, config.depth)
@@ -50,7 +50,7 @@ def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_job
             losses["depth"] = (steps - steps_used) * positions * passes
             losses["columns"] = steps_used * positions * (passes - groups)
             losses["rows"] = steps_used * (positions - pixels) * groups
-        else:
+        else:  # of the front unit, whose frame waits in its first job; or pools, whose weights the lanes multiply
             losses["pool"] = issue
         cycles = sum(job.total for job in mine)
         assert ideal + sum(losses.values()) == cycles, f"losses of {layer.name} do not add up"
