@@ -6,6 +6,8 @@ binarising, so that a tap outside the map adds nothing.
 
 from __future__ import annotations
 
+from typing import TypedDict, Unpack
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,6 +47,14 @@ class RSign(Sign):
         return super().forward(x + self.bias)
 
 
+class Options(TypedDict, total=False):
+    """Of every `Kernel`; ``padding``: half the kernel unless told otherwise."""
+
+    stride: int
+    padding: int | None
+    groups: int
+
+
 class Kernel(nn.Module):
     """What all convolutions here share: a real weight (out, in / groups, k, k) and the window."""
 
@@ -79,17 +89,9 @@ class BinaryConv2d(Kernel):
     """
 
     def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        kernel: int = 3,
-        *,
-        stride: int = 1,
-        padding: int | None = None,
-        groups: int = 1,
-        clip: float = 1.0,
+        self, channels_in: int, channels_out: int, kernel: int = 3, *, clip: float = 1.0, **options: Unpack[Options]
     ) -> None:
-        super().__init__(channels_in, channels_out, kernel, stride=stride, padding=padding, groups=groups)
+        super().__init__(channels_in, channels_out, kernel, **options)
         self.clip = clip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -133,13 +135,11 @@ class AdaBinConv2d(Kernel, Paced):
         channels_out: int,
         kernel: int = 3,
         *,
-        stride: int = 1,
-        padding: int | None = None,
-        groups: int = 1,
         sharpen: tuple[float, float] = SHARPNESS,
         bound: float = 1.0,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(channels_in, channels_out, kernel, stride=stride, padding=padding, groups=groups)
+        super().__init__(channels_in, channels_out, kernel, **options)
         self.binary_a = AdaBinActivation(bound)
         self.sharpen = sharpen
         self.register_buffer("sharpness", torch.tensor(sharpen[0]), persistent=False)

@@ -1,4 +1,4 @@
-"""How wide signed products are cut into the 18 x 18 blocks of the chip."""
+"""How wide signed products are cut into the 18 x 18 blocks of the chip, and how long they take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ BLOCK = 18
 """Signed operand bits of a block."""
 LOW = BLOCK - 1
 """Bits of all but the highest part of a wide operand: unsigned, so one less than a signed block takes."""
+LATENCY = 4
+"""Cycles from the operands to the product."""
 SMALL = 64
 """Products of parts of at most this many partial bits are cheaper in LUTs than a block is."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bnnhw.spec import multiplier
 from bnnhw.spec.engine import EngineConfig
 
 NOTICE = 1
@@ -45,18 +46,14 @@ ACTIVATION_WRITE = 3
 
 def pool_latency(config: EngineConfig) -> int:
     """Cycles that a value takes longer through the pool reader: channels are summed, weights multiply."""
-    return (1 if config.folds else 0) + (PRODUCT if config.pool_weight_width else 0)
-
-
-PRODUCT = 4
-"""Cycles of a multiplier."""
+    return (1 if config.folds else 0) + (multiplier.LATENCY if config.pool_weight_width else 0)
 
 
 def post_latency(config: EngineConfig) -> int:
     """Cycles from a pass's last vector until all it stores can be read."""
     post = config.post
     result = EARLY + (17 if post.slope_width else 10) + (BORDER if post.border_width else 0)
-    result += PRODUCT + 2 if post.gate_width else 0
+    result += multiplier.LATENCY + 2 if post.gate_width else 0
     return result + (2 if post.code_shifts else 1) + ACTIVATION_WRITE
 
 

@@ -11,7 +11,7 @@ from bnnhw.hw.border import border_class
 from bnnhw.hw.delay import delay
 from bnnhw.hw.front.column import handover
 from bnnhw.hw.memory.columns import ColumnMemory
-from bnnhw.hw.post.multiplier import Multiplier
+from bnnhw.hw.multiplier import Multiplier
 from bnnhw.spec.front import SLOPE, FrontConfig, FrontImages
 
 LOOKUP = 3

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.delay import delay
 from bnnhw.hw.layouts import struct
-from bnnhw.hw.post.multiplier import Multiplier
+from bnnhw.hw.multiplier import Multiplier
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.jobs import job_layout
 from bnnhw.spec.program import lane_layout

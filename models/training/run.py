@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def run(
         work.finish(state, progress if not group.rank else None)
         network = work.network.cpu().eval()
     taught = "" if tutor is None else f", taught by {tutor.name}"
-    meta = {
+    meta: dict[str, Any] = {
         "name": recipe.name,
         "classes": list(recipe.classes),
         "paper": recipe.paper,

@@ -17,7 +17,7 @@ from bnnhw.boards.emit import alone, for_board
 from bnnhw.boards.failures import DesignDoesNotFitError, RoutingError, TimingError
 from bnnhw.boards.synthesis import synthesise
 from bnnhw.hw.memory.columns import ColumnMemory
-from bnnhw.hw.post.multiplier import Multiplier
+from bnnhw.hw.multiplier import Multiplier
 
 BOARD = boards.get("ulx3s_25f")
 

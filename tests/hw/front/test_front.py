@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnnhw.hw import multiplier
 from bnnhw.hw.front import column
 from bnnhw.hw.front.front import Front
-from bnnhw.hw.post import multiplier
 from bnnhw.sim.golden.windows import convolve, window_max
 from bnnhw.sim.kit import Bench, plain
 from bnnhw.spec.engine import EngineConfig

@@ -9,7 +9,7 @@ from amaranth.vendor import LatticeECP5Platform
 
 from bnnhw.hw.arithmetic import product
 from bnnhw.hw.dsp import block
-from bnnhw.spec.multiplier import BLOCK, LOW, SMALL, parts
+from bnnhw.spec.multiplier import BLOCK, LATENCY, LOW, SMALL, parts
 
 
 class Multiplier(wiring.Component):
@@ -20,7 +20,7 @@ class Multiplier(wiring.Component):
     with the registers inside the block, elsewhere what they compute.
     """
 
-    latency = 4
+    latency = LATENCY
 
     def __init__(self, a_width: int, b_width: int) -> None:
         super().__init__({"a": In(signed(a_width)), "b": In(signed(b_width)), "o": Out(signed(a_width + b_width))})

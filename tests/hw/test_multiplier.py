@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bnnhw.hw.post import multiplier
-from bnnhw.hw.post.multiplier import Multiplier
+from bnnhw.hw import multiplier
+from bnnhw.hw.multiplier import Multiplier
 from bnnhw.spec.multiplier import BLOCK, SMALL, blocks, parts
 from tests.hw import play as kit
 
