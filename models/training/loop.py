@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -164,6 +165,8 @@ class Training:
         taught = None
         if self.teacher is not None:
             taught = self.teacher.probabilities(images, self._mean, self._std)
+        if (side := self.recipe.side(self.step, self.steps)) != images.shape[2]:
+            images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
         scores = self._forward(images)
         loss = loss_of(scores, labels, taught, self.recipe)
         self._optimiser.zero_grad(set_to_none=True)

@@ -20,7 +20,9 @@ class Recipe:
     learning rate, reached after ``warm_up`` (fraction of all steps) and brought to nearly 0 on a cosine; ``augment``:
     random change of a normalised batch (N, C, H, W); ``smoothing``: of the labels; ``teacher_share``: part of the loss
     that a teacher makes, where one is given (SNN and PokeBNN train on a teacher alone); ``threads``: torch's threads,
-    None for as many as it has; ``compiled``: by torch.compile, which takes a minute and makes steps twice as fast.
+    None for as many as it has; ``compiled``: by torch.compile, which takes a minute and makes steps twice as fast;
+    ``small``: (part of the steps, height and width), rising: until then images are brought to that size, which is most
+    of the learning for less of the work (a teacher sees them whole).
     """
 
     name: str
@@ -42,3 +44,8 @@ class Recipe:
     teacher_share: float = 1.0
     threads: int | None = None
     compiled: bool = False
+    small: tuple[tuple[float, int], ...] = ()
+
+    def side(self, step: int, steps: int) -> int:
+        """Height and width of the images of a step of ``steps``."""
+        return next((side for until, side in self.small if step < until * steps), self.shape[0])

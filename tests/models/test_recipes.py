@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,12 @@ import torch
 
 from bnnhw import models
 from bnnhw.errors import BnnhwError, FileFormatError
+from bnnhw.models import data as sets
+from bnnhw.models.recipes.snn_digits import RECIPE
 from bnnhw.models.training.augment import flip_and_shift
 from bnnhw.models.training.checkpoint import interrupts_wait
+from bnnhw.models.training.loop import Training, deterministic
+from bnnhw.models.training.source import Stored
 
 
 def test_training_is_reproducible(tmp_path: Path) -> None:
@@ -128,3 +133,14 @@ def test_training_images_that_do_not_fit(tmp_path: Path) -> None:
         with pytest.raises(BnnhwError) as error:
             models.train(recipe, data=data)
         assert str(error.value) == message
+
+
+def test_images_grow() -> None:
+    """As the recipe's schedule says, from step to step."""
+    recipe, sides = replace(RECIPE, small=((0.25, 4), (0.6, 6))), list[int]()
+    assert [recipe.side(step, 40) for step in (0, 9, 10, 23, 24, 39)] == [4, 4, 6, 6, 8, 8]
+    with deterministic(1):
+        work = Training(recipe, Stored(sets.load("digits:train").first(640)), 1, 4)
+        work.network.register_forward_pre_hook(lambda module, inputs: sides.append(inputs[0].shape[2]))
+        work.finish(None, None)
+    assert sides == [4] * 10 + [6] * 14 + [8] * 16
