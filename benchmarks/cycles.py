@@ -16,6 +16,7 @@ from fractions import Fraction
 
 from bnnhw import boards, models
 from bnnhw.cli.measure import report_inputs
+from bnnhw.cli.output import print_markdown
 from bnnhw.cli.prepare import Prepared, compile_model
 from bnnhw.cli.progress import Stages
 from bnnhw.compiler import losses
@@ -122,19 +123,6 @@ def _work(ace: int, moved: int, roof: Roofline) -> list[str]:
 def number(value: Fraction) -> str:
     """Cycles; a tenth is shown where they are not whole."""
     return f"{value.numerator:,}" if value.denominator == 1 else f"{float(value):,.1f}"
-
-
-def print_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; columns whose name starts with ``>`` are aligned to the right, the last one may hold a sentence."""
-    names, right = [name.removeprefix(">") for name in columns], [name.startswith(">") for name in columns]
-    lines = [names, *rows]
-    widths = [max(3, *(len(line[n]) for line in lines)) for n in range(len(names))]
-    if not right[-1]:
-        widths[-1] = len(names[-1])
-    rule = [("-" * (width - 1) + ":") if at else "-" * width for width, at in zip(widths, right, strict=True)]
-    for line in (names, rule, *rows):
-        cells = zip(line, widths, right, strict=True)
-        print(f"| {' | '.join(cell.rjust(width) if at else cell.ljust(width) for cell, width, at in cells)} |")
 
 
 def main(given: Sequence[str] | None = None) -> int:

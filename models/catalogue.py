@@ -17,11 +17,10 @@ from bnnhw.models.cost import Cost, cost
 WEIGHTS = Path(__file__).parent / "weights"
 SUFFIX = ".bnn"
 
-_NETWORKS: dict[str, Callable[[], Graph]] = {
-    "snn_digits": lambda: load_file(WEIGHTS / f"snn_digits{SUFFIX}"),
-}
+_NETWORKS: dict[str, Callable[[], Graph]] = {}
 for family in (adabin, snn, vgg, pokebnn, dwr):
     _NETWORKS |= {name: partial(family.untrained, name) for name in family.ARCHS}
+_NETWORKS |= {path.stem: partial(load_file, path) for path in WEIGHTS.glob(f"*{SUFFIX}")}
 RECIPES = (
     "adabin_r18_cifar", "adabin_r20", "adabin_vgg", "dwr_r20", "ftbnn_r20", "pokebnn_cifar", "real_r20", "snn_digits",
     "snn_r18", "snn_r20", "snn_vgg",
@@ -60,7 +59,8 @@ def recipe_names() -> list[str]:
 def load(name_or_path: str | Path) -> Graph:
     """A network of the catalogue by name, or from a .bnn file.
 
-    All but those with a recipe have random weights: they show what the hardware costs. Trained weights are imported.
+    Those without a file in WEIGHTS have random weights: they show what the hardware costs. Others are trained or
+    imported.
 
     Raises BnnhwError for a name that is neither known nor a file; FileFormatError for a file that is not a network.
     """

@@ -58,6 +58,19 @@ def write_bytes(path: Path, content: bytes) -> None:
     os.replace(part, path)
 
 
+def print_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table; columns whose name starts with ``>`` are aligned to the right, the last one may hold a sentence."""
+    names, right = [name.removeprefix(">") for name in columns], [name.startswith(">") for name in columns]
+    lines = [names, *rows]
+    widths = [max(3, *(len(line[n]) for line in lines)) for n in range(len(names))]
+    if not right[-1]:
+        widths[-1] = len(names[-1])
+    rule = [("-" * (width - 1) + ":") if at else "-" * width for width, at in zip(widths, right, strict=True)]
+    for line in (names, rule, *rows):
+        cells = zip(line, widths, right, strict=True)
+        click.echo(f"| {' | '.join(cell.rjust(width) if at else cell.ljust(width) for cell, width, at in cells)} |")
+
+
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """A fresh folder that takes the place of ``target`` when the block ends well.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cycles import main, number, print_markdown
+from benchmarks.cycles import main, number
+from bnnhw.cli.output import print_markdown
 from bnnhw.compiler.frontend import snn
 from bnnhw.compiler.ir.file import save
 
