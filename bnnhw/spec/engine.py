@@ -142,7 +142,8 @@ class SpillConfig:
 
     load_words, store_words, front_words: value words of the rings for loads, for what the lanes store, and for what the
     front unit stores (0 where its map stays on the chip); powers of two. bursts: of all spilled maps, behind the
-    weights; burst_bits: of the number of a burst. jobs: that load or store.
+    weights; burst_bits: of the number of a burst. jobs: that load or store. second: some load two residuals;
+    tiled: some load residuals that are repeated.
     """
 
     load_words: int
@@ -151,6 +152,8 @@ class SpillConfig:
     bursts: int
     burst_bits: int
     jobs: int
+    second: bool = False
+    tiled: bool = False
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ def pass_fields(c: EngineConfig, job: Mapping[str, int], n: int) -> dict[str, in
     addresses = {
         "base": job["base"] + min(n, job["last_filled"]) // (job["repeat"] + 1) * job["d_pass"],
         "res_base": job["res_base"] + repeated["res"] * (job["groups"] if c.spill is None else job["res_dpass"]),
-        "sec_base": job["sec_base"] + repeated["sec"] * job["groups"],
+        "sec_base": job["sec_base"]
+        + repeated["sec"] * (job["sec_dpass"] if c.spill is not None and c.spill.second else job["groups"]),
         "gate_base": job["gate_base"] + n * job["groups"],
         "val_base": job["val_base"] + n * (job["groups"] if c.spill is None else job["val_dpass"]),
         "bit_base": job["bit_base"] + n * job["bit_dpass"] + carry,

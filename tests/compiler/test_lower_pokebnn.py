@@ -26,6 +26,7 @@ from bnnhw.sim.machine.model import first_mismatch
 from bnnhw.sim.rtl import Effort, Simulation
 from bnnhw.spec.network import Network
 from bnnhw.spec.numbers import Codes, Fixed
+from bnnhw.spec.spill import spill_layout
 
 ARCH = Arch(0.5, base=(32, 64), blocks=(2, 1), size=64, classes=40)
 SDRAM = boards.get("ulx3s").sdram_setup(100_000_000)
@@ -103,6 +104,23 @@ def test_circuit() -> None:
     assert engine.post.second
     assert engine.post.tiled
     assert plan.cost.causes()["spill"]
+    check(plan, photographs(len(plan.cost.frames) + 2))
+
+
+def test_circuit_of_residuals_in_the_sdram() -> None:
+    """All wide maps in the SDRAM: both residuals of a layer, of different channels or one of them repeated, are loaded
+    in turns."""
+    found = analyse(lower(pokebnn.untrained("small", ARCH)))
+    *_, every = spill_levels(found.network, found.uses, True)
+    plan = make_plan(found, Shape(4, 8, 32, 4, 1, 8), external=SDRAM, spilled=every)
+    spill = plan.engine.spill
+    assert spill is not None
+    layout = spill_layout(plan.engine)
+    jobs = [layout.unpack(word) for word in plan.images.spills]
+    assert any(
+        job["second"] and job["second_last_pass"] < job["load_last_pass"] and not job["load_tile"] for job in jobs
+    )
+    assert any(job["second"] and job["load_tile"] for job in jobs)
     check(plan, photographs(len(plan.cost.frames) + 2))
 
 
