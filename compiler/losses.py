@@ -36,10 +36,9 @@ def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_job
         losses = {name: Fraction(by_cause.get(name, 0)) for name in LOSSES}
         issue = Fraction(by_cause["issue"])
         ace = network.ace(layer)
-        ideal = Fraction(ace, config.macs_per_cycle)
-        if not mine:  # the front unit's: what the frame waits for it is told by its first job
-            ideal = Fraction(0)
-        elif isinstance(layer, Conv):
+        ideal = Fraction(0)  # of what the array does not do; what the frame waits for a front unit tells its first job
+        if mine and isinstance(layer, Conv):
+            ideal = Fraction(ace, config.macs_per_cycle)
             source, out = network.tensors[layer.source], network.out_tensor(layer)
             assert isinstance(source.format, Bits | Codes)
             steps_used = Fraction(layer.weight[0].size * layer.weight_bits * source.format.planes, config.depth)

@@ -15,6 +15,7 @@ from bnnhw.compiler.frontend.pokebnn import Arch
 from bnnhw.compiler.ir import Add, BatchNorm, Conv, GlobalAvgPool, Graph, Input, Levels, Node, TwoSlope, interpret
 from bnnhw.compiler.ir.lowered import Pixels
 from bnnhw.compiler.ir.ops import Binarize
+from bnnhw.compiler.losses import layer_costs
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.passes.formats import Widths
 from bnnhw.compiler.plan import Plan, Shape
@@ -121,6 +122,8 @@ def test_circuit_of_residuals_in_the_sdram() -> None:
         job["second"] and job["second_last_pass"] < job["load_last_pass"] and not job["load_tile"] for job in jobs
     )
     assert any(job["second"] and job["load_tile"] for job in jobs)
+    costs = layer_costs(plan.network, plan.engine, plan.cost, plan.layer_of_job)
+    assert sum(cost.cycles for cost in costs) == plan.cost.frame  # those of weighted pools, too
     check(plan, photographs(len(plan.cost.frames) + 2))
 
 
