@@ -207,8 +207,10 @@ class EngineConfig:
     decodes: int = 0
     """Decode words; 0 without codebooks."""
     alike: bool = False
-    """In every step all slots read the same tap at the same offset: steps have one read instead of one a slot, and
-    slots may share the block RAMs of the activation memory."""
+    """In every step all slots that read do so of the same tap at the same offset: steps have one read instead of one a
+    slot, and slots may share the block RAMs of the activation memory."""
+    partial: bool = False
+    """Where slots are ``alike``, in some steps not all of them read."""
     grouped: bool = False
     """There are grouped convolutions, whose passes read other channels from group to group."""
     front: FrontConfig | None = None
@@ -237,6 +239,11 @@ class EngineConfig:
     def reads(self) -> int:
         """Reads of a step."""
         return 1 if self.alike else self.slots
+
+    @property
+    def enables(self) -> int:
+        """Reads of a step that are enabled by themselves."""
+        return 1 if self.alike and not self.partial else self.slots
 
     @property
     def bank_slots(self) -> int:

@@ -276,10 +276,12 @@ def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
     """The step memory."""
     layout, words, mask = step_layout(config), [], (1 << Widths.of(config).source) - 1
     for step in schedule.steps.steps():
-        assert not config.alike or len(set(step.reads)) == 1
+        assert not config.alike or step.alike
+        assert not config.alike or config.partial or all(read.enabled for read in step.reads)
         fields: Fields = {"shift": step.shift, "weight": step.weight, "part": step.part}
+        fields |= {f"en{slot}": read.enabled for slot, read in enumerate(step.reads[: config.enables])}
         for slot, read in enumerate(step.reads[: config.reads]):
-            own = {"en": read.enabled, "dy": read.dy, "dx": read.dx, "offset": read.offset & mask}
+            own = {"dy": read.dy, "dx": read.dx, "offset": read.offset & mask}
             fields |= {f"{name}{slot}": value for name, value in own.items()}
         words.append(layout.pack(fields))
     return words

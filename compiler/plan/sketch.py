@@ -94,6 +94,7 @@ def sketch(reference: Reference, schedule: Schedule, shape: Shape) -> tuple[Engi
         decodes=len(schedule.decodes),
         halo_reach=schedule.places.halo_reach,
         alike=schedule.alike,
+        partial=schedule.partial,
         entries_per_beat=per_beat,
     )
     if config.front is not None:

@@ -129,12 +129,12 @@ def pass_fields(c: EngineConfig, job: Mapping[str, int], n: int) -> dict[str, in
 
 
 def _steps(c: EngineConfig, words: Sequence[dict[str, int]]) -> Steps:
-    def slots(name: str) -> IntArray:
-        found = np.array([[word[f"{name}{s}"] for s in range(c.reads)] for word in words], np.int64)
-        return found.repeat(c.slots // c.reads, axis=1)
+    def slots(name: str, count: int = c.reads) -> IntArray:
+        found = np.array([[word[f"{name}{s}"] for s in range(count)] for word in words], np.int64)
+        return found.repeat(c.slots // count, axis=1)
 
     shift, weight, part = (np.array([word[name] for word in words], np.int64) for name in ("shift", "weight", "part"))
-    return Steps(shift, weight, part, slots("en"), slots("dy"), slots("dx"), slots("offset"))
+    return Steps(shift, weight, part, slots("en", c.enables), slots("dy"), slots("dx"), slots("offset"))
 
 
 def _raw(c: EngineConfig, beats: BeatReader, words: int) -> BitArray:
