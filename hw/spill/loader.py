@@ -60,27 +60,25 @@ class SpillLoader(wiring.Component):
     def _ask(self, m: Module) -> None:
         job = self.i_job
         m.submodules.rows = rows = self._walk(m, "load")
-        offered, burst = rows.o_valid, rows.o_burst
-        first, turn = rows.o_first_sub, Signal()  # turn: the second map's
         asked = self.o_request.valid & self.o_request.ready
+        offered, burst, first, mine = rows.o_valid, rows.o_burst, rows.o_first_sub, asked
         room = Signal.like(job.load_room)
         has_room = Signal()
         second = Mux(job.load_front & self.i_front, self.front_size, 0)
-        m.d.comb += [
-            rows.i_next.eq(asked & ~turn),
-            rows.i_base.eq(job.load_base + second),
-            has_room.eq(room != 0),
-        ]
         if self.spill.second:
             m.submodules.second = other = self._walk(m, "second")
+            turn = Signal()  # the second map's
             m.d.comb += [other.i_next.eq(asked & turn), other.i_base.eq(job.second_base)]
             with m.If(self.i_begin):
                 m.d.sync += turn.eq(0)
             with m.Elif(asked):
                 m.d.sync += turn.eq(Mux(turn, ~other.o_last_sub, rows.o_last_sub & other.o_valid))
-            first = first & ~turn
             offered, burst = Mux(turn, other.o_valid, offered), Mux(turn, other.o_burst, burst)
+            first, mine = first & ~turn, asked & ~turn
         m.d.comb += [
+            rows.i_next.eq(mine),
+            rows.i_base.eq(job.load_base + second),
+            has_room.eq(room != 0),
             self.o_request.valid.eq(offered & (~first | has_room)),
             self.o_request.payload.burst.eq(burst),
             self.o_request.payload.last.eq(job.load_last_burst),
@@ -124,8 +122,10 @@ class SpillLoader(wiring.Component):
         row, to = Signal.like(self.o_address), Signal.like(self.o_address)
         taken = self.i_words.valid
         whole = taken & useful & (part == beats - 1)
-        row_ends = Signal()  # a row's last burst ends
-        last, step = self._subs(m, row_ends) if self.spill.second else (job.load_last_sub, job.load_last_sub + 1)
+        last, step = job.load_last_sub, job.load_last_sub + 1
+        row_ends = Signal()  # a row's last word is taken
+        if self.spill.second:
+            last, step = self._subs(m, row_ends)
         m.d.comb += [self.i_words.ready.eq(1), self.o_word.eq(beat[: len(self.o_word)])]
         m.d.sync += [
             self.o_valid.eq(whole),
@@ -142,7 +142,8 @@ class SpillLoader(wiring.Component):
         with m.If(taken & (words == Cat(Const(BURST - 1), job.load_last_burst))):
             m.d.sync += [words.eq(0), part.eq(0), x.eq(0), useful.eq(1)]
             last_sub = sub == last
-            m.d.comb += row_ends.eq(last_sub)
+            if self.spill.second:
+                m.d.comb += row_ends.eq(last_sub)
             following = row + job.load_words
             m.d.sync += [
                 sub.eq(Mux(last_sub, 0, sub + 1)),

@@ -21,6 +21,7 @@ from bnnhw.compiler.passes.formats import Widths
 from bnnhw.compiler.plan import Plan, Shape
 from bnnhw.compiler.plan.build import analyse, make_plan
 from bnnhw.compiler.plan.levels import spill_levels
+from bnnhw.compiler.plan.uses import find_uses
 from bnnhw.errors import DoesNotFitError, UnsupportedError
 from bnnhw.sim import golden, machine
 from bnnhw.sim.machine.model import first_mismatch
@@ -125,6 +126,33 @@ def test_circuit_of_residuals_in_the_sdram() -> None:
     costs = layer_costs(plan.network, plan.engine, plan.cost, plan.layer_of_job)
     assert sum(cost.cycles for cost in costs) == plan.cost.frame  # those of weighted pools, too
     check(plan, photographs(len(plan.cost.frames) + 2))
+
+
+def test_residuals_that_stay_on_the_chip() -> None:
+    """The smaller of two whose rows differ, or of which the front unit's map is one; else none."""
+    network = lower(pokebnn.untrained("small", ARCH))
+    uses, front = find_uses(network), str(network.layers[0].post.publish.value)
+    names = {front, *(residual.tensor for layer in network.layers for residual in layer.post.residuals)}
+
+    def kept(index: int, **changes: object) -> set[str]:
+        layers = list(network.layers)
+        second = layers[index].post.second
+        assert second is not None
+        post = replace(layers[index].post, second=replace(second, **changes))
+        layers[index] = replace(layers[index], post=post)
+        *_, every = spill_levels(replace(network, layers=tuple(layers)), uses, True)
+        return names - every
+
+    def smaller(*maps: str) -> set[str]:
+        found = [network.tensors[name] for name in maps]
+        return {min(found, key=lambda t: t.height * t.width * t.channels).name}
+
+    pairs = [index for index, layer in enumerate(network.layers) if layer.post.second is not None]
+    for index in pairs:
+        one, other = (residual.tensor for residual in network.layers[index].post.residuals)
+        assert kept(index) == set()
+        assert kept(index, stride=2) == smaller(one, other)
+        assert kept(index, tensor=front) == smaller(one, front)
 
 
 def depthwise(outs: int, more: tuple[Node, ...] = ()) -> Graph:
