@@ -11,7 +11,7 @@ from itertools import product
 
 from bnnhw.compiler.stream_clock import LONG_AGO, OFFER, ROOM, since
 from bnnhw.spec.sdram import BURST, READ_WORDS, WRITE_WORDS
-from bnnhw.spec.spill import rows_needed, rows_released
+from bnnhw.spec.spill import loaded_pass, rows_needed, rows_released
 
 GRANT = 2
 """Cycles from a row's permit until it may be issued."""
@@ -29,6 +29,20 @@ def _first_bursts(base: int, counts: tuple[int, int, int], steps: tuple[int, int
         yield base + sum(n * step for n, step in zip(number, steps, strict=True))
 
 
+def _loaded_rows(base: int, job: Mapping[str, int]) -> Iterator[tuple[int, int, bool]]:
+    """Rows of groups that a job loads whose first row is at burst ``base``, in order: the number of the row, the first
+    burst, and whether it is the row's last."""
+    rows, subs = job["load_last_row"] + 1, job["load_last_sub"] + 1
+    for number in range(job["load_last_pass"] + 1):
+        passes = [base + loaded_pass(number, job["load_tile"]) * job["load_dpass"]]
+        if job["second"] and number <= job["second_last_pass"]:
+            passes.append(job["second_base"] + loaded_pass(number, job["second_tile"]) * job["load_dpass"])
+        for row in range(rows):
+            firsts = [first + row * job["load_dy"] + sub * job["load_dsub"] for first in passes for sub in range(subs)]
+            for left, first in enumerate(firsts, 1 - len(firsts)):
+                yield number * rows + row, first, left == 0
+
+
 class LoadClient:
     """The loader and its port. ``latency``: see `SdramSetup.read_latency`."""
 
@@ -36,30 +50,25 @@ class LoadClient:
 
     def __init__(self, latency: int) -> None:
         self.latency = latency
-        # first burst, bursts, last useful word, of what is not asked
-        self._units: deque[tuple[int, int, int]] = deque()
+        # row, first burst and whether it is the row's last, of what is not asked
+        self._units: deque[tuple[int, int, bool]] = deque()
+        self._bursts = self._useful = 0  # bursts of each, and the last useful word of the last one
         self._granted = LONG_AGO
         self._last_words: deque[int] = deque([LONG_AGO] * (READ_WORDS // BURST), READ_WORDS // BURST)
-        self._burst = self._left = self._useful = 0
+        self._burst = self._left = 0
         self._first = True
+        self._ends_row = False
         self._taken = LONG_AGO
-        self._subs = 1
-        self._asked = self._done = 0
         self.loaded: list[int] = []
         """Cycles in which the last words of the job's rows came."""
         self._room: list[int] = []
 
     def begin(self, at: int, job: Mapping[str, int], base: int, beats: int) -> None:
         """A job: its first request may come in cycle ``at``, its first row is at burst ``base``."""
-        words = (job["load_last_x"] + 1) * beats
-        bursts, self._subs = job["load_last_burst"] + 1, job["load_last_sub"] + 1
-        counts = (job["load_last_pass"] + 1, job["load_last_row"] + 1, self._subs)
-        firsts = _first_bursts(base, counts, (job["load_dpass"], job["load_dy"], job["load_dsub"]))
-        self._units += [(first, bursts, (words - 1) % BURST) for first in firsts]
+        self._bursts, self._useful = job["load_last_burst"] + 1, ((job["load_last_x"] + 1) * beats - 1) % BURST
+        self._units += _loaded_rows(base, job)
         self.loaded = []
         self._room = [at] * job["load_room"]
-        self._asked = 0
-        self._done = 0
         self._left = 0
 
     def release(self, at: int, rows: int) -> None:
@@ -68,12 +77,11 @@ class LoadClient:
 
     def _ask(self) -> bool:
         """Takes the next request, if it is known when it comes; returns whether there is one."""
-        row = self._asked // self._subs
-        if self._left or not self._units or row >= len(self._room):
+        if self._left or not self._units or self._units[0][0] >= len(self._room):
             return bool(self._left)
-        self._burst, self._left, self._useful = self._units.popleft()
+        row, self._burst, self._ends_row = self._units.popleft()
+        self._left = self._bursts
         self._taken = max(self._room[row], self._granted + 1)
-        self._asked += 1
         self._first = True
         return True
 
@@ -95,14 +103,13 @@ class LoadClient:
         self._last_words.append(first + BURST - 1)
         self._burst += 1
         self._left -= 1
-        if not self._left:
-            self._done += 1
-            if self._done % self._subs == 0:
-                self.loaded.append(first + self._useful)
+        if not self._left and self._ends_row:
+            self.loaded.append(first + self._useful)
 
     def state(self, now: int) -> tuple[object, ...]:
         """All that decides what comes from cycle ``now`` on, between two jobs."""
-        left = (len(self._units), self._left, self._burst if self._left else 0, self._useful if self._left else 0)
+        own = (self._burst, self._useful, self._ends_row) if self._left else ()
+        left = (len(self._units), self._left, own)
         return left, since(now, self._granted, *self._last_words)
 
 

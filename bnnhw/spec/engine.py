@@ -142,7 +142,8 @@ class SpillConfig:
 
     load_words, store_words, front_words: value words of the rings for loads, for what the lanes store, and for what the
     front unit stores (0 where its map stays on the chip); powers of two. bursts: of all spilled maps, behind the
-    weights; burst_bits: of the number of a burst. jobs: that load or store.
+    weights; burst_bits: of the number of a burst. jobs: that load or store. second: some load two residuals;
+    tiled: some load residuals that are repeated.
     """
 
     load_words: int
@@ -151,6 +152,8 @@ class SpillConfig:
     bursts: int
     burst_bits: int
     jobs: int
+    second: bool = False
+    tiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,8 +207,10 @@ class EngineConfig:
     decodes: int = 0
     """Decode words; 0 without codebooks."""
     alike: bool = False
-    """In every step all slots read the same tap at the same offset: steps have one read instead of one a slot, and
-    slots may share the block RAMs of the activation memory."""
+    """In every step all slots that read do so of the same tap at the same offset: steps have one read instead of one a
+    slot, and slots may share the block RAMs of the activation memory."""
+    partial: bool = False
+    """Where slots are ``alike``, in some steps not all of them read."""
     grouped: bool = False
     """There are grouped convolutions, whose passes read other channels from group to group."""
     front: FrontConfig | None = None
@@ -234,6 +239,11 @@ class EngineConfig:
     def reads(self) -> int:
         """Reads of a step."""
         return 1 if self.alike else self.slots
+
+    @property
+    def enables(self) -> int:
+        """Reads of a step that are enabled by themselves."""
+        return 1 if self.alike and not self.partial else self.slots
 
     @property
     def bank_slots(self) -> int:

@@ -7,7 +7,7 @@ every output of earlier jobs is stored. In pass n of a job these fields of its w
   base            base + min(n, last_filled) // (repeat + 1) * d_pass
   residual        0 if n > last_residual
   res_base        res_base + (n % (res_tile + 1)) * groups, or ... * res_dpass where maps are spilled
-  sec_base        the same of sec_tile; groups
+  sec_base        the same of sec_tile, groups and, where second residuals are spilled, sec_dpass
   gate_base       gate_base + n * groups
   second          0 if n > last_second
   val_base        val_base + n * groups, or n * val_dpass
@@ -36,7 +36,7 @@ ISSUE_FIELDS = (
 """Fields of the unit that issues steps."""
 CARRIED_FIELDS = (
     "shift", "slope_shift", "code_shift", "low", "high", "residual", "late", "value", "score", "bits", "codes",
-    "last_plane", "spill", "res_ring", "val_ring", "second", "gate", "val_gate",
+    "last_plane", "spill", "res_ring", "sec_ring", "val_ring", "second", "gate", "val_gate",
 )  # fmt: skip
 """Fields that travel with a vector through the post-processor."""
 VECTOR_FIELDS = (
@@ -46,7 +46,7 @@ VECTOR_FIELDS = (
     *("last_residual", "res_base", "res_dx", "res_dr", "res_dy", "groups", "val_base", "val_dx", "val_dr", "val_dy"),
     *("bit_base", "bit_dx", "bit_dy", "bit_dplane", "bit_strip", "bit_dstrip", "bit_q", "bit_rem", "bit_drem"),
     *("halo_low", "halo_high", "spread", "slot", "bit_dpass", "slot_dpass", "res_dpass", "val_dpass"),
-    *("res_tile", "sec_tile", "last_second", "sec_base", "sec_dx", "sec_dr", "sec_dy", "gate_base"),
+    *("res_tile", "sec_tile", "last_second", "sec_base", "sec_dx", "sec_dr", "sec_dy", "sec_dpass", "gate_base"),
 )
 """Fields of the unit that makes vectors of captured tiles."""
 
@@ -136,6 +136,7 @@ def _lanes(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
     f, post, spill = BitField, c.post, int(c.spill is not None)
     address, second = w.value_addr if post.residual else 0, int(post.second)
     gates, tile = int(post.gate_width > 0), w.passes if post.tiled else 0
+    pairs = int(c.spill is not None and c.spill.second)
     return (
         f("shift", _index(len(post.shifts)), doc="index into PostConfig.shifts"),
         f("slope_shift", _index(len(post.slope_shifts))),
@@ -158,11 +159,13 @@ def _lanes(c: EngineConfig, w: Widths) -> tuple[BitField, ...]:
         f("sec_dx", address * second),
         f("sec_dr", address * second),
         f("sec_dy", address * second),
+        f("sec_dpass", w.value_addr * pairs),
         f("sec_tile", tile * second),
         f("gate", gates, doc="multiply by the gate"),
         f("gate_base", w.gate_addr * gates, doc="words from pass to pass: groups"),
         f("val_gate", gates, doc="y is a gate: val_base is an address of their memory"),
         f("res_ring", spill, doc="the residual is a spilled map"),
+        f("sec_ring", pairs, doc="and so is the second"),
         f("value", 1, doc="store y in the value memory"),
         f("val_ring", spill, doc="y is a spilled map instead"),
         f("val_dpass", w.value_addr if spill else 0),

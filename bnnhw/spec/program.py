@@ -82,10 +82,11 @@ class Widths:
 
 
 def step_layout(c: EngineConfig) -> WordLayout:
-    """One step. For slot s (slot 0 stands for all where they are alike): ``en{s}`` 0 reads zeros; address = position
-    base + ``offset{s}`` (wrapping); the word is zeroed where the tap (``dy{s}``, ``dx{s}``) leaves the map. ``weight``
-    is the weight word; ``shift`` doubles the accumulators before adding. Input steps use slot 0's offset and no masks,
-    pool steps slot 0 alone: of a folded pool ``part`` says which of the words whose channels are summed."""
+    """One step. For slot s (slot 0 stands for all where they are alike, but for ``en`` where they are ``partial``):
+    ``en{s}`` 0 reads zeros; address = position base + ``offset{s}`` (wrapping); the word is zeroed where the tap
+    (``dy{s}``, ``dx{s}``) leaves the map. ``weight`` is the weight word; ``shift`` doubles the accumulators before
+    adding. Input steps use slot 0's offset and no masks, pool steps slot 0 alone: of a folded pool ``part`` says
+    which of the words whose channels are summed."""
     w = Widths.of(c)
     fields = [
         BitField("shift", 1),
@@ -99,6 +100,7 @@ def step_layout(c: EngineConfig) -> WordLayout:
             BitField(f"dx{s}", w.tap),
             BitField(f"offset{s}", w.source),
         ]
+    fields += [BitField(f"en{s}", 1) for s in range(c.reads, c.enables)]
     return WordLayout(tuple(fields))
 
 

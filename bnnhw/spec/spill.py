@@ -6,6 +6,10 @@ its source) from a ring that the loader fills ahead of it, and writes its values
 behind it. Both move rows in the order in which the job goes through them: passes, rows, groups of a pass. On the chip
 a job's rows follow each other from address 0 of either ring on, wrapping at its size; word = x * groups + group.
 
+Two residuals of the same size are loaded in turns, a row of the first, then the same row of the second, which share the
+ring as if they were one map of twice the groups: those of the second follow those of the first at each x. It ends no
+later than the first; in passes without it its words are left out.
+
 A row of a job is issued when it is *permitted*: all rows it reads are loaded, and the ring has room for what it writes.
 A job's loads and rows begin when all that earlier jobs stored is in the SDRAM.
 """
@@ -68,6 +72,7 @@ def spill_layout(c: EngineConfig) -> WordLayout:
     w, bursts = Widths.of(c), c.spill.burst_bits
     row = unsigned_width(max(row_bursts(c, c.map_size) - 1, 1))
     groups = unsigned_width(max((c.subs, *c.folds)) - 1)
+    tile, second = w.passes * c.spill.tiled, int(c.spill.second)
     room = unsigned_width(max(c.spill.load_words, c.spill.store_words))
     f = BitField
     return WordLayout(
@@ -78,7 +83,8 @@ def spill_layout(c: EngineConfig) -> WordLayout:
             f("load", 1, doc="rows are loaded"),
             f("load_front", 1, doc="of the front unit's map, of which there are two"),
             f("load_last_pass", w.passes, doc="passes that load - 1"),
-            f("load_last_sub", groups, doc="channel groups of a pass that are loaded - 1"),
+            f("load_tile", tile, doc="passes until its rows are loaded again, 0: they are not"),
+            f("load_last_sub", groups, doc="channel groups of a map that are loaded for a pass - 1"),
             f("load_last_row", w.position, doc="rows loaded for a pass - 1"),
             f("load_last_x", w.position, doc="value words of a row of a group - 1"),
             f("load_last_burst", row, doc="bursts of a row of a group - 1"),
@@ -86,6 +92,10 @@ def spill_layout(c: EngineConfig) -> WordLayout:
             f("load_dpass", bursts, doc="bursts from pass to pass"),
             f("load_dy", bursts, doc="bursts from one loaded row to the next"),
             f("load_dsub", bursts, doc="bursts from group to group"),
+            f("second", second, doc="a second map's rows are loaded, too; what is not said is as the first's"),
+            f("second_last_pass", w.passes * second),
+            f("second_tile", tile * second),
+            f("second_base", bursts * second),
             f("load_words", room, doc="words of the ring that a row of all groups takes"),
             f("load_room", room, doc="rows that the ring holds"),
             f("need_first", w.position, doc="loaded rows that a pass's first row needs"),
@@ -103,10 +113,17 @@ def spill_layout(c: EngineConfig) -> WordLayout:
     )
 
 
+def loaded_pass(number: int, tile: int) -> int:
+    """Which pass's rows of a residual that is repeated every ``tile`` passes are loaded for pass ``number``; 0: it is
+    not repeated."""
+    return number % tile if tile else number
+
+
 def moved_bursts(fields: Mapping[str, int]) -> tuple[int, int]:
     """Bursts that a job loads and stores; ``fields`` of `spill_layout`."""
     f = fields
-    loads = f["load"] * (f["load_last_pass"] + 1) * (f["load_last_row"] + 1) * (f["load_last_burst"] + 1)
+    passes = f["load"] * (f["load_last_pass"] + 1) + f["second"] * (f["second_last_pass"] + 1)
+    loads = passes * (f["load_last_row"] + 1) * (f["load_last_burst"] + 1)
     stores = f["store"] * (f["last_pass"] + 1) * (f["last_y"] + 1) * (f["store_last_burst"] + 1)
     return loads * (f["load_last_sub"] + 1), stores * (f["last_sub"] + 1)
 
@@ -114,6 +131,7 @@ def moved_bursts(fields: Mapping[str, int]) -> tuple[int, int]:
 __all__ = [
     "LEAST_BEATS",
     "SETTLED",
+    "loaded_pass",
     "moved_bursts",
     "row_bursts",
     "rows_needed",

@@ -82,6 +82,7 @@ def engine_config(
         decodes=len(schedule.decodes),
         scores=network.tensors[network.output].channels,
         alike=schedule.alike,
+        partial=schedule.partial,
         front=front,
         external=external,
     )

@@ -11,6 +11,7 @@ from bnnhw.compiler.plan.spill import (
     loaded_map,
     on_chip,
     ordered,
+    ring_groups,
     source_rows,
     spills,
     stored_map,
@@ -48,15 +49,18 @@ def job_word(
         fields["front_rows"] = s.front_rows
         fields["pace"] = fields["drain"] + config.front.gap(fields["drain"] + 1)
     if config.spill is not None:
-        fields |= _rings(schedule, s, fields)
+        fields |= _rings(config, schedule, s, fields)
     layout = job_layout(config)
     return layout.pack(_wrap(layout, fields))
 
 
-def _rings(schedule: Schedule, s: JobSchedule, fields: Fields) -> Fields:
+def _rings(config: EngineConfig, schedule: Schedule, s: JobSchedule, fields: Fields) -> Fields:
     """What is different in an engine that spills maps: which of a job's maps are in rings, and where in them. Rows of a
     pass lie in a ring behind those of the pass before."""
+    assert config.spill is not None
     rings: Fields = {"spill": spills(schedule, s), "res_dpass": s.groups, "val_dpass": s.groups}
+    if config.spill.second:
+        rings["sec_dpass"] = s.groups
     source, target = loaded_map(schedule, s), stored_map(schedule, s)
     if source is not None and s.kind == POOL:
         place, rows, window = on_chip(source, loaded_groups(s)), source_rows(s, source), s.layer.window
@@ -70,15 +74,18 @@ def _rings(schedule: Schedule, s: JobSchedule, fields: Fields) -> Fields:
             "d_pass": len(rows) * place.row,
         }
     elif source is not None:
-        place, stride = on_chip(source, s.groups), fields["res_dx"] // source.cell
-        rings |= {
-            "res_ring": 1,
-            "res_base": 0,
-            "res_dx": stride * place.cell,
-            "res_dr": s.strip * stride * place.cell,
-            "res_dy": place.row,
-            "res_dpass": s.job.rows * place.row,
-        }
+        place, stride = on_chip(source, ring_groups(schedule, s)), fields["res_dx"] // source.cell
+        for order, at in enumerate(("res", "sec")[: ring_groups(schedule, s) // s.groups]):
+            rings |= {
+                f"{at}_ring": 1,
+                f"{at}_base": order * s.groups,
+                f"{at}_dx": stride * place.cell,
+                f"{at}_dr": s.strip * stride * place.cell,
+                f"{at}_dy": place.row,
+                f"{at}_dpass": s.job.rows * place.row,
+            }
+            if f"{at}_tile" in fields:  # rows that are repeated are loaded again
+                rings[f"{at}_tile"] = s.passes - 1
     if target is not None:
         place = on_chip(target, s.groups)
         rings |= {
@@ -269,10 +276,12 @@ def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
     """The step memory."""
     layout, words, mask = step_layout(config), [], (1 << Widths.of(config).source) - 1
     for step in schedule.steps.steps():
-        assert not config.alike or len(set(step.reads)) == 1
+        assert not config.alike or step.alike
+        assert not config.alike or config.partial or all(read.enabled for read in step.reads)
         fields: Fields = {"shift": step.shift, "weight": step.weight, "part": step.part}
+        fields |= {f"en{slot}": read.enabled for slot, read in enumerate(step.reads[: config.enables])}
         for slot, read in enumerate(step.reads[: config.reads]):
-            own = {"en": read.enabled, "dy": read.dy, "dx": read.dx, "offset": read.offset & mask}
+            own = {"dy": read.dy, "dx": read.dx, "offset": read.offset & mask}
             fields |= {f"{name}{slot}": value for name, value in own.items()}
         words.append(layout.pack(fields))
     return words

@@ -15,8 +15,9 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
     are pooled by windows which begin farther above a row than the next row is below it, nor what a ``front`` unit, if
     there is one, keeps to itself."""
     sizes: dict[str, int] = {}
-    kept = _kept(network)
-    fused = front_layers(network, uses).indices[:-1] if front else ()
+    unit = front_layers(network, uses) if front else None
+    fused = unit.indices[:-1] if unit else ()
+    kept = _kept(network, unit.last.post.publish.value if unit else None)
     for index, layer in enumerate(network.layers):
         if index in fused:
             continue
@@ -29,13 +30,14 @@ def spill_levels(network: Network, uses: Uses, front: bool) -> Iterator[frozense
         yield frozenset(name for name, size in sizes.items() if size >= least)
 
 
-def _kept(network: Network) -> set[str]:
-    """Residuals that stay on the chip: those that are repeated, and of two the smaller, unless the other is repeated:
-    rows of one are loaded."""
-    kept = {r.tensor for layer in network.layers for r in layer.post.residuals if r.tiled}
+def _kept(network: Network, front: str | None) -> set[str]:
+    """Residuals that stay on the chip: of two that are not loaded in turns, since their rows are not alike or one is
+    the ``front`` unit's map, the smaller."""
+    kept = set()
     for layer in network.layers:
         both = [network.tensors[residual.tensor] for residual in layer.post.residuals]
-        if len(both) > 1 and not any(residual.tiled for residual in layer.post.residuals):
+        rows = {(r.stride, t.height, t.width) for r, t in zip(layer.post.residuals, both, strict=True)}
+        if len(both) > 1 and (len(rows) > 1 or any(t.name == front for t in both)):
             kept.add(min(both, key=lambda t: t.height * t.width * t.channels).name)
     return kept
 

@@ -85,11 +85,14 @@ class Schedule:
 
     @property
     def alike(self) -> bool:
-        """In every step all slots read the same tap at the same offset. (The image's windows are read slot by slot.)"""
-        return self.front is not None and all(
-            place.slots == 1 or (place.spread and place.groups % place.slots == 0)
-            for place in self.places.bits.values()
-        )
+        """In every step all slots that read do so of the same tap at the same offset. (The image's windows are read
+        slot by slot.)"""
+        return self.front is not None and all(place.slots == 1 or place.spread for place in self.places.bits.values())
+
+    @property
+    def partial(self) -> bool:
+        """Not all slots read in every step, although they are alike."""
+        return self.alike and any(place.groups % place.slots for place in self.places.bits.values())
 
 
 def make_schedule(

@@ -13,7 +13,7 @@ from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
 from bnnhw.compiler.plan.resources import Resources, Sizes, estimate
 from bnnhw.compiler.plan.schedule import JobSchedule, Schedule, make_schedule
 from bnnhw.compiler.plan.shape import Shape
-from bnnhw.compiler.plan.spill import loaded_groups, loaded_map, source_rows, spill_config, stored_map
+from bnnhw.compiler.plan.spill import loaded_map, ring_groups, source_rows, spill_config, stored_map
 from bnnhw.errors import UnsteadyError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.external import WORD
@@ -94,6 +94,7 @@ def sketch(reference: Reference, schedule: Schedule, shape: Shape) -> tuple[Engi
         decodes=len(schedule.decodes),
         halo_reach=schedule.places.halo_reach,
         alike=schedule.alike,
+        partial=schedule.partial,
         entries_per_beat=per_beat,
     )
     if config.front is not None:
@@ -128,7 +129,7 @@ def _spilled_words(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> 
     source, target = loaded_map(schedule, s), stored_map(schedule, s)
     bursts = 0
     if source is not None:
-        bursts += loaded_groups(s) * len(source_rows(s, source)) * row_bursts(config, source.tensor.width)
+        bursts += ring_groups(schedule, s) * len(source_rows(s, source)) * row_bursts(config, source.tensor.width)
     if target is not None:
         bursts += s.groups * s.job.rows * row_bursts(config, target.tensor.width)
     return bursts * BURST

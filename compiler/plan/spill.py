@@ -32,8 +32,28 @@ def loaded_map(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
 
 
 def ordered(schedule: Schedule, s: JobSchedule) -> list[Residual]:
-    """A layer's residuals, a spilled one first."""
-    return sorted(s.layer.post.residuals, key=lambda r: not schedule.places.values[r.tensor].spilled)
+    """A layer's residuals, spilled ones first, of two of them the one with more passes."""
+    places = schedule.places.values
+    return sorted(
+        s.layer.post.residuals, key=lambda r: (not places[r.tensor].spilled, -_last_pass(s, r, places[r.tensor]))
+    )
+
+
+def _last_pass(s: JobSchedule, residual: Residual, place: ValuePlace) -> int:
+    """The last pass that adds a residual."""
+    return (s.passes if residual.tiled else min(s.passes, -(-place.stored_groups // s.groups))) - 1
+
+
+def _tile(s: JobSchedule, residual: Residual, place: ValuePlace) -> int:
+    """Passes until the rows of a residual are loaded again; 0 where they are not."""
+    passes = place.stored_groups // s.groups
+    return passes if residual.tiled and passes < s.passes else 0
+
+
+def second_map(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
+    """The second spilled residual of a job, loaded in turns with the first."""
+    places = [schedule.places.values[residual.tensor] for residual in ordered(schedule, s)[1:]]
+    return next((place for place in places if place.spilled), None)
 
 
 def stored_map(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
@@ -43,8 +63,13 @@ def stored_map(schedule: Schedule, s: JobSchedule) -> ValuePlace | None:
 
 
 def loaded_groups(s: JobSchedule) -> int:
-    """Channel groups of a pass's loaded rows."""
+    """Channel groups of a pass's loaded rows of one map."""
     return s.layer.fold if isinstance(s.layer, Pool) else s.groups
+
+
+def ring_groups(schedule: Schedule, s: JobSchedule) -> int:
+    """Channel groups of a pass's loaded rows of all maps."""
+    return loaded_groups(s) * (1 if second_map(schedule, s) is None else 2)
 
 
 def on_chip(place: ValuePlace, groups: int) -> ValuePlace:
@@ -80,14 +105,17 @@ def needs(s: JobSchedule, place: ValuePlace) -> tuple[int, int, int]:
 def spill_config(schedule: Schedule, config: EngineConfig) -> tuple[SpillConfig, Mapping[str, int]]:
     """Sizes of rings and of the region of the SDRAM, and the first burst of every spilled map in that region."""
     load_words = store_words = 2
-    jobs = 0
+    jobs, second, tiled = 0, False, False
     for s in schedule.jobs:
         source, target = loaded_map(schedule, s), stored_map(schedule, s)
         jobs += spills(schedule, s)
         if source is not None:
             first, step, lag = needs(s, source)
             rows = max(RING_ROWS, first + step, 2 * step + lag)
-            load_words = max(load_words, rows * on_chip(source, loaded_groups(s)).row)
+            load_words = max(load_words, rows * on_chip(source, ring_groups(schedule, s)).row)
+            loaded = [r for r in s.layer.post.residuals if schedule.places.values[r.tensor].spilled]
+            second = second or len(loaded) > 1
+            tiled = tiled or any(r.tiled for r in loaded)
         if target is not None:
             store_words = max(store_words, RING_ROWS * on_chip(target, s.groups).row)
     bases, bursts, front_words = dict[str, int](), 0, 0
@@ -100,7 +128,8 @@ def spill_config(schedule: Schedule, config: EngineConfig) -> tuple[SpillConfig,
             front_words = _power(2 * place.row) if place is front else front_words
     assert config.external is not None
     bits = config.external.part.burst_bits
-    return SpillConfig(_power(load_words), _power(store_words), front_words, bursts, bits, jobs), bases
+    rings = _power(load_words), _power(store_words), front_words
+    return SpillConfig(*rings, bursts, bits, jobs, second, tiled), bases
 
 
 def _power(words: int) -> int:
@@ -156,15 +185,12 @@ def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[st
     if source is not None:
         burst = row_bursts(config, source.tensor.width)
         groups = loaded_groups(s)
-        rows, words = source_rows(s, source), on_chip(source, groups).row
+        rows, words = source_rows(s, source), on_chip(source, ring_groups(schedule, s)).row
         first, step, lag = needs(s, source)
         group = source.tensor.height * burst
         fields |= {
             "load": 1,
             "load_front": source is schedule.front_value,
-            "load_last_pass": filled_passes(schedule, s) - 1
-            if s.kind == POOL
-            else min(s.passes, -(-source.stored_groups // s.groups)) - 1,
             "load_last_sub": groups - 1,
             "load_last_row": len(rows) - 1,
             "load_last_x": source.tensor.width - 1,
@@ -179,6 +205,17 @@ def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[st
             "need_step": step,
             "lag": lag,
         }
+        if s.kind == POOL:
+            fields["load_last_pass"] = filled_passes(schedule, s) - 1
+        for residual, name in zip(ordered(schedule, s), ("load", "second"), strict=False):
+            place = schedule.places.values[residual.tensor]
+            if place.spilled:
+                fields |= {
+                    name: 1,
+                    f"{name}_last_pass": _last_pass(s, residual, place),
+                    f"{name}_tile": _tile(s, residual, place),
+                    f"{name}_base": place.base + rows.start * burst,
+                }
     if target is not None:
         burst, words = row_bursts(config, target.tensor.width), on_chip(target, s.groups).row
         group = target.tensor.height * burst
@@ -200,6 +237,9 @@ __all__ = [
     "loaded_map",
     "map_bursts",
     "on_chip",
+    "ordered",
+    "ring_groups",
+    "second_map",
     "source_rows",
     "spill_config",
     "spill_words",

@@ -48,6 +48,11 @@ class Step(NamedTuple):
     part: int = 0
     """Of a folded pool: which of the words whose channels are summed."""
 
+    @property
+    def alike(self) -> bool:
+        """The first slot reads, and all others that do read the same as it."""
+        return {self.reads[0]} == {read for read in self.reads if read.enabled}
+
 
 @cache
 def pack_units(kernel: int, groups: int, slots: int, spread: bool) -> tuple[Word, ...]:

@@ -92,7 +92,10 @@ class PostProcessor(wiring.Component):
         m.d.comb += self.o_residual_address.eq(vectors[s.offset - 4].residual_address)
         if c.spill is not None:
             read = vectors[s.offset - 4]
-            m.d.comb += self.o_residual_ring.eq(read.fields.res_ring & ~(read.again if c.post.second else 0))
+            ring = read.fields.res_ring
+            if c.post.second:
+                ring = Mux(read.again, read.fields.sec_ring if c.spill.second else 0, ring)
+            m.d.comb += self.o_residual_ring.eq(ring)
         for name in params.record.members:
             taken = vectors[s.records[name] - 1]
             m.d.comb += params.i_record[name].eq(Cat(taken.sub, taken.bank))

@@ -110,7 +110,8 @@ class Fetch(wiring.Component):
         """Stage 3: addresses; stages 3 to 5: masks of map taps (one bit per row and slot), in time with the memories'
         answers."""
         c, w = self.config, Widths.of(self.config)
-        row_ok = Signal(c.reads)
+        row_ok = Signal(c.enables)
+        own = c.enables // c.reads
         columns = [Signal(signed(w.position + 2), name=f"column_{s}") for s in range(c.reads)]
         masks = Signal(c.rows * c.slots)
         masked = Signal(c.rows * c.slots)
@@ -119,7 +120,10 @@ class Fetch(wiring.Component):
             y = Signal(signed(w.position + 2), name=f"y_{s}")
             m.d.comb += y.eq(at.y + word[f"dy{s}"])
             m.d.sync += [
-                row_ok[s].eq(word[f"en{s}"] & (y >= 0) & (y < fields.in_height)),
+                *[
+                    row_ok[e].eq(word[f"en{e}"] & (y >= 0) & (y < fields.in_height))
+                    for e in range(s * own, s * own + own)
+                ],
                 columns[s].eq(at.x + word[f"dx{s}"]),
             ]
             address = Signal(w.source, name=f"address_{s}")
@@ -135,8 +139,8 @@ class Fetch(wiring.Component):
             low, high = (Signal(signed(w.position + w.row + 2), name=f"{n}_{r}") for n in ("low", "high"))
             start = times(fields.in_strip, r)
             m.d.sync += [low.eq(-start), high.eq(fields.in_width - start)]
-            inside = [row_ok[s] & (columns[s] >= low) & (columns[s] < high) for s in range(c.reads)]
-            m.d.sync += [masks[r * c.slots + s].eq(inside[s // alike]) for s in range(c.slots)]
+            inside = [row_ok[e] & (columns[e // own] >= low) & (columns[e // own] < high) for e in range(c.enables)]
+            m.d.sync += [masks[r * c.slots + s].eq(inside[s * c.enables // c.slots]) for s in range(c.slots)]
         m.d.sync += masked.eq(Mux(is_input, 0, masks))
         return masked
 
@@ -176,7 +180,7 @@ class Fetch(wiring.Component):
     def _parts(self, m: Module, word: data.View, is_input: Value) -> Signal:
         """Stage 5: which parts of an input window count, none of what comes from the activation memory."""
         parts = [Signal(self.config.input.parts, name=f"parts_{stage}") for stage in (3, 4, 5)]
-        enabled = Cat(word[f"en{part}"] for part in range(self.config.input.parts))
+        enabled = Cat(word[f"en{part}"] for part in range(min(self.config.input.parts, self.config.enables)))
         m.d.sync += [parts[0].eq(enabled), parts[1].eq(parts[0]), parts[2].eq(Mux(is_input, parts[1], 0))]
         return parts[2]
 

@@ -71,7 +71,7 @@ class Post:
         if not f[name]:
             return 0
         address = self._address(at, y, state.widths.value_addr)
-        if at == "res" and f["res_ring"]:
+        if f[f"{at}_ring"]:
             return state.loads[:, address % state.loads.shape[1]]
         return state.values[:, np.where(address < self.config.value_words, address, 0)]
 

@@ -113,7 +113,8 @@ def pass_fields(c: EngineConfig, job: Mapping[str, int], n: int) -> dict[str, in
     addresses = {
         "base": job["base"] + min(n, job["last_filled"]) // (job["repeat"] + 1) * job["d_pass"],
         "res_base": job["res_base"] + repeated["res"] * (job["groups"] if c.spill is None else job["res_dpass"]),
-        "sec_base": job["sec_base"] + repeated["sec"] * job["groups"],
+        "sec_base": job["sec_base"]
+        + repeated["sec"] * (job["sec_dpass"] if c.spill is not None and c.spill.second else job["groups"]),
         "gate_base": job["gate_base"] + n * job["groups"],
         "val_base": job["val_base"] + n * (job["groups"] if c.spill is None else job["val_dpass"]),
         "bit_base": job["bit_base"] + n * job["bit_dpass"] + carry,
@@ -128,12 +129,12 @@ def pass_fields(c: EngineConfig, job: Mapping[str, int], n: int) -> dict[str, in
 
 
 def _steps(c: EngineConfig, words: Sequence[dict[str, int]]) -> Steps:
-    def slots(name: str) -> IntArray:
-        found = np.array([[word[f"{name}{s}"] for s in range(c.reads)] for word in words], np.int64)
-        return found.repeat(c.slots // c.reads, axis=1)
+    def slots(name: str, count: int = c.reads) -> IntArray:
+        found = np.array([[word[f"{name}{s}"] for s in range(count)] for word in words], np.int64)
+        return found.repeat(c.slots // count, axis=1)
 
     shift, weight, part = (np.array([word[name] for word in words], np.int64) for name in ("shift", "weight", "part"))
-    return Steps(shift, weight, part, slots("en"), slots("dy"), slots("dx"), slots("offset"))
+    return Steps(shift, weight, part, slots("en", c.enables), slots("dy"), slots("dx"), slots("offset"))
 
 
 def _raw(c: EngineConfig, beats: BeatReader, words: int) -> BitArray:

@@ -11,7 +11,7 @@ from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.front import FrontStore
 from bnnhw.spec.numbers import IntArray
 from bnnhw.spec.sdram import BURST
-from bnnhw.spec.spill import rows_needed, rows_released, value_beats
+from bnnhw.spec.spill import loaded_pass, rows_needed, rows_released, value_beats
 
 
 class RowMoves:
@@ -24,6 +24,7 @@ class RowMoves:
         assert config.spill is not None
         self.config, self.fields, self.spill = config, fields, config.spill
         self.subs, self.load_subs = fields["last_sub"] + 1, fields["load_last_sub"] + 1
+        self.sources = ("load", "second") if fields["second"] else ("load",)
         needs = rows_needed(
             fields["last_y"] + 1, fields["load_last_row"] + 1, fields["need_first"], fields["need_step"]
         )
@@ -36,6 +37,7 @@ class RowMoves:
             held = self.needed - np.concatenate([[0], self.released[:-1]])
             assert held.max() <= fields["load_room"], "a ring is too small for what a row reads"
             assert fields["load_room"] * fields["load_words"] <= self.spill.load_words
+            assert not fields["second"] or fields["second_last_pass"] <= fields["load_last_pass"]
         if fields["store"]:
             assert 0 < fields["store_room"] * fields["store_words"] <= self.spill.store_words
 
@@ -47,12 +49,15 @@ class RowMoves:
         rows = f["load_last_row"] + 1
         width = f["load_last_x"] + 1
         for row in range(self.needed[y - 1] if y else 0, self.needed[y]):
-            for sub in range(self.load_subs):
-                burst = f["load_base"] + number * f["load_dpass"] + row * f["load_dy"] + sub * f["load_dsub"]
-                words = state.maps[burst]
-                assert words.shape[1] == width, "a row is loaded as another one than it was stored"
-                at = (number * rows + row) * f["load_words"] + np.arange(width) * self.load_subs + sub
-                state.loads[:, at % self.spill.load_words] = words
+            at = (number * rows + row) * f["load_words"] + np.arange(width) * self.load_subs * len(self.sources)
+            for order, name in enumerate(self.sources):
+                if number > f[f"{name}_last_pass"]:
+                    continue
+                base = f[f"{name}_base"] + loaded_pass(number, f[f"{name}_tile"]) * f["load_dpass"]
+                for sub in range(self.load_subs):
+                    words = state.maps[base + row * f["load_dy"] + sub * f["load_dsub"]]
+                    assert words.shape[1] == width, "a row is loaded as another one than it was stored"
+                    state.loads[:, (at + order * self.load_subs + sub) % self.spill.load_words] = words
 
     def after(self, state: State, number: int, y: int) -> None:
         """Stores row ``y`` of pass ``number``."""

@@ -15,17 +15,20 @@ from bnnhw.compiler.frontend.pokebnn import Arch
 from bnnhw.compiler.ir import Add, BatchNorm, Conv, GlobalAvgPool, Graph, Input, Levels, Node, TwoSlope, interpret
 from bnnhw.compiler.ir.lowered import Pixels
 from bnnhw.compiler.ir.ops import Binarize
+from bnnhw.compiler.losses import layer_costs
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.passes.formats import Widths
 from bnnhw.compiler.plan import Plan, Shape
 from bnnhw.compiler.plan.build import analyse, make_plan
 from bnnhw.compiler.plan.levels import spill_levels
+from bnnhw.compiler.plan.uses import find_uses
 from bnnhw.errors import DoesNotFitError, UnsupportedError
 from bnnhw.sim import golden, machine
 from bnnhw.sim.machine.model import first_mismatch
 from bnnhw.sim.rtl import Effort, Simulation
 from bnnhw.spec.network import Network
 from bnnhw.spec.numbers import Codes, Fixed
+from bnnhw.spec.spill import spill_layout
 
 ARCH = Arch(0.5, base=(32, 64), blocks=(2, 1), size=64, classes=40)
 SDRAM = boards.get("ulx3s").sdram_setup(100_000_000)
@@ -104,6 +107,52 @@ def test_circuit() -> None:
     assert engine.post.tiled
     assert plan.cost.causes()["spill"]
     check(plan, photographs(len(plan.cost.frames) + 2))
+
+
+def test_circuit_of_residuals_in_the_sdram() -> None:
+    """All wide maps in the SDRAM: both residuals of a layer, of different channels or one of them repeated, are loaded
+    in turns. Slots are alike, though some steps use a few of them only."""
+    found = analyse(lower(pokebnn.untrained("small", ARCH)))
+    *_, every = spill_levels(found.network, found.uses, True)
+    plan = make_plan(found, Shape(4, 8, 32, 4, 1, 8), frozenset(found.uses.convs), SDRAM, spilled=every)
+    assert plan.engine.alike
+    assert plan.engine.partial
+    layout = spill_layout(plan.engine)
+    jobs = [layout.unpack(word) for word in plan.images.spills]
+    assert any(
+        job["second"] and job["second_last_pass"] < job["load_last_pass"] and not job["load_tile"] for job in jobs
+    )
+    assert any(job["second"] and job["load_tile"] for job in jobs)
+    costs = layer_costs(plan.network, plan.engine, plan.cost, plan.layer_of_job)
+    assert sum(cost.cycles for cost in costs) == plan.cost.frame  # those of weighted pools, too
+    check(plan, photographs(len(plan.cost.frames) + 2))
+
+
+def test_residuals_that_stay_on_the_chip() -> None:
+    """The smaller of two whose rows differ, or of which the front unit's map is one; else none."""
+    network = lower(pokebnn.untrained("small", ARCH))
+    uses, front = find_uses(network), str(network.layers[0].post.publish.value)
+    names = {front, *(residual.tensor for layer in network.layers for residual in layer.post.residuals)}
+
+    def kept(index: int, **changes: object) -> set[str]:
+        layers = list(network.layers)
+        second = layers[index].post.second
+        assert second is not None
+        post = replace(layers[index].post, second=replace(second, **changes))
+        layers[index] = replace(layers[index], post=post)
+        *_, every = spill_levels(replace(network, layers=tuple(layers)), uses, True)
+        return names - every
+
+    def smaller(*maps: str) -> set[str]:
+        found = [network.tensors[name] for name in maps]
+        return {min(found, key=lambda t: t.height * t.width * t.channels).name}
+
+    pairs = [index for index, layer in enumerate(network.layers) if layer.post.second is not None]
+    for index in pairs:
+        one, other = (residual.tensor for residual in network.layers[index].post.residuals)
+        assert kept(index) == set()
+        assert kept(index, stride=2) == smaller(one, other)
+        assert kept(index, tensor=front) == smaller(one, front)
 
 
 def depthwise(outs: int, more: tuple[Node, ...] = ()) -> Graph:

@@ -52,9 +52,10 @@ PASSED_ON = {
 }
 
 
-def spilling(config):
-    """``config`` with spilled maps of two pixels, in as small an SDRAM."""
-    spill = SpillConfig(4, 4, 4, 8, SDRAM.burst_bits, 2)
+def spilling(config, pairs=False):
+    """``config`` with spilled maps of two pixels, in as small an SDRAM; ``pairs``: some residuals are loaded in turns,
+    some repeated."""
+    spill = SpillConfig(4, 4, 4, 8, SDRAM.burst_bits, 2, pairs, pairs)
     setup = SdramSetup(SDRAM, SdramTiming.of(SDRAM, 100_000_000))
     small = replace(config, lanes=1, map_size=2, post=replace(config.post, value_width=4))
     return replace(small, spill=spill, external=setup)
@@ -200,6 +201,10 @@ CASES = {
     "FrontStorer": (lambda plan: FrontStorer(spilling(plan.engine), FRONT), {"induction": 2}),
     "SpillLoader": (
         lambda plan: SpillLoader(spilling(plan.engine), 8),
+        {"given": begun_when_loaded, "cycles": 20},
+    ),
+    "SpillLoader of two maps": (
+        lambda plan: SpillLoader(spilling(plan.engine, pairs=True), 8),
         {"given": begun_when_loaded, "cycles": 20},
     ),
     "SpillUnit": (lambda plan: spill_unit(plan.engine), {"given": rows_in_turn, "cycles": 24}),

@@ -47,6 +47,10 @@ def random_steps(rng, config):
         for s in range(config.slots):
             step |= {f"en{s}": int(rng.random() < 0.85), f"offset{s}": int(rng.integers(1 << w.source))}
             step |= {f"d{axis}{s}": int(rng.integers(config.kernel)) for axis in "yx"}
+        if config.alike:
+            step |= {f"{name}{s}": step[f"{name}0"] for name in ("dy", "dx", "offset") for s in range(config.slots)}
+        if config.enables == 1:
+            step |= {f"en{s}": step["en0"] for s in range(config.slots)}
         yield step
 
 
@@ -137,13 +141,24 @@ INPUTS = [  # of the same shapes
 @pytest.mark.parametrize(("shape", "inputs"), list(zip(SHAPES, INPUTS, strict=True)))
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 def test_operands(engine_config, input_config, shape, inputs, gaps):
-    rng = np.random.default_rng(len(shape) + shape["rows"])
-    config = engine_config(
-        **shape, input=input_config(**inputs), steps=12, weight_words=5, map_size=9, pool_modes=("sum",)
-    )
+    compare(engine_config(**shape, **SIZES, input=input_config(**inputs)), gaps)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_slots_that_are_alike(engine_config, input_config, partial):
+    compare(engine_config(**SHAPES[1], **SIZES, input=input_config(), alike=True, partial=partial), 0.0)
+
+
+SIZES = {"steps": 12, "weight_words": 5, "map_size": 9, "pool_modes": ("sum",)}
+
+
+def compare(config, gaps):
+    rng = np.random.default_rng(config.rows + config.depth)
     steps = list(random_steps(rng, config))
     memories = Memories(rng, config)
-    dut = Fetch(config, Images((), tuple(step_layout(config).pack(s) for s in steps), (), (), (), ()))
+    layout = step_layout(config)
+    packed = tuple(layout.pack({f.name: s[f.name] for f in layout.fields if f.name in s}) for s in steps)
+    dut = Fetch(config, Images((), packed, (), (), (), ()))
     assert dut.latency == FETCH
     work = [*random_play(rng, config, gaps), *[({}, None)] * (POOL_FETCH + 1)]
     idle = {"step": 0, "first": 0, "last": 1, "bank": 0, "base": 0, "y": 0, "x": 0}

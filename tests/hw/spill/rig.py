@@ -29,7 +29,8 @@ PORTS = (PortConfig("load"), PortConfig("store", reads=False, writes=True))
 @dataclass(frozen=True)
 class Job:
     """A job on maps of ``width`` x ``height``: source at burst ``source`` (None: loads nothing), target likewise.
-    above, below: rows of padding."""
+    above, below: rows of padding. second: burst of a second source, loaded for the first ``seconds`` passes. tile,
+    second_tile: passes until a source is repeated, 0: it is not."""
 
     passes: int
     loads: int
@@ -42,6 +43,23 @@ class Job:
     stride: int = 1
     above: int = 0
     below: int = 0
+    second: int | None = None
+    seconds: int = 0
+    tile: int = 0
+    second_tile: int = 0
+
+    @property
+    def cell(self) -> int:
+        """Words of the ring of loads from x to x + 1."""
+        return self.subs * (1 if self.second is None else 2)
+
+    def sources(self, number: int) -> list[tuple[int, int]]:
+        """Sources that are loaded for a pass: their first bursts, and which pass's rows."""
+        found = []
+        for base, loads, tile in ((self.source, self.loads, self.tile), (self.second, self.seconds, self.second_tile)):
+            if base is not None and number < loads:
+                found.append((base, number % tile if tile else number))
+        return found
 
     @property
     def height(self) -> int:
@@ -67,9 +85,15 @@ class Job:
                 "load": 1, "load_last_pass": self.loads - 1, "load_last_row": self.height - 1,
                 "load_last_x": self.width - 1, "load_last_burst": burst - 1, "load_base": self.source,
                 "load_dpass": self.subs * self.height * burst, "load_dy": burst, "load_dsub": self.height * burst,
-                "load_words": words, "load_room": config.spill.load_words // words,
+                "load_words": self.width * self.cell,
+                "load_room": config.spill.load_words // (self.width * self.cell), "load_tile": self.tile,
                 "need_first": self.kernel - self.above, "need_step": self.stride,
                 "lag": max(self.kernel - self.stride, 0),
+            }  # fmt: skip
+        if self.second is not None:
+            fields |= {
+                "second": 1, "second_last_pass": self.seconds - 1, "second_base": self.second,
+                "second_tile": self.second_tile,
             }  # fmt: skip
         if self.target is not None:
             fields |= {
@@ -80,10 +104,11 @@ class Job:
         return fields
 
 
-def spilling(config: EngineConfig, jobs: int, ring: int) -> EngineConfig:
+def spilling(config: EngineConfig, jobs: Sequence[Job], ring: int) -> EngineConfig:
     """``config`` with rings of so many words and a small SDRAM."""
     part = small()
-    spill = SpillConfig(ring, ring, 0, part.words // BURST, part.burst_bits, jobs)
+    second, tiled = any(job.second is not None for job in jobs), any(job.tile or job.second_tile for job in jobs)
+    spill = SpillConfig(ring, ring, 0, part.words // BURST, part.burst_bits, len(jobs), second, tiled)
     return replace(config, spill=spill, external=SdramSetup(part, at(part)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -26,6 +27,23 @@ CASES = {
     "overlapping windows of passes": [Job(3, 3, 3, 1, 6, None, 0), Job(3, 3, 2, 1, 6, 0, 200, kernel=2, stride=1)],
     "padding": [Job(2, 2, 5, 1, 6, None, 0), Job(2, 2, 3, 1, 6, 0, 200, kernel=3, stride=2, above=1, below=1)],
     "rings filled to the last word": [Job(2, 2, 6, 2, 4, None, 0), Job(2, 2, 6, 2, 4, 0, 200)],
+    "two sources in turns": [
+        Job(2, 2, 4, 2, 3, None, 0),
+        Job(3, 3, 4, 2, 3, None, 60),
+        Job(3, 3, 4, 2, 3, 60, 150, second=0, seconds=2),
+    ],
+    "two sources, both to the last pass": [
+        Job(2, 2, 3, 1, 6, None, 0),
+        Job(2, 2, 3, 1, 6, None, 60),
+        Job(2, 2, 3, 1, 6, 0, 120, second=60, seconds=2),
+        Job(2, 2, 3, 1, 6, 120, None),
+    ],
+    "repeated": [Job(2, 2, 3, 2, 3, None, 0), Job(4, 4, 3, 2, 3, 0, 60, tile=2), Job(3, 3, 3, 2, 3, 60, None, tile=1)],
+    "two sources, one or both repeated": [
+        Job(2, 2, 3, 1, 5, None, 0),
+        Job(4, 4, 3, 1, 5, 0, 100, second=40, seconds=1, tile=2),
+        Job(4, 4, 3, 1, 5, 0, 160, second=100, seconds=4, tile=2, second_tile=3),
+    ],
     "one row": [Job(2, 2, 1, 2, 3, 0, 64), Job(2, 1, 1, 2, 3, 64, 0)],
 }
 
@@ -74,14 +92,13 @@ class Play:
         ctx.set(signal, 0)
 
     def _read(self, job: Job, number: int, rows: range) -> None:
-        size, burst = job.width * job.subs, row_bursts(self.config, job.width)
-        for row in rows:
-            for sub in range(job.subs):
-                for x in range(job.width):
-                    at = ((number * job.height + row) * size + x * job.subs + sub) % len(self.ring)
-                    first = (job.source or 0) + ((number * job.subs + sub) * job.height + row) * burst
-                    if self.ring[at] != self._word(first, x):
-                        self.wrong.append(f"pass {number}, row {row}, group {sub}, x {x}")
+        burst = row_bursts(self.config, job.width)
+        for row, sub, x in product(rows, range(job.subs), range(job.width)):
+            at = ((number * job.height + row) * job.width + x) * job.cell + sub
+            for order, (base, own) in enumerate(job.sources(number)):
+                found = self.ring[(at + order * job.subs) % len(self.ring)]
+                if found != self._word(base + ((own * job.subs + sub) * job.height + row) * burst, x):
+                    self.wrong.append(f"pass {number}, row {row}, group {sub} of source {order}, x {x}")
 
     def _word(self, burst: int, x: int) -> int:
         first = burst * BURST + x * self.beats
@@ -152,7 +169,7 @@ def config(engine_config: Callable[..., EngineConfig]) -> EngineConfig:
 def test_rows(config: EngineConfig, name: str, seed: int) -> None:
     """Lanes that take their time read what was stored, and rows are permitted when the clock says."""
     jobs = CASES[name]
-    own = spilling(config, len(jobs), 32)
+    own = spilling(config, jobs, 32)
     issued, wrong = Play(own, jobs, seed).run()
     assert not wrong
     assert issued == predicted(own, jobs, Random(seed), START)
@@ -167,5 +184,5 @@ class Hasty(SpillUnit):
 
 def test_rows_that_are_not_loaded_are_seen(config: EngineConfig) -> None:
     jobs = CASES["residual"]
-    _, wrong = Play(spilling(config, len(jobs), 32), jobs, 1, unit=Hasty).run()
+    _, wrong = Play(spilling(config, jobs, 32), jobs, 1, unit=Hasty).run()
     assert wrong
