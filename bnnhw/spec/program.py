@@ -122,10 +122,13 @@ def load_layout(c: EngineConfig) -> WordLayout:
 
 def decode_layout(c: EngineConfig) -> WordLayout:
     """How one weight word is made from codebook indices: for slot s, the kernel position ``tap{s}`` of channel group
-    ``group{s}`` of the index block; ``en{s}`` 0 gives zeros. ``load`` first takes the next block of indices."""
+    ``group{s}`` of the index block; ``en{s}`` 0 gives zeros. ``load`` first takes the next block of indices. Slots that
+    are alike have the tap of slot 0, each its own group, and zeros only where they are ``partial``."""
     fields = [BitField("load", 1)]
     for s in range(c.slots):
-        fields += [BitField(f"en{s}", 1), BitField(f"tap{s}", 4), BitField(f"group{s}", (c.slots - 1).bit_length())]
+        fields += [BitField(f"en{s}", 1)] if c.partial or not c.alike else []
+        fields += [BitField(f"tap{s}", 4)] if s < c.reads else []
+        fields += [] if c.alike else [BitField(f"group{s}", (c.slots - 1).bit_length())]
     return WordLayout(tuple(fields))
 
 

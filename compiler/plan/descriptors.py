@@ -290,12 +290,17 @@ def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
 def decode_words(config: EngineConfig, schedule: Schedule) -> list[int]:
     """The decode memory of codebook passes."""
     layout, words = decode_layout(config), []
+    names = {field.name for field in layout.fields}
     for decode in schedule.decodes:
+        used = {slot: unit for slot, unit in enumerate(decode.units) if unit is not None}
+        if config.alike:
+            assert {group - slot for slot, (_, group) in used.items()} == {0}
+            assert len({tap for tap, _ in used.values()}) == 1
+            assert config.partial or len(used) == config.slots
         fields: Fields = {"load": decode.load}
-        for slot, unit in enumerate(decode.units):
-            if unit is not None:
-                fields |= {f"en{slot}": 1, f"tap{slot}": unit[0], f"group{slot}": unit[1]}
-        words.append(layout.pack(fields))
+        for slot, (tap, group) in used.items():
+            fields |= {f"en{slot}": 1, f"tap{slot}": tap, f"group{slot}": group}
+        words.append(layout.pack({name: value for name, value in fields.items() if name in names}))
     return words
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, Value, unsigned
+from amaranth import Cat, Const, Module, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,7 +17,8 @@ KERNEL = 9
 class CodebookDecoder(wiring.Component):
     """o[c, s, l] = codebook[tap{s}][index[c, group{s} * lanes + l]] where en{s}, else 0.
 
-    c: column of the beat; s: slot; l: lane; fields of the decode word are in braces.
+    c: column of the beat; s: slot; l: lane; fields of the decode word are in braces. What it lacks where slots are
+    alike: see `decode_layout`.
 
     Rate: one word a cycle. Latency: 3 cycles from i_entry to o, 1 from i_beat to o. Codebook and indices are
     registers: what is stored in a cycle counts for the entries of later cycles.
@@ -63,27 +64,35 @@ class CodebookDecoder(wiring.Component):
                 m.d.sync += plane.eq(self.i_beat)
 
         decoded = Signal(c.beat_bits)
+        vectors = [self._vector(m, s, codebook) for s in range(c.reads)]
         for s in range(c.slots):
-            self._slot(m, s, codebook, planes, decoded)
+            self._slot(m, s, vectors[s * c.reads // c.slots], planes, decoded)
         with m.If(self.i_raw):
             m.d.sync += self.o.eq(self.i_beat)
         with m.Else():
             m.d.sync += self.o.eq(decoded)
         return m
 
-    def _slot(self, m: Module, s: int, codebook: list[Signal], planes: list[Signal], decoded: Value) -> None:
-        """First stage: the slot's codebook bits and every bit's index. Second: of the codebook bits those that the low
-        half of the index chooses. Third, in ``elaborate``: the one of these that the high half does."""
+    def _vector(self, m: Module, s: int, codebook: list[Signal]) -> Signal:
+        """First stage: the codebook's bits of the slot's tap; none where it is not enabled, if it alone has them."""
+        vector = Signal(1 << self.config.tau, name=f"vector_{s}", reset_less=True)
+        with m.Switch(self.i_entry[f"tap{s}"]):
+            for t, position in enumerate(codebook):
+                with m.Case(t):
+                    m.d.sync += vector.eq(position)
+        if not self.config.alike:
+            with m.If(~self.i_entry[f"en{s}"]):
+                m.d.sync += vector.eq(0)
+        return vector
+
+    def _slot(self, m: Module, s: int, vector: Signal, planes: list[Signal], decoded: Value) -> None:
+        """First stage: every bit's index. Second: of the codebook bits those that the low half of the index chooses.
+        Third, in ``elaborate``: the one of these that the high half does."""
         c = self.config
-        vector = Signal(1 << c.tau, name=f"vector_{s}", reset_less=True)
-        with m.If(self.i_entry[f"en{s}"]):
-            with m.Switch(self.i_entry[f"tap{s}"]):
-                for t, position in enumerate(codebook):
-                    with m.Case(t):
-                        m.d.sync += vector.eq(position)
-        with m.Else():
-            m.d.sync += vector.eq(0)
-        group = self.i_entry[f"group{s}"] if c.slots > 1 else 0
+        enabled: Value = Const(1)
+        if c.alike and c.partial:
+            m.d.sync += (enabled := Signal(name=f"enabled_{s}")).eq(self.i_entry[f"en{s}"])
+        group = s if c.alike else self.i_entry[f"group{s}"] if c.slots > 1 else 0
         low = -(-c.tau // 2)
         for column in range(c.fetch):
             for lane in range(c.lanes):
@@ -95,7 +104,8 @@ class CodebookDecoder(wiring.Component):
                 few = Signal(1 << len(high := index[low:]), name=f"few_{name}", reset_less=True)
                 later = Signal(len(high), name=f"later_{name}", reset_less=True)
                 m.d.sync += [
-                    few[k].eq(vector[k << low : k + 1 << low].bit_select(index[:low], 1)) for k in range(len(few))
+                    few[k].eq(vector[k << low : k + 1 << low].bit_select(index[:low], 1) & enabled)
+                    for k in range(len(few))
                 ]
                 m.d.sync += later.eq(high)
                 m.d.comb += decoded[base + s * c.lanes].eq(few.bit_select(later, 1))

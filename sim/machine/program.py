@@ -155,8 +155,9 @@ def _coded(c: EngineConfig, beats: BeatReader, decodes: list[dict[str, int]], lo
                 planes = beats.take(c.tau).astype(np.int64)
                 index = (planes << np.arange(c.tau)[:, None]).sum(axis=0).reshape(c.fetch, c.slots, c.lanes)
             for s in range(c.slots):
-                if decode[f"en{s}"]:
-                    bits = codewords[decode[f"tap{s}"]][index[:, decode[f"group{s}"]]]
+                if decode.get(f"en{s}", 1):
+                    tap, group = decode[f"tap{s * c.reads // c.slots}"], decode.get(f"group{s}", s)
+                    bits = codewords[tap][index[:, group]]
                     result[word, column : column + c.fetch, s * c.lanes : (s + 1) * c.lanes] = bits
     return result
 

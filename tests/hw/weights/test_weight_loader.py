@@ -81,6 +81,9 @@ def entries_of(rng, config, words):
         for s in range(config.slots):
             entry |= {f"en{s}": int(rng.random() < 0.8), f"tap{s}": int(rng.integers(9))}
             entry[f"group{s}"] = int(rng.integers(config.slots))
+        if config.alike:
+            for s in range(config.slots):
+                entry |= {f"tap{s}": entry["tap0"], f"group{s}": s, f"en{s}": entry[f"en{s}"] if config.partial else 1}
         yield entry
 
 
@@ -88,7 +91,8 @@ def play(config, kinds, stall, seed=0):
     """Loads passes of (codebook, words) into alternating banks, reading each back while the next one loads."""
     rng = np.random.default_rng(seed)
     entries = list(entries_of(rng, config, config.weight_words)) if config.tau else []
-    decodes = [decode_layout(config).pack(e) for e in entries]
+    layout = decode_layout(config)
+    decodes = [layout.pack({f.name: e[f.name] for f in layout.fields}) for e in entries]
     loads, beats, expected, cycles = [], [], [], []
     for n, (codebook, words) in enumerate(kinds):
         load = {"weights": 1, "codebook": int(codebook), "last_word": words - 1, "decode": 0, "last_class": 0}
@@ -151,8 +155,9 @@ SHAPES = [
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "-".join(map(str, s.values())))
 @pytest.mark.parametrize("stall", [0.0, 0.5])
-def test_weights_arrive(engine_config, shape, stall):
-    config = engine_config(rows=2, **shape)
+@pytest.mark.parametrize("slots", [{}, {"alike": True}, {"alike": True, "partial": True}], ids=lambda s: "-".join(s))
+def test_weights_arrive(engine_config, shape, stall, slots):
+    config = engine_config(rows=2, **shape, **slots)
     rng = np.random.default_rng(7)
     kinds = [(bool(config.tau) and n % 3 != 1, int(rng.integers(1, config.weight_words + 1))) for n in range(7)]
     taken, predicted = play(config, [*kinds, (False, 1), (False, config.weight_words)], stall)
