@@ -27,14 +27,12 @@ class Options:
     too, and does well where multipliers and block RAMs already have their sites (`boards.floorplan`) and it may not
     pack everything tight. router: ``router1``; ``router2`` is slower on these designs. seed: other seeds give other
     results of the same kind.
-    placements: of which `boards.attempts` has the one with the shortest wires routed, from so many seeds.
     timeout: seconds for placement and routing together, None for no limit.
     """
 
     placer: str = "static"
     router: str = "router1"
     seed: int = 1
-    placements: int = 1
     timeout: float | None = None
     extra: tuple[str, ...] = ()
 
@@ -44,8 +42,6 @@ PLANNED_OPTIONS = Options(placer="heap", extra=("--placer-heap-beta", "0.65", "-
 """For designs with a floorplan ..."""
 DENSE = 6000
 """... whose array has fewer products: what ``heap`` makes of more of them the router does not get done."""
-DENSE_OPTIONS = Options(placements=2)
-"""For the others. The router takes most of a build's time there: with 3 % more wire, twice as long."""
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def _place(
 ) -> tuple[Comparison, Bitstream]:
     """Synthesis to bitstream; nothing is placed before the circuit was ``simulated`` and found right."""
     from bnnhw.boards import flow
-    from bnnhw.boards.layout import DENSE, DENSE_OPTIONS
+    from bnnhw.boards.layout import DEFAULT_OPTIONS, DENSE
 
     hertz = Fraction(str(clock)) * 1_000_000
     top = circuit(prepared, number, hertz)
@@ -162,7 +162,7 @@ def _place(
             prepared.board,
             folder,
             hertz,
-            options=DENSE_OPTIONS if prepared.plan.engine.macs_per_cycle >= DENSE else None,
+            options=DEFAULT_OPTIONS if prepared.plan.engine.macs_per_cycle >= DENSE else None,
             keep=(array_path(prepared),),
             together=(lane_path(prepared),),
             progress=progress,
