@@ -92,9 +92,9 @@ class PostProcessor(wiring.Component):
         m.d.comb += self.o_residual_address.eq(vectors[s.offset - 4].residual_address)
         if c.spill is not None:
             read = vectors[s.offset - 4]
-            ring = read.fields.res_ring
-            if c.post.second:
-                ring = Mux(read.again, read.fields.sec_ring if c.spill.second else 0, ring)
+            ring = read.fields.res_ring & ~(read.again if c.post.second else 0)
+            if c.spill.second:
+                ring |= read.fields.sec_ring & read.again
             m.d.comb += self.o_residual_ring.eq(ring)
         for name in params.record.members:
             taken = vectors[s.records[name] - 1]

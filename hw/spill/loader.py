@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -59,25 +59,24 @@ class SpillLoader(wiring.Component):
 
     def _ask(self, m: Module) -> None:
         job = self.i_job
-        m.submodules.rows = rows = self._walk(m, "load")
         asked = self.o_request.valid & self.o_request.ready
-        offered, burst, first, mine = rows.o_valid, rows.o_burst, rows.o_first_sub, asked
         room = Signal.like(job.load_room)
         has_room = Signal()
-        second = Mux(job.load_front & self.i_front, self.front_size, 0)
+        front = Mux(job.load_front & self.i_front, self.front_size, 0)
+        turn = Signal()  # the second map's
+        m.submodules.rows = rows = self._walk(
+            m, "load", asked & ~turn if self.spill.second else asked, job.load_base + front
+        )
+        offered, burst, first = rows.o_valid, rows.o_burst, rows.o_first_sub
         if self.spill.second:
-            m.submodules.second = other = self._walk(m, "second")
-            turn = Signal()  # the second map's
-            m.d.comb += [other.i_next.eq(asked & turn), other.i_base.eq(job.second_base)]
+            m.submodules.second = other = self._walk(m, "second", asked & turn, job.second_base)
             with m.If(self.i_begin):
                 m.d.sync += turn.eq(0)
             with m.Elif(asked):
                 m.d.sync += turn.eq(Mux(turn, ~other.o_last_sub, rows.o_last_sub & other.o_valid))
             offered, burst = Mux(turn, other.o_valid, offered), Mux(turn, other.o_burst, burst)
-            first, mine = first & ~turn, asked & ~turn
+            first = first & ~turn
         m.d.comb += [
-            rows.i_next.eq(mine),
-            rows.i_base.eq(job.load_base + second),
             has_room.eq(room != 0),
             self.o_request.valid.eq(offered & (~first | has_room)),
             self.o_request.payload.burst.eq(burst),
@@ -88,8 +87,8 @@ class SpillLoader(wiring.Component):
         with m.Else():
             m.d.sync += room.eq(room + self.i_release - (asked & first))
 
-    def _walk(self, m: Module, name: str) -> RowWalk:
-        """The rows of the first map ("load") or the second; i_next and i_base are left to be driven."""
+    def _walk(self, m: Module, name: str, asked: Value, base: Value) -> RowWalk:
+        """The rows of the first map ("load") or the second from burst ``base`` on; ``asked``: the next one."""
         job = self.i_job
         rows = RowWalk(
             bursts=len(job.load_base),
@@ -100,6 +99,8 @@ class SpillLoader(wiring.Component):
         )
         m.d.comb += [
             rows.i_load.eq(self.i_begin & job[name]),
+            rows.i_next.eq(asked),
+            rows.i_base.eq(base),
             rows.i_d_pass.eq(job.load_dpass),
             rows.i_d_row.eq(job.load_dy),
             rows.i_d_sub.eq(job.load_dsub),
