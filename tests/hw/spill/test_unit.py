@@ -44,6 +44,12 @@ CASES = {
         Job(4, 4, 3, 1, 5, 0, 100, second=40, seconds=1, tile=2),
         Job(4, 4, 3, 1, 5, 0, 160, second=100, seconds=4, tile=2, second_tile=3),
     ],
+    "repeated, each row waited for": [Job(1, 1, 2, 2, 16, None, 0), Job(3, 3, 2, 2, 16, 0, None, tile=1)],
+    "two sources, each row waited for": [
+        Job(1, 1, 2, 2, 8, None, 0),
+        Job(3, 3, 2, 2, 8, None, 40),
+        Job(3, 3, 2, 2, 8, 40, None, second=0, seconds=3, second_tile=1),
+    ],
     "one row": [Job(2, 2, 1, 2, 3, 0, 64), Job(2, 1, 1, 2, 3, 64, 0)],
 }
 
