@@ -143,16 +143,21 @@ def words_asked_for(m, asked, words):
 
 
 def begun_when_loaded(m, dut):
-    """A job is begun when all rows of the one before are loaded, and stays; rows are let go of that are loaded."""
+    """A job is begun when all rows of the one before are loaded, and stays; rows are let go of that are loaded. A
+    second map ends no later than the first."""
     awaited, asked_for = words_asked_for(m, dut.o_request, dut.i_words)
     before, held = Signal.like(dut.i_job), Signal.like(dut.i_release)
     m.d.sync += [before.eq(dut.i_job), held.eq(held + dut.o_loaded - dut.i_release)]
+    job, within = dut.i_job, []
+    if "second" in job.shape().members:
+        within.append(~job.second | (job.load & (job.second_last_pass <= job.load_last_pass)))
     return [
         asked_for,
         ~dut.i_begin | (~dut.o_request.valid & (awaited == 0) & (held == 0)),
         dut.i_begin | (before == dut.i_job),
         dut.i_release <= held,
         dut.i_job.load_room != 0,
+        *within,
     ]
 
 
