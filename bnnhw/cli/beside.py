@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from typing import Any, ParamSpec, TypeVar
 
 from bnnhw.errors import BnnhwError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def beside(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Iterator[Callable[[], T]]:
     """Begins ``function(*arguments, **named)``; yields what waits for its result, or raises its error.
 
-    Function, arguments and result are pickled. The process is told to end where the block is left before it has.
+    Function, arguments and result are pickled. The process, and all that it started, are told to end where the block is
+    left before it has.
     """
     context = get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, function, arguments, named))
-    process.start()
-    sender.close()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,))
 
     def result() -> T:
         try:
-            done, found = receiver.recv()
+            done, found = ours.recv()
         except EOFError:
             process.join()
             raise BnnhwError(
@@ -41,23 +43,57 @@ def beside(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> I
         value: T = found
         return value
 
+    with _later():
+        process.start()
     try:
+        theirs.close()
+        ours.send((function, arguments, named))
         yield result
     finally:
+        ours.close()
+        _end(process)
+
+
+@contextlib.contextmanager
+def _later() -> Iterator[None]:
+    """Interrupts wait for the end of the block; a process that is started in it gets none before it is ready."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(process: SpawnProcess) -> None:
+    """Ends it with what it started, and waits for it."""
+    assert process.pid is not None
+    try:
+        os.killpg(process.pid, signal.SIGTERM)  # it leads a group as soon as it is ready
+    except (AttributeError, ProcessLookupError):
         process.terminate()
-        process.join()
-        receiver.close()
+    process.join()
 
 
-def _work(sender: Connection, function: Callable[..., Any], arguments: Any, named: Any) -> None:
+def _work(channel: Connection) -> None:
     """What the process does. An interrupt at the terminal goes to the command, which ends this process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setsid"):
+        os.setsid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+    try:
+        function, arguments, named = channel.recv()
+    except (EOFError, OSError):  # nobody waits any more
+        return
     try:
         found: tuple[bool, Any] = True, function(*arguments, **named)
     except Exception as error:
         found = False, error
-    sender.send(found)
+    with contextlib.suppress(BrokenPipeError):
+        channel.send(found)
 
 
 __all__ = ["beside"]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +35,30 @@ def test_what_is_not_awaited_ends_with_the_block() -> None:
     with pytest.raises(KeyboardInterrupt), beside(time.sleep, 600):
         raise KeyboardInterrupt
     assert time.monotonic() - start < 60
+
+
+def beat(path: Path) -> None:
+    """A shell in a thread writes for half a minute; who waits for threads waits for it."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(subprocess.run, ["sh", "-c", f"for n in $(seq 300); do echo >> {path}; sleep 0.1; done"]).result()
+
+
+def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
+    beats, start = tmp_path / "beats", time.monotonic()
+    with beside(beat, beats):
+        while not beats.exists():
+            time.sleep(0.01)
+    size = beats.stat().st_size
+    time.sleep(0.5)
+    assert beats.stat().st_size == size
+    assert time.monotonic() - start < 20
+
+
+def test_interrupted_at_once() -> None:
+    """Before the process has read what to do: nothing is told on standard error, nothing hangs."""
+    code = (
+        "import time\nfrom bnnhw.cli.beside import beside\n"
+        "if __name__ == '__main__':\n    for _ in range(3):\n        with beside(time.sleep, 600):\n            pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
