@@ -43,15 +43,16 @@ def beside(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> I
         value: T = found
         return value
 
-    with _later():
-        process.start()
     try:
+        with _later():
+            process.start()
         theirs.close()
         ours.send((function, arguments, named))
         yield result
     finally:
         ours.close()
-        _end(process)
+        if process.pid is not None:
+            _end(process, process.pid)
 
 
 @contextlib.contextmanager
@@ -67,11 +68,10 @@ def _later() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end(process: SpawnProcess) -> None:
+def _end(process: SpawnProcess, group: int) -> None:
     """Ends it with what it started, and waits for it."""
-    assert process.pid is not None
     try:
-        os.killpg(process.pid, signal.SIGTERM)  # it leads a group as soon as it is ready
+        os.killpg(group, signal.SIGTERM)  # it leads a group as soon as it is ready
     except (AttributeError, ProcessLookupError):
         process.terminate()
     process.join()

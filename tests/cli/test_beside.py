@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,21 @@ def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
     time.sleep(0.5)
     assert beats.stat().st_size == size
     assert time.monotonic() - start < 20
+
+
+def test_interrupted_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interrupt comes when the process is there, and finds it."""
+    start, started = SpawnProcess.start, []
+
+    def interrupted(self: SpawnProcess) -> None:
+        start(self)
+        started.append(self)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(SpawnProcess, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), beside(time.sleep, 600):
+        pass
+    assert started[0].exitcode is not None
 
 
 def test_interrupted_at_once() -> None:
