@@ -6,8 +6,9 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, ParamSpec, TypeVar
@@ -17,6 +18,7 @@ from bnnhw.errors import BnnhwError
 P = ParamSpec("P")
 T = TypeVar("T")
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+MASKS = hasattr(signal, "pthread_sigmask")
 
 
 @contextlib.contextmanager
@@ -43,6 +45,7 @@ def beside(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> I
         value: T = found
         return value
 
+    resource_tracker.ensure_running()  # where it is not, starting it lets interrupts through
     try:
         with _later():
             process.start()
@@ -58,14 +61,22 @@ def beside(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> I
 @contextlib.contextmanager
 def _later() -> Iterator[None]:
     """Interrupts wait for the end of the block; a process that is started in it gets none before it is ready."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    came: list[int] = []
+    # blocked for the process that is started; held back here, where any thread may get them
+    handlers = {number: signal.signal(number, lambda found, _: came.append(found)) for number in INTERRUPTS}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS) if MASKS else set()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if MASKS:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)
 
 
 def _end(process: SpawnProcess, group: int) -> None:
@@ -82,7 +93,7 @@ def _work(channel: Connection) -> None:
     if hasattr(os, "setsid"):
         os.setsid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    if hasattr(signal, "pthread_sigmask"):
+    if MASKS:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     try:
         function, arguments, named = channel.recv()
