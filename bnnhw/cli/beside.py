@@ -66,7 +66,7 @@ def _later() -> Iterator[None]:
         return
     came: list[int] = []
     # blocked for the process that is started; held back here, where any thread may get them
-    handlers = {number: signal.signal(number, lambda found, _: came.append(found)) for number in INTERRUPTS}
+    handlers = {number: signal.signal(number, lambda got, _: came.append(got)) for number in INTERRUPTS}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS) if MASKS else set()
     try:
         yield
@@ -75,8 +75,8 @@ def _later() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number in came:
-        signal.raise_signal(number)
+    for found in came:
+        signal.raise_signal(found)
 
 
 def _end(process: SpawnProcess, group: int) -> None:
