@@ -3,32 +3,35 @@
     python benchmarks/five_papers.py --data CIFAR [--model M ...] [--board ulx3s] [--out build/five_papers]
     python benchmarks/five_papers.py --predicted
 
-The first builds every network that has no report of the same network in ``--out`` yet (up to half an hour each), and
+The first builds every network that has no build of the same program in ``--out`` yet (up to half an hour each), and
 runs the images through the float and the integer network. The second only compiles: cycles, and no resources. Both
-print one Markdown table.
+print one Markdown table; what the builds say goes to standard error.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bnnhw import cli, models
+from bnnhw import cli
+from bnnhw.cli.app import EXIT_INTERRUPTED
 from bnnhw.cli.evaluate import accuracy
 from bnnhw.cli.measure import report_inputs
 from bnnhw.cli.output import print_markdown
-from bnnhw.cli.prepare import compile_model
+from bnnhw.cli.prepare import Prepared, compile_model
+from bnnhw.cli.program import program, read_program
 from bnnhw.cli.progress import Stages
-from bnnhw.compiler.ir import Graph
 from bnnhw.errors import BnnhwError
 from bnnhw.models import data as sets
-from bnnhw.report import build_report, check_report
+from bnnhw.report import build_report, read_report
 
 NAMES = ("adabin_r20", "snn_r20", "dwr_r20", "ftbnn_r20", "pokebnn_cifar")
+CLOCK = 100.0
+"""MHz of the builds."""
 COLUMNS = (
     "network",
     ">float",
@@ -47,37 +50,41 @@ COLUMNS = (
 )
 
 
-def built(name: str, graph: Graph, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The report of a build, from an earlier one where that was of the same network."""
-    folder = arguments.out / name
-    path = folder / "report.json"
-    if path.exists():
-        report = check_report(json.loads(path.read_text()))
-        if report["weights"] == graph.meta.get("weights", "untrained") and report["board"] == arguments.board:
+def built(name: str, prepared: Prepared, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The report of a build, an earlier one where that was of the same program for the same board."""
+    folder = arguments.out / Path(name).stem
+    try:
+        report = read_report(folder / "report.json")
+        if (read_program(folder / "program.json")["build"], report["board"]) == (
+            program(prepared)["build"],
+            arguments.board,
+        ):
             return report
+    except BnnhwError:  # none, or a damaged one: it is made again
+        pass
     arguments.out.mkdir(parents=True, exist_ok=True)
     options = ["--data", arguments.data] if arguments.data else []
-    if cli.main(["build", "--model", name, "--board", arguments.board, "--out", str(folder), *options]):
-        raise BnnhwError("it must be possible to build it, and is not")
-    return check_report(json.loads(path.read_text()))
-
-
-def predicted(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """A report without place and route."""
-    prepared = compile_model(name, arguments.board, None, arguments.fps, Stages(), 100.0)
-    return build_report(report_inputs(prepared, None, 100.0, command="benchmarks/five_papers.py"))
+    command = ["build", "--model", name, "--board", arguments.board, "--fps", f"{arguments.fps:g}"]
+    with contextlib.redirect_stdout(sys.stderr):
+        status = cli.main([*command, "--out", str(folder), *options])
+    if status == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if status:
+        raise BnnhwError(f"build of {name} must succeed, and ended with {status}")
+    return read_report(folder / "report.json")
 
 
 def row(name: str, arguments: argparse.Namespace) -> list[str]:
     """A network in the columns of COLUMNS."""
-    if name not in models.names() and not Path(name).exists():
-        raise BnnhwError("no network of this name comes with the package yet")
-    graph = models.load(name)
-    report = predicted(name, arguments) if arguments.predicted else built(name, graph, arguments)
+    prepared = compile_model(name, arguments.board, None, arguments.fps, Stages())
+    if arguments.predicted:
+        report = build_report(report_inputs(prepared, None, CLOCK, command="benchmarks/five_papers.py"))
+    else:
+        report = built(name, prepared, arguments)
     shares = ["-", "-"]
     if arguments.data:
-        channels, height, width = graph.shapes()[graph.input.name]
-        found = accuracy(graph, sets.load(arguments.data, (height, width, channels)), Stages())
+        channels, height, width = prepared.graph.shapes()[prepared.graph.input.name]
+        found = accuracy(prepared.graph, sets.load(arguments.data, (height, width, channels)), Stages())
         shares = ["-" if share is None else f"{share:.2%}" for share in (found["torch_accuracy"], found["accuracy"])]
     used = report["resources"]
     return [
@@ -90,7 +97,7 @@ def row(name: str, arguments: argparse.Namespace) -> list[str]:
         f"{report['fps']:,.0f}",
         *("-" if used is None else f"{used[kind]['used']:,}" for kind in ("lut4", "bram", "dsp")),
         "-" if report["fmax_mhz"] is None else f"{report['fmax_mhz']:.1f}",
-        f"{report['memory']['loaded_bytes']:,}",
+        f"{report['bytes_moved']:,}" if report["memory"]["name"] == "SDRAM" else "-",
         report["weights"],
     ]
 
@@ -100,18 +107,19 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", nargs="*", help="other networks than one of each paper")
     parser.add_argument("--data", help="labelled images, as for bnnhw eval")
     parser.add_argument("--board", default="ulx3s")
-    parser.add_argument("--fps", type=float, default=3000.0, help="frames a second that are enough (--predicted)")
+    parser.add_argument("--fps", type=float, default=3000.0, help="frames a second that are enough")
     parser.add_argument("--out", type=Path, default=Path("build/five_papers"), help="folder of the builds")
     parser.add_argument("--predicted", action="store_true", help="compile only")
     arguments = parser.parse_args(given)
-    rows = []
+    rows, failed = [], False
     for name in arguments.model or NAMES:
         try:
             rows.append(row(name, arguments))
         except BnnhwError as error:
             rows.append([name, *["-"] * (len(COLUMNS) - 2), str(error)])
+            failed = True
     print_markdown(COLUMNS, rows)
-    return 0 if all(line[1:-1] != ["-"] * (len(COLUMNS) - 2) for line in rows) else 1
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ def build(
     keep: Sequence[str] = (),
     together: Sequence[str] = (),
     allow_slow: bool = False,
+    ready: Callable[[], None] = lambda: None,
     progress: Progress = lambda stage, seconds: None,
     note: Note = lambda line: None,
 ) -> Bitstream:
@@ -75,6 +76,8 @@ def build(
         Prefixes of instance paths (``top.engine.post.lane_``): a floorplan keeps each instance's multipliers together.
     allow_slow
         Make the bitstream even where timing is not met; only one seed is tried then.
+    ready
+        Called when the netlist fits the chip, before anything is placed: what it raises ends the build.
     note
         Is told why placement and routing begin again with another seed.
 
@@ -101,6 +104,7 @@ def build(
     synthesis = synthesise(sources, directory, keep=keep, verilog=True)
     check_fit(synthesis.resources, board)
     done("synthesise", start)
+    ready()
     start = time.monotonic()
     planned = plan_blocks(synthesis.netlist, board, together)
     done("plan", start)

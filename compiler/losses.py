@@ -50,7 +50,7 @@ def layer_costs(network: Network, config: EngineConfig, cost: Cost, layer_of_job
             losses["depth"] = (steps - steps_used) * positions * passes
             losses["columns"] = steps_used * positions * (passes - groups)
             losses["rows"] = steps_used * (positions - pixels) * groups
-        else:  # of the front unit, whose frame waits in its first job; or pools, whose weights the lanes multiply
+        else:  # of the front unit, whose frame waits in its first job; or pools, whose weights their reader multiplies
             losses["pool"] = issue
         cycles = sum(job.total for job in mine)
         assert ideal + sum(losses.values()) == cycles, f"losses of {layer.name} do not add up"

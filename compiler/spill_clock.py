@@ -23,8 +23,8 @@ FIRST_WORD = 3
 
 
 def _first_bursts(base: int, counts: tuple[int, int, int], steps: tuple[int, int, int]) -> Iterator[int]:
-    """First bursts of a job's rows of a group from burst ``base`` on, in the order in which they are moved: so many
-    passes, rows and groups, so many bursts apart."""
+    """First bursts of the rows of a group that a job stores from burst ``base`` on, in order: so many passes, rows and
+    groups, so many bursts apart."""
     for number in product(*map(range, counts)):
         yield base + sum(n * step for n, step in zip(number, steps, strict=True))
 
@@ -34,13 +34,13 @@ def _loaded_rows(base: int, job: Mapping[str, int]) -> Iterator[tuple[int, int, 
     burst, and whether it is the row's last."""
     rows, subs = job["load_last_row"] + 1, job["load_last_sub"] + 1
     for number in range(job["load_last_pass"] + 1):
-        passes = [base + loaded_pass(number, job["load_tile"]) * job["load_dpass"]]
+        bases = [base + loaded_pass(number, job["load_tile"]) * job["load_dpass"]]
         if job["second"] and number <= job["second_last_pass"]:
-            passes.append(job["second_base"] + loaded_pass(number, job["second_tile"]) * job["load_dpass"])
+            bases.append(job["second_base"] + loaded_pass(number, job["second_tile"]) * job["load_dpass"])
         for row in range(rows):
-            firsts = [first + row * job["load_dy"] + sub * job["load_dsub"] for first in passes for sub in range(subs)]
-            for left, first in enumerate(firsts, 1 - len(firsts)):
-                yield number * rows + row, first, left == 0
+            firsts = [first + row * job["load_dy"] + sub * job["load_dsub"] for first in bases for sub in range(subs)]
+            for count, first in enumerate(firsts, 1):
+                yield number * rows + row, first, count == len(firsts)
 
 
 class LoadClient:

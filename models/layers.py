@@ -47,7 +47,7 @@ class RSign(Sign):
         return super().forward(x + self.bias)
 
 
-class Options(TypedDict, total=False):
+class KernelOptions(TypedDict, total=False):
     """Of every `Kernel`; ``padding``: half the kernel unless told otherwise."""
 
     stride: int
@@ -89,7 +89,13 @@ class BinaryConv2d(Kernel):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int = 3, *, clip: float = 1.0, **options: Unpack[Options]
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int = 3,
+        *,
+        clip: float = 1.0,
+        **options: Unpack[KernelOptions],
     ) -> None:
         super().__init__(channels_in, channels_out, kernel, **options)
         self.clip = clip
@@ -137,7 +143,7 @@ class AdaBinConv2d(Kernel, Paced):
         *,
         sharpen: tuple[float, float] = SHARPNESS,
         bound: float = 1.0,
-        **options: Unpack[Options],
+        **options: Unpack[KernelOptions],
     ) -> None:
         super().__init__(channels_in, channels_out, kernel, **options)
         self.binary_a = AdaBinActivation(bound)

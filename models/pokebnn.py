@@ -1,11 +1,13 @@
 """Torch definition of PokeBNN, with the arrays' names of `bnnhw.compiler.frontend.pokebnn`.
 
-As the official code has it, but for two things that the engine asks for: one bound for all channels of a few-bit
-activation, and few-bit weights on odd multiples of their step, so that all their bits are signs.
+As the official code has it, but for three things. The engine asks for two: one bound for all channels of a few-bit
+activation, and few-bit weights on odd multiples of their step, so that all their bits are signs. And weights of 8 bits
+(`PokeInit`, the last dense layer) are real here; lowering rounds them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -107,7 +109,7 @@ class Poke(nn.Module):
         weight = half * pass_sign(self.weight / half, 2.0)
         bits = BOUND / 2 * pass_sign(x / (BOUND / 2), 2.0)
         # as TensorFlow pads: nothing before the first row of a map of even size at stride 2
-        before = 0 if self.conv.stride == 2 and self.conv.size % 2 == 0 else 1
+        before = 0 if self.conv.stride == 2 and x.shape[2] % 2 == 0 else 1
         if self.conv.kernel > 1:
             bits = F.pad(bits, (before, 1, before, 1))
         y = self.bn1(F.conv2d(bits, weight, stride=self.conv.stride))
@@ -142,7 +144,7 @@ class Bottleneck(nn.Module):
 
 
 class PokeInit(nn.Module):
-    """A convolution of patches and a grouped one, in 8 bits."""
+    """A convolution of patches and a grouped one, with levels of 8 bits between them."""
 
     def __init__(self, patch: int) -> None:
         super().__init__()
@@ -178,9 +180,10 @@ class PokeBnn(nn.Module):
             x = getattr(self, f"stage{stage + 1}")(x)
         return self.fc(self.levels(x.mean(dim=(2, 3))))
 
-    def graph(self, **meta: Any) -> Graph:
-        """The float network that it is in evaluation mode; ``meta``: its metadata."""
-        return graph_of(self.arch, self.arrays(), **meta)
+    def graph(self, *, mean: Sequence[float], std: Sequence[float], **meta: Any) -> Graph:
+        """The float network that it is in evaluation mode; ``mean``, ``std``: of the normalised images; ``meta``: its
+        metadata."""
+        return graph_of(self.arch, self.arrays(), mean=mean, std=std, **meta)
 
     def arrays(self) -> State:
         """The arrays of ``arch.shapes()``."""
@@ -193,7 +196,7 @@ class PokeBnn(nn.Module):
                 at = bounds.get(key, key.replace("bound", "levels"))
                 value = found[f"{at}.largest"].expand(shape)
             else:
-                value = few.get(key, found.get(key))
+                value = few[key] if key in few else found[key]
             state[key] = value.detach().float().cpu().numpy().copy()
         return state
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -18,12 +19,13 @@ from bnnhw.errors import BnnhwError
 P = ParamSpec("P")
 T = TypeVar("T")
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
-MASKS = hasattr(signal, "pthread_sigmask")
+POSIX = os.name == "posix"
 
 
 @contextlib.contextmanager
 def beside(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Iterator[Callable[[], T]]:
-    """Begins ``function(*arguments, **named)``; yields what waits for its result, or raises its error.
+    """Begins ``function(*arguments, **named)``; yields what waits for its result and gives it, as often as it is asked,
+    or raises its error.
 
     Function, arguments and result are pickled. The process, and all that it started, are told to end where the block is
     left before it has.
@@ -32,25 +34,32 @@ def beside(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> I
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,))
 
+    def died() -> BnnhwError:
+        process.join()
+        return BnnhwError(
+            f"{function.__name__} must come to an end, and its process ended with status {process.exitcode}"
+        )
+
+    @cache
     def result() -> T:
         try:
             done, found = ours.recv()
-        except EOFError:
-            process.join()
-            raise BnnhwError(
-                f"{function.__name__} must come to an end, and its process ended with status {process.exitcode}"
-            ) from None
+        except (EOFError, OSError):
+            raise died() from None
         if not done:
             raise found
         value: T = found
         return value
 
-    resource_tracker.ensure_running()  # where it is not, starting it lets interrupts through
+    if POSIX:
+        resource_tracker.ensure_running()  # where it is not, starting it lets interrupts through
     try:
-        with _later():
+        with theirs, _later():
             process.start()
-        theirs.close()
-        ours.send((function, arguments, named))
+        try:
+            ours.send((function, arguments, named))
+        except OSError:
+            raise died() from None
         yield result
     finally:
         ours.close()
@@ -67,11 +76,11 @@ def _later() -> Iterator[None]:
     came: list[int] = []
     # blocked for the process that is started; held back here, where any thread may get them
     handlers = {number: signal.signal(number, lambda got, _: came.append(got)) for number in INTERRUPTS}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS) if MASKS else set()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS) if POSIX else set()
     try:
         yield
     finally:
-        if MASKS:
+        if POSIX:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -82,22 +91,22 @@ def _later() -> Iterator[None]:
 def _end(process: SpawnProcess, group: int) -> None:
     """Ends it with what it started, and waits for it."""
     try:
-        os.killpg(group, signal.SIGTERM)  # it leads a group as soon as it is ready
-    except (AttributeError, ProcessLookupError):
+        os.killpg(group, signal.SIGTERM) if POSIX else process.terminate()
+    except (ProcessLookupError, PermissionError):  # it leads no group yet, or has ended
         process.terminate()
     process.join()
 
 
 def _work(channel: Connection) -> None:
     """What the process does. An interrupt at the terminal goes to the command, which ends this process."""
-    if hasattr(os, "setsid"):
-        os.setsid()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    if MASKS:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if POSIX:
+        os.setsid()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     try:
         function, arguments, named = channel.recv()
-    except (EOFError, OSError):  # nobody waits any more
+    except (EOFError, ConnectionResetError):  # nobody waits any more
         return
     try:
         found: tuple[bool, Any] = True, function(*arguments, **named)

@@ -1,4 +1,4 @@
-"""``bnnhw build``: network to bitstream and report, with a simulation of the generated circuit in between."""
+"""``bnnhw build``: network to bitstream and report, with a simulation of the generated circuit beside its synthesis."""
 
 from __future__ import annotations
 
@@ -146,16 +146,15 @@ def _place(
 
     hertz = Fraction(str(clock)) * 1_000_000
     top = circuit(prepared, number, hertz)
-    simulations: list[Comparison] = []
     with stages.live("simulate, synthesise, place and route") as step:
 
         def progress(stage: str, seconds: float) -> None:
             stages.done(stage.replace("_", " "), seconds)
-            if stage == "synthesise":
-                step("simulate", 0, 0)
-                simulations.append(_checked(simulated()))
-                stages.done("simulate", simulations[0].seconds)
             step(f"after {stage.replace('_', ' ')}", 0, 0)
+
+        def ready() -> None:
+            step("simulate", 0, 0)
+            progress("simulate", _checked(simulated()).seconds)
 
         bitstream = flow.build(
             top,
@@ -165,10 +164,11 @@ def _place(
             options=DEFAULT_OPTIONS if prepared.plan.engine.macs_per_cycle >= DENSE else None,
             keep=(array_path(prepared),),
             together=(lane_path(prepared),),
+            ready=ready,
             progress=progress,
             note=stages.note,
         )
-    return simulations[0], bitstream
+    return simulated(), bitstream
 
 
 def _command(context: click.Context) -> str:

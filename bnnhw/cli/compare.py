@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.cli.prepare import Prepared
 from bnnhw.spec.numbers import IntArray
+
+if TYPE_CHECKING:
+    from bnnhw.compiler.plan import Plan
 
 LEVELS = ("golden", "machine", "rtl")
 
@@ -85,17 +89,17 @@ def _rtl(prepared: Prepared, images: NDArray[np.uint8]) -> tuple[IntArray, int, 
 
     # It takes some frames after reset until all that follow are alike. They differ in their images, since the next
     # one's first layer may already be computed, and stored, while one still runs.
-    frames = prepared.plan.cost.frames
-    both = np.concatenate([images, 255 - images])
-    # Where the front unit stores its map in the SDRAM, a frame without a next image is faster, and how long the second
-    # one waits for its map depends on when, after reset, the first image came between two refreshes: one more of each.
-    stored = int(prepared.plan.images.front_store is not None)
-    result = simulate(prepared.plan, both[np.arange(max(len(images), len(frames) + stored) + stored) % len(both)])
-    predicted = [frames[min(n, len(frames) - 1)] for n in range(len(result.cycles))]
-    ran = list(zip(result.cycles, predicted, result.counters, strict=True))[1 + stored : len(predicted) - stored]
-    wrong = [found for found in ran if found[0] != found[1]]
-    cycles, _, counters = (wrong or ran)[-1]
-    return result.scores[: len(images)], cycles, counters
+    plan, both = prepared.plan, np.concatenate([images, 255 - images])
+    needed = frames_needed(plan, len(images))
+    result, foreseen = simulate(plan, both[np.arange(needed) % len(both)]), plan.foreseen(needed)
+    wrong = [n for n, cycles in foreseen.items() if result.cycles[n] != cycles]
+    told = max(wrong or foreseen)
+    return result.scores[: len(images)], result.cycles[told], result.counters[told]
+
+
+def frames_needed(plan: Plan, least: int) -> int:
+    """Frames to run, ``least`` or more, so that one which stands for all that follow is foreseen."""
+    return next(n for n in count(least) if max(plan.foreseen(n), default=-1) >= len(plan.cost.frames) - 1)
 
 
 def _where(prepared: Prepared, images: NDArray[np.uint8], expected: IntArray, scores: IntArray) -> str:

@@ -7,7 +7,7 @@ every output of earlier jobs is stored. In pass n of a job these fields of its w
   base            base + min(n, last_filled) // (repeat + 1) * d_pass
   residual        0 if n > last_residual
   res_base        res_base + (n % (res_tile + 1)) * groups, or ... * res_dpass where maps are spilled
-  sec_base        the same of sec_tile, groups and, where second residuals are spilled, sec_dpass
+  sec_base        the same of sec_tile; groups, or sec_dpass where second residuals are spilled
   gate_base       gate_base + n * groups
   second          0 if n > last_second
   val_base        val_base + n * groups, or n * val_dpass

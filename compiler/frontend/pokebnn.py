@@ -7,7 +7,7 @@ The image is read in its own 8 bits, where the official code rounds it once more
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,11 +124,13 @@ CIFAR = Arch(base=(32, 64, 128), blocks=(3, 3, 3), size=32, patch=2, classes=10)
 ARCHS = {f"pokebnn_{name}": Arch(width) for name, width in WIDTHS.items()} | {"pokebnn_cifar": CIFAR}
 
 
-def graph_of(arch: Arch, state: State, **meta: Any) -> Graph:
-    """The float network for the arrays of ``arch.shapes()``; ``meta`` is added to the graph's metadata."""
+def graph_of(
+    arch: Arch, state: State, *, mean: Sequence[float] = IMAGENET[0], std: Sequence[float] = IMAGENET[1], **meta: Any
+) -> Graph:
+    """The float network for the arrays of ``arch.shapes()``; ``meta`` is added to the graph's metadata. ``mean``,
+    ``std``: of each colour, fractions of 255."""
     build = _Builder(state)
-    constants = (np.array(values, np.float32) for values in IMAGENET)
-    x = build.add("input", Input(3, arch.size, arch.size, *constants))
+    x = build.add("input", Input(3, arch.size, arch.size, np.array(mean, np.float32), np.array(std, np.float32)))
     x = build.init(arch.patch, x)
     entry = x
     for conv in arch.convolutions():

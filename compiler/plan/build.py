@@ -69,6 +69,16 @@ class Plan:
     symbols: tuple[Symbol, ...]
     cost: Cost
 
+    def foreseen(self, count: int) -> dict[int, int]:
+        """Cycles of those of ``count`` frames in a row after reset that the prediction says exactly, by their number.
+
+        The first one waits for its image. Where the front unit stores its map in the SDRAM, how long the second one
+        waits for it depends on when, after reset, the first image came between two refreshes; and the last one has no
+        next image, and is faster.
+        """
+        stored, frames = int(self.images.front_store is not None), self.cost.frames
+        return {n: frames[min(n, len(frames) - 1)] for n in range(1 + stored, count - stored)}
+
 
 @dataclass(frozen=True, eq=False)
 class Analysis:

@@ -12,6 +12,7 @@ from bnnhw.compiler.plan.spill import (
     on_chip,
     ordered,
     ring_groups,
+    second_map,
     source_rows,
     spills,
     stored_map,
@@ -75,7 +76,8 @@ def _rings(config: EngineConfig, schedule: Schedule, s: JobSchedule, fields: Fie
         }
     elif source is not None:
         place, stride = on_chip(source, ring_groups(schedule, s)), fields["res_dx"] // source.cell
-        for order, at in enumerate(("res", "sec")[: ring_groups(schedule, s) // s.groups]):
+        loaded = ("res",) if second_map(schedule, s) is None else ("res", "sec")
+        for order, at in enumerate(loaded):
             rings |= {
                 f"{at}_ring": 1,
                 f"{at}_base": order * s.groups,
@@ -290,7 +292,6 @@ def step_words(config: EngineConfig, schedule: Schedule) -> list[int]:
 def decode_words(config: EngineConfig, schedule: Schedule) -> list[int]:
     """The decode memory of codebook passes."""
     layout, words = decode_layout(config), []
-    names = {field.name for field in layout.fields}
     for decode in schedule.decodes:
         used = {slot: unit for slot, unit in enumerate(decode.units) if unit is not None}
         if config.alike:
@@ -299,8 +300,12 @@ def decode_words(config: EngineConfig, schedule: Schedule) -> list[int]:
             assert config.partial or len(used) == config.slots
         fields: Fields = {"load": decode.load}
         for slot, (tap, group) in used.items():
-            fields |= {f"en{slot}": 1, f"tap{slot}": tap, f"group{slot}": group}
-        words.append(layout.pack({name: value for name, value in fields.items() if name in names}))
+            fields[f"tap{0 if config.alike else slot}"] = tap
+            if not config.alike:
+                fields[f"group{slot}"] = group
+            if config.partial or not config.alike:
+                fields[f"en{slot}"] = 1
+        words.append(layout.pack(fields))
     return words
 
 

@@ -113,9 +113,9 @@ def spill_config(schedule: Schedule, config: EngineConfig) -> tuple[SpillConfig,
             first, step, lag = needs(s, source)
             rows = max(RING_ROWS, first + step, 2 * step + lag)
             load_words = max(load_words, rows * on_chip(source, ring_groups(schedule, s)).row)
-            loaded = [r for r in s.layer.post.residuals if schedule.places.values[r.tensor].spilled]
-            second = second or len(loaded) > 1
-            tiled = tiled or any(r.tiled for r in loaded)
+            second = second or second_map(schedule, s) is not None
+            places = [(r, schedule.places.values[r.tensor]) for r in s.layer.post.residuals]
+            tiled = tiled or any(place.spilled and _tile(s, r, place) for r, place in places)
         if target is not None:
             store_words = max(store_words, RING_ROWS * on_chip(target, s.groups).row)
     bases, bursts, front_words = dict[str, int](), 0, 0
@@ -195,7 +195,6 @@ def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[st
             "load_last_row": len(rows) - 1,
             "load_last_x": source.tensor.width - 1,
             "load_last_burst": burst - 1,
-            "load_base": source.base + rows.start * burst,
             "load_dpass": groups * group,
             "load_dy": rows.step * burst,
             "load_dsub": group,
@@ -206,7 +205,8 @@ def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[st
             "lag": lag,
         }
         if s.kind == POOL:
-            fields["load_last_pass"] = filled_passes(schedule, s) - 1
+            base = source.base + rows.start * burst
+            fields |= {"load_last_pass": filled_passes(schedule, s) - 1, "load_base": base}
         for residual, name in zip(ordered(schedule, s), ("load", "second"), strict=False):
             place = schedule.places.values[residual.tensor]
             if place.spilled:
@@ -234,6 +234,7 @@ def _fields(schedule: Schedule, config: EngineConfig, s: JobSchedule) -> dict[st
 
 __all__ = [
     "front_store",
+    "loaded_groups",
     "loaded_map",
     "map_bursts",
     "on_chip",

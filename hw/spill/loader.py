@@ -23,7 +23,7 @@ class SpillLoader(wiring.Component):
 
     Members
     -------
-    i_begin: i_job, which stays, is begun. i_front: the frame's map of the front unit is the second of the two.
+    i_begin: i_job, which stays, is begun. i_front: the frame's map of the front unit is the other of its two copies.
     i_release: loaded rows that nobody reads any more.
     o_request, i_words: of a port of the SDRAM controller.
     o_valid, o_address, o_word: writes to the ring. o_loaded: pulse, a row of all groups is loaded.
@@ -64,9 +64,7 @@ class SpillLoader(wiring.Component):
         has_room = Signal()
         front = Mux(job.load_front & self.i_front, self.front_size, 0)
         turn = Signal()  # the second map's
-        m.submodules.rows = rows = self._walk(
-            m, "load", asked & ~turn if self.spill.second else asked, job.load_base + front
-        )
+        m.submodules.rows = rows = self._walk(m, "load", asked & ~turn, job.load_base + front)
         offered, burst, first = rows.o_valid, rows.o_burst, rows.o_first_sub
         if self.spill.second:
             m.submodules.second = other = self._walk(m, "second", asked & turn, job.second_base)
@@ -143,8 +141,7 @@ class SpillLoader(wiring.Component):
         with m.If(taken & (words == Cat(Const(BURST - 1), job.load_last_burst))):
             m.d.sync += [words.eq(0), part.eq(0), x.eq(0), useful.eq(1)]
             last_sub = sub == last
-            if self.spill.second:
-                m.d.comb += row_ends.eq(last_sub)
+            m.d.comb += row_ends.eq(last_sub)
             following = row + job.load_words
             m.d.sync += [
                 sub.eq(Mux(last_sub, 0, sub + 1)),

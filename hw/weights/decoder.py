@@ -91,8 +91,11 @@ class CodebookDecoder(wiring.Component):
         c = self.config
         enabled: Value = Const(1)
         if c.alike and c.partial:
-            m.d.sync += (enabled := Signal(name=f"enabled_{s}")).eq(self.i_entry[f"en{s}"])
-        group = s if c.alike else self.i_entry[f"group{s}"] if c.slots > 1 else 0
+            enabled = Signal(name=f"enabled_{s}")
+            m.d.sync += enabled.eq(self.i_entry[f"en{s}"])
+        group: int | Value = s
+        if not c.alike and c.slots > 1:
+            group = self.i_entry[f"group{s}"]
         low = -(-c.tau // 2)
         for column in range(c.fetch):
             for lane in range(c.lanes):
@@ -101,7 +104,8 @@ class CodebookDecoder(wiring.Component):
                 choices = Cat(plane[base + g * c.lanes] for g in range(c.slots) for plane in planes)
                 m.d.sync += index.eq(data.View(data.ArrayLayout(unsigned(c.tau), c.slots), choices)[group])
                 name = f"{s}_{column}_{lane}"
-                few = Signal(1 << len(high := index[low:]), name=f"few_{name}", reset_less=True)
+                high = index[low:]
+                few = Signal(1 << len(high), name=f"few_{name}", reset_less=True)
                 later = Signal(len(high), name=f"later_{name}", reset_less=True)
                 m.d.sync += [
                     few[k].eq(vector[k << low : k + 1 << low].bit_select(index[:low], 1) & enabled)

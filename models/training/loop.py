@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+import torch.utils.deterministic as deterministic_memory
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -39,14 +40,17 @@ def deterministic(threads: int | None) -> Iterator[None]:
     """Deterministic kernels, and so many threads; the caller's settings come back afterwards."""
     before, state = torch.get_num_threads(), torch.get_rng_state()
     strict = torch.are_deterministic_algorithms_enabled()
+    filled = deterministic_memory.fill_uninitialized_memory
     if threads is not None:
         torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    deterministic_memory.fill_uninitialized_memory = False  # nothing reads memory that it has not written
     try:
         yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict)
+        deterministic_memory.fill_uninitialized_memory = filled
         torch.set_rng_state(state)
 
 
@@ -80,7 +84,8 @@ class Training:
         self._paced = [m for m in self.network.modules() if isinstance(m, Paced)]
         self._codebooks = [m for m in self.network.modules() if isinstance(m, CodebookConv2d)]
         wrapped = self.group.wrapped(self.network, some_unused=bool(self._codebooks))
-        self._forward = torch.compile(wrapped) if recipe.compiled else wrapped
+        # a kernel for each size of images: one for all of them is half as fast
+        self._forward = torch.compile(wrapped, dynamic=False) if recipe.compiled else wrapped
         self.batches = len(source) // recipe.batch
         self.steps, self.step = epochs * self.batches, 0
         self._orders: dict[int, NDArray[np.int64]] = {}

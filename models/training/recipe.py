@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from bnnhw.compiler.ir import Graph
+
 Augment = Callable[[Tensor], Tensor]
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A torch network that makes its float network itself: one with layers that `import_module` cannot trace."""
+
+    def graph(self, *, mean: Sequence[float], std: Sequence[float], **meta: Any) -> Graph:
+        """The float network for normalised images, with ``meta`` as its metadata."""
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ from bnnhw.compiler.ir.file import save
 from bnnhw.compiler.lower import calibrate
 from bnnhw.errors import BnnhwError
 from bnnhw.models import data as sets
-from bnnhw.models.pokebnn import PokeBnn
 from bnnhw.models.training.checkpoint import state_path
 from bnnhw.models.training.group import joined
 from bnnhw.models.training.loop import Progress, Training, deterministic
-from bnnhw.models.training.recipe import Recipe
+from bnnhw.models.training.recipe import Described, Recipe
 from bnnhw.models.training.source import Photographs, Source, Stored
 from bnnhw.models.training.teacher import Teacher
 
@@ -55,11 +54,10 @@ def run(
         "classes": list(recipe.classes),
         "paper": recipe.paper,
         "weights": f"trained on {source.name}, {len(source)} images, {count} epochs, seed {seed}{taught}",
+        "mean": list(work.mean),
+        "std": list(work.std),
     }
-    if isinstance(network, PokeBnn):  # has layers of two inputs
-        graph = network.graph(**meta)
-    else:
-        graph = import_module(network, recipe.shape, mean=list(work.mean), std=list(work.std), **meta)
+    graph = network.graph(**meta) if isinstance(network, Described) else import_module(network, recipe.shape, **meta)
     if group.rank:
         return graph
     height, width, _ = recipe.shape

@@ -119,8 +119,10 @@ def prepare(seed: int, index: int, network: Network) -> tuple[Plan, NDArray[np.u
     if not plans:
         plans.append(make_plan(analysis, shape))
     image = network.tensors[network.input]
-    images = random_images(rng, IMAGES, (image.height, image.width, image.channels))
-    return min(plans, key=lambda p: p.cost.frame), images, "; ".join(faults(network)) or None
+    plan = min(plans, key=lambda p: p.cost.frame)
+    count = next(n for n in range(IMAGES, IMAGES + 2) if plan.foreseen(n))
+    images = random_images(rng, count, (image.height, image.width, image.channels))
+    return plan, images, "; ".join(faults(network)) or None
 
 
 def _suits_front(network: Network) -> bool:
@@ -214,14 +216,13 @@ def _cycles(plan: Plan, result: RtlResult) -> str | None:
 
 def _spilled_cycles(plan: Plan, result: RtlResult) -> str | None:
     """Frames that follow each other from the first on take the cycles predicted for each; what others take depends on
-    refreshes. So does a last frame, during which the front unit stores nothing."""
-    count = len(result.cycles) - (plan.images.front_store is not None)
-    for n in range(1, count):
-        cycles, predicted = result.cycles[n], plan.cost.frames[min(n, len(plan.cost.frames) - 1)]
-        if result.periods[n] != cycles:
+    refreshes."""
+    for n, predicted in plan.foreseen(len(result.cycles)).items():
+        if result.periods[1 : n + 1] != result.cycles[1 : n + 1]:
             return None
-        if cycles != predicted:
-            return f"frame {n} took {cycles} cycles, predicted {predicted}; {_causes(plan, result.counters[n])}"
+        if result.cycles[n] != predicted:
+            took = f"frame {n} took {result.cycles[n]} cycles, predicted {predicted}"
+            return f"{took}; {_causes(plan, result.counters[n])}"
     return None
 
 

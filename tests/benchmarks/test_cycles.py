@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cycles import main, number
-from bnnhw.cli.output import print_markdown
 from bnnhw.compiler.frontend import snn
 from bnnhw.compiler.ir.file import save
 
@@ -53,13 +52,3 @@ def test_bad_input_ends_in_one_line(arguments: list[str], capsys: pytest.Capture
 
 def test_numbers() -> None:
     assert [number(Fraction(n, d)) for n, d in ((12345, 1), (5, 2), (0, 1))] == ["12,345", "2.5", "0"]
-
-
-def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:
-    print_markdown(["name", ">n", "why"], [["a", "1", ""], ["bcdef", "10", "a sentence"]])
-    assert capsys.readouterr().out.splitlines() == [
-        "| name  |   n | why |",
-        "| ----- | --: | --- |",
-        "| a     |   1 |     |",
-        "| bcdef |  10 | a sentence |",
-    ]

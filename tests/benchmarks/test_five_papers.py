@@ -1,14 +1,20 @@
-"""The table of the five papers: figures of a report, reports that are there already, networks that are not."""
+"""The table of the five papers: figures of a report, builds that are there already, networks that are not."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import five_papers
-from bnnhw import models
+from bnnhw.cli.measure import report_inputs
+from bnnhw.cli.prepare import compile_model
+from bnnhw.cli.program import write_program
+from bnnhw.cli.progress import Stages
+from bnnhw.report import build_report, write_report
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -21,37 +27,68 @@ def test_predicted(capsys: pytest.CaptureFixture[str]) -> None:
     digits, nobody = table(capsys.readouterr().out)
     assert (digits["integer"], digits["ACE"], digits["weight bits"]) == ("98.89%", "3,284,992", "49,536")
     assert digits["weights"].startswith("trained on scikit-learn digits")
-    assert [digits[name] for name in ("LUT4", "block RAM", "multipliers", "MHz")] == ["-"] * 4
-    assert nobody["weights"] == "no network of this name comes with the package yet"
+    nothing = ("LUT4", "block RAM", "multipliers", "MHz", "SDRAM bytes a frame")
+    assert [digits[name] for name in nothing] == ["-"] * len(nothing)
+    assert nobody["weights"].startswith("model must be one of ")
     assert nobody["cycles"] == "-"
 
 
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a build leaves, as far as it is read: the program, and a report."""
+    folder = tmp_path_factory.mktemp("example")
+    prepared = compile_model("snn_digits", "ulx3s", None, 3000.0, Stages())
+    write_program(prepared, folder)
+    report = build_report(report_inputs(prepared, None, 100.0, command="test"))
+    memory = {"name": "SDRAM", "bytes_per_cycle": 2.0, "loaded_bytes": 5}
+    resources = {kind: {"used": 6, "available": 60} for kind in report["resources"] or ("lut4", "ff", "bram", "dsp")}
+    found: dict[str, Any] = report | {"fmax_mhz": 111.1, "resources": resources, "bytes_moved": 1234}
+    write_report(found | {"memory": report["memory"] | memory}, folder / "report.json")
+    return folder
+
+
 def test_a_build_is_made_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A report of the same network serves again, one of other weights does not."""
-    report: dict[str, Any] = {
-        "weights": models.load("snn_digits").meta["weights"], "board": "ulx3s", "weight_bits": 1,
-        "ace": {"total": 2000},
-        "cycles": {"predicted": 3}, "utilisation": 0.5, "fps": 4.0, "fmax_mhz": 111.1,
-        "memory": {"loaded_bytes": 5}, "resources": {kind: {"used": 6} for kind in ("lut4", "bram", "dsp")},
-    }  # fmt: skip
+    """One of the same program serves again; one of another, for another board or damaged does not."""
     made: list[list[str]] = []
 
     def build(given: list[str]) -> int:
         made.append(given)
-        (tmp_path / "snn_digits").mkdir(exist_ok=True)
-        (tmp_path / "snn_digits" / "report.json").write_text(five_papers.json.dumps(report))
+        print("what a build says")
+        shutil.copytree(example, tmp_path / "snn_digits", dirs_exist_ok=True)
         return 0
 
     monkeypatch.setattr(five_papers.cli, "main", build)
-    monkeypatch.setattr(five_papers, "check_report", lambda found: found)
+    call = ["--model", "snn_digits", "--out", str(tmp_path)]
     for _ in range(2):
-        assert five_papers.main(["--model", "snn_digits", "--out", str(tmp_path)]) == 0
-    first = table(capsys.readouterr().out)
-    assert (first[0]["ACE"], first[0]["LUT4"], first[0]["MHz"]) == ("2,000", "6", "111.1")
-    assert made == [["build", "--model", "snn_digits", "--board", "ulx3s", "--out", str(tmp_path / "snn_digits")]]
-    report["weights"] = "of somebody else"
-    build([])
-    assert five_papers.main(["--model", "snn_digits", "--out", str(tmp_path)]) == 0
-    assert len(made) == 3
+        assert five_papers.main(call) == 0
+        (row,) = table(capsys.readouterr().out)
+        assert (row["ACE"], row["LUT4"], row["MHz"]) == ("3,284,992", "6", "111.1")
+        assert row["SDRAM bytes a frame"] == "1,234"
+    options = ["--board", "ulx3s", "--fps", "3000", "--out", str(tmp_path / "snn_digits")]
+    assert made == [["build", "--model", "snn_digits", *options]]
+
+    report, program = (tmp_path / "snn_digits" / name for name in ("report.json", "program.json"))
+    other = json.loads(program.read_text()) | {"build": "0123456789abcdef"}
+    for path, text in ((program, json.dumps(other)), (report, "{"), (program, "[]")):
+        path.write_text(text)
+        before = len(made)
+        assert five_papers.main(call) == 0
+        assert len(made) == before + 1
+
+
+@pytest.mark.parametrize("status", [1, 130])
+def test_a_build_that_fails(
+    status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told in its row; an interrupt ends the whole."""
+    monkeypatch.setattr(five_papers.cli, "main", lambda given: status)
+    call = ["--model", "snn_digits", "--out", str(tmp_path)]
+    if status == 130:
+        with pytest.raises(KeyboardInterrupt):
+            five_papers.main(call)
+        return
+    assert five_papers.main(call) == 1
+    (row,) = table(capsys.readouterr().out)
+    assert row["weights"] == "build of snn_digits must succeed, and ended with 1"

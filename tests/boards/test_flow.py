@@ -54,9 +54,16 @@ class Design(wiring.Component):
 def test_build(tmp_path):
     stages = []
     result = flow.build(
-        Design(), BOARD, tmp_path, 100_000_000, keep=["top.adders"], progress=lambda stage, _: stages.append(stage)
+        Design(),
+        BOARD,
+        tmp_path,
+        100_000_000,
+        keep=["top.adders"],
+        ready=lambda: stages.append("ready"),
+        progress=lambda stage, _: stages.append(stage),
     )
-    assert stages == list(result.seconds) == ["emit", "synthesise", "plan", "place_and_route", "pack"]
+    assert list(result.seconds) == ["emit", "synthesise", "plan", "place_and_route", "pack"]
+    assert stages == ["emit", "synthesise", "ready", "plan", "place_and_route", "pack"]
     assert result.path.read_bytes()[:4] == b"\xff\x00Pa"
     assert result.clock_hz == 100_000_000
     assert result.layout.design_clock.constraint_mhz == pytest.approx(100, rel=1e-3)

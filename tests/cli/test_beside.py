@@ -14,12 +14,17 @@ from pathlib import Path
 import pytest
 
 from bnnhw.cli.beside import beside
+from bnnhw.cli.compare import compare
+from bnnhw.cli.prepare import compile_model
+from bnnhw.cli.progress import Stages
+from bnnhw.compiler.plan import Shape
 from bnnhw.errors import BnnhwError
+from bnnhw.models import data
 
 
 def test_result() -> None:
     with beside(divmod, 17, 5) as result:
-        assert result() == (3, 2)
+        assert [result(), result()] == [(3, 2)] * 2
 
 
 def test_its_error_is_raised_where_it_is_waited_for() -> None:
@@ -71,11 +76,52 @@ def test_interrupted_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert started[0].exitcode is not None
 
 
-def test_interrupted_at_once() -> None:
-    """Before the process has read what to do: nothing is told on standard error, nothing hangs."""
+def dies_at_once(self: SpawnProcess) -> None:
+    """A process that ends before it has read what to do."""
+    self._target = os._exit  # type: ignore[attr-defined]
+    self._args = (4,)  # type: ignore[attr-defined]
+    START(self)
+    self.join()
+
+
+START = SpawnProcess.start
+
+
+def test_a_process_that_dies_before_it_begins_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpawnProcess, "start", dies_at_once)
+    with pytest.raises(BnnhwError, match="sleep must come to an end.*status 4"), beside(time.sleep, 600) as result:
+        result()
+
+
+def told(block: str, *, session: bool = False) -> str:
+    """What a command that begins ``time.sleep(600)`` and has ``block`` beside it says on standard error."""
     code = (
-        "import time\nfrom bnnhw.cli.beside import beside\n"
-        "if __name__ == '__main__':\n    for _ in range(3):\n        with beside(time.sleep, 600):\n            pass\n"
+        "import os, signal, time\nfrom multiprocessing.context import SpawnProcess\n"
+        "from bnnhw.cli.beside import beside\nif __name__ == '__main__':\n" + block
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stderr == ""
+    call = [sys.executable, "-c", code]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=60, check=True, start_new_session=session)
+    return done.stderr
+
+
+def test_left_at_once() -> None:
+    """Before the process has read what to do: nothing is told on standard error, nothing hangs."""
+    assert told("    for _ in range(3):\n        with beside(time.sleep, 600):\n            pass\n") == ""
+
+
+def test_interrupted_at_the_terminal() -> None:
+    """The interrupt reaches the process, too, while it starts: it says nothing."""
+    block = (
+        "    start = SpawnProcess.start\n"
+        "    SpawnProcess.start = lambda self: (start(self), os.killpg(0, signal.SIGINT))\n"
+        "    try:\n        with beside(time.sleep, 600):\n            pass\n"
+        "    except KeyboardInterrupt:\n        print('interrupted')\n"
+    )
+    assert told(block, session=True) == ""
+
+
+def test_comparison() -> None:
+    """What `bnnhw build` runs beside synthesis can be sent there, and its result back."""
+    prepared = compile_model("snn_digits", "ulx3s", Shape(2, 4, 16, 2), 1.0, Stages(), 100.0)
+    with beside(compare, prepared, data.load("digits", count=2).images, "golden") as result:
+        assert result().good

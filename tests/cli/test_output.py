@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all; tools' logs of a failure are kept."""
+"""Folders that appear whole or not at all; tools' logs of a failure are kept; tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bnnhw.cli.output import whole_folder, write_bytes
+from bnnhw.cli.output import print_markdown, whole_folder, write_bytes
 from bnnhw.cli.progress import Stages
 from bnnhw.errors import BnnhwError
 
@@ -64,3 +64,13 @@ def test_stages_are_timed_in_order_and_only_when_they_end(capsys: pytest.Capture
     stages.done("pack", 2.5)
     assert list(stages.seconds) == ["compile", "pack"]
     assert capsys.readouterr().err.splitlines()[-1] == "✓ pack                   2.5 s"
+
+
+def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_markdown(["name", ">n", "why"], [["a", "1", ""], ["bcdef", "10", "a sentence"]])
+    assert capsys.readouterr().out.splitlines() == [
+        "| name  |   n | why |",
+        "| ----- | --: | --- |",
+        "| a     |   1 |     |",
+        "| bcdef |  10 | a sentence |",
+    ]

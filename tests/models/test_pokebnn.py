@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,14 @@ import torch
 from bnnhw import models
 from bnnhw.compiler.frontend.pokebnn import CIFAR, Arch
 from bnnhw.compiler.frontend.torch_exec import Forward
-from bnnhw.compiler.ir import Graph
+from bnnhw.compiler.ir import Graph, Input
 from bnnhw.compiler.lower import calibrate, lower
 from bnnhw.models.pokebnn import FewBitLinear, FewBits, Poke, PokeBnn
 from bnnhw.models.recipes.cifar import MEAN, STD
+from bnnhw.models.training.loop import statistics
+from bnnhw.models.training.recipe import Recipe
+from bnnhw.models.training.run import load, run
+from bnnhw.spec.network import Conv
 
 SMALL = Arch(base=(16, 32), blocks=(1, 2), size=18, patch=2, classes=10)
 """Maps of odd sizes, and of both paddings."""
@@ -38,7 +44,7 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def small() -> tuple[PokeBnn, torch.Tensor, Graph]:
     network, images = trained(SMALL)
-    return network, images, network.graph(name="small")
+    return network, images, network.graph(mean=MEAN, std=STD, name="small")
 
 
 @torch.no_grad()
@@ -56,16 +62,15 @@ def test_few_bit_weights_lower_as_they_are(small: tuple[PokeBnn, torch.Tensor, G
     pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     lowered = lower(calibrate(graph, pixels))
     layers = {layer.name: layer for layer in lowered.layers}
-    found = 0
-    for name, module in network.named_modules():
-        if isinstance(module, FewBitLinear):
-            weights = module.rounded().detach()
-            step = weights.abs().amax(dim=1, keepdim=True) / 15
-            whole = (weights / step).round()
-            torch.testing.assert_close(weights, step * whole)
-            assert ((whole % 2).abs() == 1).all()
-            found += f"{name}" in layers or any(key.startswith(name) for key in layers)
-    assert found == 2 * len(SMALL.convolutions())
+    few = {name: m.rounded().detach() for name, m in network.named_modules() if isinstance(m, FewBitLinear)}
+    assert len(few) == 2 * len(SMALL.convolutions())
+    for name, weights in few.items():
+        step = weights.abs().amax(dim=1, keepdim=True) / 15
+        whole = (weights / step).round()
+        torch.testing.assert_close(weights, step * whole)
+        layer = layers[name]
+        assert isinstance(layer, Conv)
+        np.testing.assert_array_equal(layer.weight[:, :, 0, 0], whole)
 
 
 def test_levels() -> None:
@@ -93,9 +98,31 @@ def test_gradients_pass_up_to_the_bound() -> None:
     (gradient,) = torch.autograd.grad(seen[0].sum(), x)
     outside = (x.detach().abs() > 3)[0, :, 0, 0]
     assert (gradient[0, outside] == 0).all()
-    assert (gradient[0, ~outside] != 0).any()
+    inside = gradient[0, ~outside]
+    expected = torch.nn.functional.conv_transpose2d(torch.ones(1, 8, 4, 4), signs, padding=1)[0, ~outside]
+    torch.testing.assert_close(inside, expected)
+
+
+def test_training(tmp_path: Path) -> None:
+    """The float network is normalised as the images were."""
+    rng = np.random.default_rng(4)
+    data = tmp_path / "some.npz"
+    np.savez(data, images=rng.integers(0, 200, (48, 18, 18, 3), dtype=np.uint8), labels=rng.integers(0, 10, 48))
+    classes = tuple("abcdefghij")
+    recipe = Recipe("tiny", "none", lambda: PokeBnn(SMALL), (18, 18, 3), classes, 1, 16, 1e-3, lambda images: images)
+    graph = run(recipe, [str(data)], None, 1, 2, None)
+    image = graph.input.op
+    assert isinstance(image, Input)
+    mean, std = statistics(recipe, load(recipe, [str(data)], 1))
+    np.testing.assert_array_equal([image.mean, image.std], np.array([mean, std], np.float32))
+    assert image.mean.max() < min(MEAN)
+    assert graph.meta["weights"] == "trained on some.npz, 48 images, 2 epochs, seed 1"
+    lower(graph)
 
 
 def test_recipe_and_catalogue_have_the_same_network() -> None:
-    trained, shipped = PokeBnn(CIFAR).eval().graph(name="pokebnn_cifar"), models.load("pokebnn_cifar")
+    trained, shipped = (
+        PokeBnn(CIFAR).eval().graph(mean=MEAN, std=STD, name="pokebnn_cifar"),
+        models.load("pokebnn_cifar"),
+    )
     assert models.info(trained).cost == models.info(shipped).cost

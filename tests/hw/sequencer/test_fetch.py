@@ -138,17 +138,6 @@ INPUTS = [  # of the same shapes
 ]
 
 
-@pytest.mark.parametrize(("shape", "inputs"), list(zip(SHAPES, INPUTS, strict=True)))
-@pytest.mark.parametrize("gaps", [0.0, 0.4])
-def test_operands(engine_config, input_config, shape, inputs, gaps):
-    compare(engine_config(**shape, **SIZES, input=input_config(**inputs)), gaps)
-
-
-@pytest.mark.parametrize("partial", [False, True])
-def test_slots_that_are_alike(engine_config, input_config, partial):
-    compare(engine_config(**SHAPES[1], **SIZES, input=input_config(), alike=True, partial=partial), 0.0)
-
-
 SIZES = {"steps": 12, "weight_words": 5, "map_size": 9, "pool_modes": ("sum",)}
 
 
@@ -182,3 +171,15 @@ def compare(config, gaps):
         assert {name: at_units[name] for name in operands} == operands, f"cycle {cycle}"
         assert seen[cycle + FETCH]["o_valid"] == (not pool)
         assert seen[cycle + POOL_FETCH - 1]["o_pool_valid"] == pool
+
+
+@pytest.mark.parametrize(("shape", "inputs"), list(zip(SHAPES, INPUTS, strict=True)))
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+def test_operands(engine_config, input_config, shape, inputs, gaps):
+    compare(engine_config(**shape, **SIZES, input=input_config(**inputs)), gaps)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+def test_slots_that_are_alike(engine_config, input_config, partial, gaps):
+    compare(engine_config(**SHAPES[1], **SIZES, input=input_config(), alike=True, partial=partial), gaps)

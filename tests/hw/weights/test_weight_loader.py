@@ -153,11 +153,14 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: "-".join(map(str, s.values())))
+CODED = [shape for shape in SHAPES if shape["tau"]]
+ALIKE = [shape | slots for shape in CODED for slots in ({"alike": True}, {"alike": True, "partial": True})]
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, *ALIKE], ids=lambda s: "-".join(map(str, s.values())))
 @pytest.mark.parametrize("stall", [0.0, 0.5])
-@pytest.mark.parametrize("slots", [{}, {"alike": True}, {"alike": True, "partial": True}], ids=lambda s: "-".join(s))
-def test_weights_arrive(engine_config, shape, stall, slots):
-    config = engine_config(rows=2, **shape, **slots)
+def test_weights_arrive(engine_config, shape, stall):
+    config = engine_config(rows=2, **shape)
     rng = np.random.default_rng(7)
     kinds = [(bool(config.tau) and n % 3 != 1, int(rng.integers(1, config.weight_words + 1))) for n in range(7)]
     taken, predicted = play(config, [*kinds, (False, 1), (False, config.weight_words)], stall)
