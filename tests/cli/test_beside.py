@@ -122,6 +122,6 @@ def test_interrupted_at_the_terminal() -> None:
 
 def test_comparison() -> None:
     """What `bnnhw build` runs beside synthesis can be sent there, and its result back."""
-    prepared = compile_model("snn_digits", "ulx3s", Shape(2, 4, 16, 2), 1.0, Stages(), 100.0)
+    prepared = compile_model("snn_digits", "ulx3s", Shape.parse("2x8x16x8"), 1.0, Stages())
     with beside(compare, prepared, data.load("digits", count=2).images, "golden") as result:
         assert result().good
