@@ -6,19 +6,20 @@ those of one plan that is built in full.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
 from bnnhw.compiler.plan.groups import misfit
 from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.places import ValuePlace
-from bnnhw.compiler.plan.proposals import fetches, front_columns
+from bnnhw.compiler.plan.proposals import fetches, front_columns, most_columns
 from bnnhw.compiler.plan.resources import LUT_PER_PRODUCT, Resources, Sizes, check_fits, estimate
 from bnnhw.compiler.plan.schedule import default_spread, make_schedule
 from bnnhw.compiler.plan.shape import Limits, Shape
 from bnnhw.compiler.plan.sketch import Reference, References, estimated_cycles, sketch, with_shape
-from bnnhw.errors import DoesNotFitError, UnsteadyError
+from bnnhw.errors import DoesNotFitError, UnsteadyError, UnsupportedError
 from bnnhw.spec.engine import EngineConfig
 from bnnhw.spec.memory import BLOCK_BITS
 from bnnhw.spec.sdram import SdramSetup
@@ -66,18 +67,24 @@ def choose(
 
     Raises DoesNotFitError naming what the smallest engine lacks; UnsteadyError where none of the best is steady.
     """
-    references = References(found)
-    candidates, smallest = _search(found, limits, enough, external, references, spills=sdram is not None)
-    if not candidates and sdram is not None:
+    candidates: list[Candidate] = []
+    smallest: tuple[EngineConfig, Resources] | None = None
+    for fronts in _fronts(found, limits):
+        references = References(found)
+        candidates, nearest = _search(found, limits, enough, external, references, fronts, spills=sdram is not None)
+        smallest = nearest or smallest
+        if not candidates and sdram is not None:
+            for spilled in spill_levels(found.network, found.uses, any(fronts.values())):
+                least_cycles = min((c.cycles for c in candidates), default=float("inf"))
+                more, nearest = _search(found, limits, enough, sdram, references, fronts, spilled, least_cycles)
+                candidates += more
+                smallest = nearest or smallest
+                if candidates and min((c.cycles for c in more), default=least_cycles) >= least_cycles:
+                    break  # what is spilled costs more than its room is worth
+        if candidates:
+            break
+    if any(candidate.spilled for candidate in candidates):
         external = sdram
-        front = any(front_columns(found, limits, lanes) for lanes in LANES)
-        for spilled in spill_levels(found.network, found.uses, front):
-            least_cycles = min((c.cycles for c in candidates), default=float("inf"))
-            more, nearest = _search(found, limits, enough, sdram, references, spilled, least_cycles)
-            candidates += more
-            smallest = nearest or smallest
-            if candidates and min((c.cycles for c in more), default=least_cycles) >= least_cycles:
-                break  # what is spilled costs more than its room is worth
     if not candidates:
         if smallest is None:
             channels = found.network.tensors[found.network.input].channels
@@ -118,16 +125,20 @@ def _search(
     enough: int,
     external: SdramSetup | None,
     references: References,
+    fronts: Mapping[int, int],
     spilled: frozenset[str] = frozenset(),
     fastest: float = float("inf"),
     spills: bool = True,
 ) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
-    """All shapes that fit and can be among the best, and the engine that comes nearest to fitting. ``spilled``: maps in
-    the SDRAM; ``fastest``: cycles of the fastest candidate so far; ``spills``: large maps may be spilled."""
+    """All shapes that fit and can be among the best, and the engine that comes nearest to fitting.
+
+    ``fronts``: columns of the front unit by lanes; ``spilled``: maps in the SDRAM; ``fastest``: cycles of the fastest
+    candidate so far; ``spills``: large maps may be spilled.
+    """
     candidates: list[Candidate] = []
     maps = frozenset(found.uses.convs) - {found.network.input}
     nearest: tuple[float, EngineConfig, Resources] | None = None
-    shapes = list(_shapes(found, limits))
+    shapes = list(_shapes(found, limits, fronts))
     if not shapes:
         return [], None
     reference = references.get(shapes, external)
@@ -182,13 +193,22 @@ def _check_maps(plan: Plan, limits: Limits) -> None:
             )
 
 
-def _shapes(found: Analysis, limits: Limits) -> Iterator[Shape]:
+def _fronts(found: Analysis, limits: Limits) -> Iterator[Mapping[int, int]]:
+    """Columns of the front unit by lanes: with one where the image needs it; else without, and if nothing fits with
+    one, which leaves the array's steps shorter."""
+    needed = {lanes: front_columns(found, limits, lanes) for lanes in LANES}
+    yield needed
+    if not any(needed.values()):
+        with contextlib.suppress(UnsupportedError):
+            yield {lanes: most_columns(found, limits, lanes) for lanes in LANES}
+
+
+def _shapes(found: Analysis, limits: Limits, fronts: Mapping[int, int]) -> Iterator[Shape]:
     """Shapes worth a look, the largest array first; fetch = cols."""
     network = found.network
     channels = network.tensors[network.input].channels
     widest = max(network.out_tensor(layer).width for layer in network.layers)
     most = max(network.out_tensor(layer).channels for layer in network.layers)
-    fronts = {lanes: front_columns(found, limits, lanes) for lanes in LANES}
     shapes = [
         Shape(rows, cols, depth, lanes, cols, fronts[lanes])
         for rows in ROWS

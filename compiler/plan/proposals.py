@@ -25,12 +25,17 @@ MOST_COLUMNS = 16
 
 def front_columns(found: Analysis, limits: Limits, lanes: int) -> int:
     """Columns of a front unit for so many lanes: none where the image's windows leave half of the block RAM, else as
-    many as leave the lanes their multipliers. Raises UnsupportedError where one is needed and none can do it."""
-    network = found.network
-    conv = _image_conv(found)
+    `most_columns`."""
     if _window_bits(found) < WINDOW_SHARE * limits.bram18k * BLOCK_BITS:
         return 0
-    front_layers(network, found.uses)
+    return most_columns(found, limits, lanes)
+
+
+def most_columns(found: Analysis, limits: Limits, lanes: int) -> int:
+    """As many columns of a front unit as leave the lanes their multipliers. Raises UnsupportedError where it cannot do
+    the image's convolution."""
+    front_layers(found.network, found.uses)
+    conv = _image_conv(found)
     columns = min(int(FRONT_SHARE * limits.dsp) // conv.window.kernel, len(conv.weight), MOST_COLUMNS)
     return max(columns // lanes, 1) * lanes  # lanes are 2 at least
 
@@ -69,4 +74,4 @@ def _window_bits(found: Analysis) -> int:
     return 2 * INPUT_BITS * out.height * out.width * conv.weight[0].size
 
 
-__all__ = ["check_windows", "fetches", "front_columns"]
+__all__ = ["check_windows", "fetches", "front_columns", "most_columns"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnnhw.compiler.frontend import snn
+from bnnhw.compiler.frontend import snn, vgg
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.plan import Limits, Shape, auto, plan, resources
 from bnnhw.errors import BnnhwError, DoesNotFitError, UnsteadyError, UnsupportedError
@@ -92,6 +92,22 @@ def test_an_image_too_large_without_a_front_unit():
     )
     assert plan(network, Limits(lut4=83640, bram18k=need - 1, dsp=156), replace(SHAPE, front=8)).engine.front
     assert resources(plan(network, shape=SHAPE)).bram18k > need
+
+
+def test_a_front_unit_where_nothing_fits_without(monkeypatch):
+    """A wide dense layer has a step for every few of its inputs and bits; with a front unit all slots share its read."""
+    network = lower(vgg.untrained("small", vgg.Arch(tau=5, widths=(16, 16))))
+    limits = Limits(lut4=83640, bram18k=72, dsp=156)
+    chosen = plan(network, limits)
+    assert chosen.engine.front is not None
+    assert resources(chosen).over(limits) is None
+
+    def unsuited(*_):
+        raise UnsupportedError("no front unit can compute it")
+
+    monkeypatch.setattr(auto, "most_columns", unsuited)
+    with pytest.raises(DoesNotFitError, match="^block RAMs of network small on a .* must be at most 72, not "):
+        plan(network, limits)
 
 
 def test_a_shape_whose_frames_differ_is_not_chosen(monkeypatch):
