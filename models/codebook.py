@@ -64,10 +64,13 @@ class CodebookConv2d(Kernel, Paced):
         return (self.weight.detach().flatten(2) @ self.words().T).argmax(dim=2)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.scaled(x, self._binary)
+
+    def _binary(self) -> Tensor:
+        """The chosen codeword of every kernel."""
         # out of the graph where they get no gradient, so that no process waits for another's
         patterns = self.patterns if self.refining else self.patterns.detach()
-        binary = assign(self.weight, patterns, self.words(), self.index(), self.clip, self.refining)
-        return self.convolve(x, self.scale()[:, None, None, None] * binary)
+        return assign(self.weight, patterns, self.words(), self.index(), self.clip, self.refining)
 
     def pace(self, step: int, steps: int) -> None:
         self.refining = step > 0 and step % self.refinement.every == 0

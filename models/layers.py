@@ -6,6 +6,7 @@ binarising, so that a tap outside the map adds nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypedDict, Unpack
 
 import torch
@@ -56,7 +57,11 @@ class KernelOptions(TypedDict, total=False):
 
 
 class Kernel(nn.Module):
-    """What all convolutions here share: a real weight (out, in / groups, k, k) and the window."""
+    """What all convolutions here share: a real weight (out, in / groups, k, k) and the window.
+
+    ``real``: multiplies with the real weights, as in the first of two steps of a training; one that has no such step
+    has it False always.
+    """
 
     def __init__(
         self,
@@ -69,7 +74,7 @@ class Kernel(nn.Module):
         groups: int = 1,
     ) -> None:
         super().__init__()
-        self.stride, self.groups = stride, groups
+        self.stride, self.groups, self.real = stride, groups, False
         self.padding = kernel // 2 if padding is None else padding
         fan_in = channels_in // groups * kernel * kernel
         self.weight = nn.Parameter(torch.randn(channels_out, channels_in // groups, kernel, kernel) / fan_in**0.5)
@@ -80,6 +85,10 @@ class Kernel(nn.Module):
     def scale(self) -> Tensor:
         """Mean magnitude of the real weights of each output channel (XNOR-Net), (out,)."""
         return self.weight.detach().abs().mean(dim=(1, 2, 3))
+
+    def scaled(self, x: Tensor, binary: Callable[[], Tensor]) -> Tensor:
+        """Convolution with weights scale[o] * ``binary``, or with the real ones."""
+        return self.convolve(x, self.weight if self.real else self.scale()[:, None, None, None] * binary())
 
 
 class BinaryConv2d(Kernel):
@@ -101,7 +110,7 @@ class BinaryConv2d(Kernel):
         self.clip = clip
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolve(x, self.scale()[:, None, None, None] * pass_sign(self.weight, self.clip))
+        return self.scaled(x, lambda: pass_sign(self.weight, self.clip))
 
 
 class AdaBinActivation(nn.Module):

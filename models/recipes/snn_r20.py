@@ -12,4 +12,5 @@ def snn_r20() -> ResNet:
     return ResNet(3, 16, (16, 32, 64), (6, 6, 6), CodebookConv2d)
 
 
-RECIPE = cifar("snn_r20", "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195", snn_r20)
+PAPER = "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195"
+RECIPE = cifar("snn_r20", PAPER, snn_r20, real=0.4, rate=1e-3)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bnnhw.errors import BnnhwError
 from bnnhw.models.codebook import CodebookConv2d
-from bnnhw.models.layers import Paced
+from bnnhw.models.layers import Kernel, Paced
 from bnnhw.models.training.checkpoint import interrupts_wait, read, write
 from bnnhw.models.training.group import Group
 from bnnhw.models.training.recipe import Recipe
@@ -82,9 +82,10 @@ class Training:
         torch.manual_seed(seed)
         self.network = recipe.network().to(self.device, memory_format=torch.channels_last)
         self._paced = [m for m in self.network.modules() if isinstance(m, Paced)]
+        self._kernels = [m for m in self.network.modules() if isinstance(m, Kernel)]
         self._codebooks = [m for m in self.network.modules() if isinstance(m, CodebookConv2d)]
         wrapped = self.group.wrapped(self.network, some_unused=bool(self._codebooks))
-        # a kernel for each size of images: one for all of them is half as fast
+        # compiled for each size of images, not once for all sizes
         self._forward = torch.compile(wrapped, dynamic=False) if recipe.compiled else wrapped
         self.batches = len(source) // recipe.batch
         self.steps, self.step = epochs * self.batches, 0
@@ -165,6 +166,8 @@ class Training:
         torch.manual_seed(_mixed(self.seed, self.step, self.group.rank))
         for layer in self._paced:
             layer.pace(self.step, self.steps)
+        for kernel in self._kernels:
+            kernel.real = self.step < self.recipe.real * self.steps
         images = (self.source.take(self.step, chosen.tolist(), self.device).float() / 255 - self._mean) / self._std
         images, labels = self.recipe.augment(images), self._labels[torch.from_numpy(chosen).to(self.device)]
         taught = None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bnnhw.models import layers
+from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.estimators import annealed_sign, pass_sign, quadratic_sign
+from bnnhw.models.layers import Kernel
 
 
 def test_gradients_stop_at_one() -> None:
@@ -73,3 +78,22 @@ def test_annealed_gradient() -> None:
     assert layer.sharpness == 0.5
     layer.pace(50, 100)
     assert layer.sharpness == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("make", [layers.BinaryConv2d, CodebookConv2d])
+def test_real_weights_in_the_first_step(make: Callable[[int, int], Kernel]) -> None:
+    """They multiply as they are and all of them learn; afterwards the layer is binary as if nothing had been."""
+    torch.manual_seed(1)
+    layer, x = make(2, 3), torch.randn(1, 2, 4, 4)
+    before = layer(x)
+    layer.weight.data[0, 0, 0, 0] = 1.5
+    binary = layer(x)
+    layer.real = True
+    found = layer(x)
+    torch.testing.assert_close(found, F.conv2d(x, layer.weight, padding=1))
+    found.square().sum().backward()
+    assert layer.weight.grad is not None
+    assert (layer.weight.grad != 0).all()
+    layer.real = False
+    assert torch.equal(layer(x), binary)
+    assert not torch.equal(before, binary)

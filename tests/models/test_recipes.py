@@ -14,6 +14,7 @@ import torch
 from bnnhw import models
 from bnnhw.errors import BnnhwError, FileFormatError
 from bnnhw.models import data as sets
+from bnnhw.models.layers import Kernel
 from bnnhw.models.recipes.snn_digits import RECIPE
 from bnnhw.models.training.augment import flip_and_shift
 from bnnhw.models.training.checkpoint import interrupts_wait
@@ -144,3 +145,16 @@ def test_images_grow() -> None:
         work.network.register_forward_pre_hook(lambda module, inputs: sides.append(inputs[0].shape[2]))
         work.finish(None, None)
     assert sides == [4] * 10 + [6] * 14 + [8] * 16
+
+
+def test_real_weights_first() -> None:
+    """For the part of the steps that the recipe says, in all convolutions of binary maps, and never at the end."""
+    recipe, found = replace(RECIPE, real=0.3), list[bool]()
+    with deterministic(1):
+        work = Training(recipe, Stored(sets.load("digits:train").first(640)), 1, 2)
+        kernels = [module for module in work.network.modules() if isinstance(module, Kernel)]
+        work.network.register_forward_pre_hook(lambda *_: found.append(any(kernel.real for kernel in kernels)))
+        work.network.register_forward_pre_hook(lambda *_: found.append(all(kernel.real for kernel in kernels)))
+        work.finish(None, None)
+    assert found == [True] * 2 * 6 + [False] * 2 * 14
+    assert len(kernels) == 4

@@ -95,7 +95,7 @@ def test_an_image_too_large_without_a_front_unit():
 
 
 def test_a_front_unit_where_nothing_fits_without(monkeypatch):
-    """A wide dense layer has a step for every few of its inputs and bits; with a front unit all slots share its read."""
+    """A wide dense layer has a step for every few inputs and bits; with a front unit all slots share its read."""
     network = lower(vgg.untrained("small", vgg.Arch(tau=5, widths=(16, 16))))
     limits = Limits(lut4=83640, bram18k=72, dsp=156)
     chosen = plan(network, limits)
