@@ -27,9 +27,24 @@ OUT = click.option(
 @click.option("--seed", default=1, show_default=True, help="Same seed and versions, same network.")
 @click.option("--epochs", type=COUNT, help="Instead of the recipe's number.")
 @click.option("--teacher", metavar="T", help="A network (name or .bnn file) whose scores are learned, not the labels.")
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    metavar="S.state",
+    help="A state whose network this training begins with.",
+)
+@click.option("--keep-state", is_flag=True, help="Leave F.bnn.state at the end, for another training to begin with.")
 @JSON
 def train(
-    recipe: str, out: Path, data: tuple[str, ...], seed: int, epochs: int | None, teacher: str | None, as_json: bool
+    recipe: str,
+    out: Path,
+    data: tuple[str, ...],
+    seed: int,
+    epochs: int | None,
+    teacher: str | None,
+    start: Path | None,
+    keep_state: bool,
+    as_json: bool,
 ) -> None:
     """Train the network of RECIPE and save it.
 
@@ -40,7 +55,17 @@ def train(
     check_folder_of(out)
     stages = Stages()
     with stages.stage("train") as step:
-        graph = models.train(recipe, out, data=data, seed=seed, epochs=epochs, progress=step, teacher=teacher)
+        graph = models.train(
+            recipe,
+            out,
+            data=data,
+            seed=seed,
+            epochs=epochs,
+            progress=step,
+            teacher=teacher,
+            start=start,
+            keep=keep_state,
+        )
     if os.environ.get("RANK", "0") == "0":  # of several processes that train together one tells
         _tell(graph, out, as_json)
 

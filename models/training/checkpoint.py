@@ -1,4 +1,4 @@
-"""The state of an interrupted training in a file beside the network's, written whole or not at all."""
+"""The state of a training in a file beside the network's, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -39,18 +39,24 @@ def read(path: Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        found = dict(state["run"])
-    except Exception:  # whatever a damaged file makes of torch.load
-        raise FileFormatError(f"{path} must be the state of an interrupted training, and is not: remove it") from None
+    state = load(path)
+    found = dict(state["run"])
     for key in dict.fromkeys([*run, *found]):
         if found.get(key) != run.get(key):
             raise BnnhwError(
                 f"{path} must be of a training with {_told(key, run)}, not {found.get(key, 'none')}: go on as it was "
                 "started, or remove the file"
             )
-    return dict(state)
+    return state
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The state at ``path``, of whatever training. Raises FileFormatError for a file that is none."""
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        return dict(state) | {"run": dict(state["run"])}
+    except Exception:  # whatever a damaged file makes of torch.load
+        raise FileFormatError(f"{path} must be the state of a training, and is not") from None
 
 
 def _told(key: str, run: Mapping[str, Any]) -> str:

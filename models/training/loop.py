@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bnnhw.errors import BnnhwError
 from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.layers import Kernel, Paced
-from bnnhw.models.training.checkpoint import interrupts_wait, read, write
+from bnnhw.models.training.checkpoint import interrupts_wait, load, read, write
 from bnnhw.models.training.group import Group
 from bnnhw.models.training.recipe import Recipe
 from bnnhw.models.training.source import Source, shuffled
@@ -58,7 +58,8 @@ class Training:
     """A network, its optimiser and how far it is.
 
     ``step`` counts batches; a step draws from a generator seeded by (seed, step), an epoch's order from one seeded by
-    (seed, epoch). ``teacher``: sees the same changed images.
+    (seed, epoch). ``teacher``: sees the same changed images. ``start``: the state of another training of the recipe,
+    whose network this one begins with.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Training:
         epochs: int,
         teacher: Teacher | None = None,
         group: Group | None = None,
+        start: Path | None = None,
     ) -> None:
         self.recipe, self.source, self.seed, self.epochs, self.teacher = recipe, source, seed, epochs, teacher
         self.group = group or Group()
@@ -81,6 +83,7 @@ class Training:
         self._std = torch.tensor(std, device=self.device)[:, None, None]
         torch.manual_seed(seed)
         self.network = recipe.network().to(self.device, memory_format=torch.channels_last)
+        begun = None if start is None else self._begin(start)
         self._paced = [m for m in self.network.modules() if isinstance(m, Paced)]
         self._kernels = [m for m in self.network.modules() if isinstance(m, Kernel)]
         self._codebooks = [m for m in self.network.modules() if isinstance(m, CodebookConv2d)]
@@ -100,6 +103,18 @@ class Training:
             self.run["processes"] = self.group.size
         if teacher is not None:
             self.run["teacher"] = teacher.identity()
+        if begun is not None:
+            self.run["start"] = begun
+
+    def _begin(self, start: Path) -> str:
+        """Takes the network of a state; how that was trained."""
+        state = load(start)
+        run = state["run"]
+        if run["recipe"] != self.recipe.name:
+            raise BnnhwError(f"{start} must be the state of a training of {self.recipe.name}, not of {run['recipe']}")
+        self.network.load_state_dict(state["network"])
+        before = f" after {run['start']}" if "start" in run else ""
+        return f"step {state['step']} of {run['epochs']} epochs with seed {run['seed']}{before}"
 
     def load(self, path: Path) -> bool:
         """Go on from the state at ``path``, if there is one."""

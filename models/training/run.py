@@ -36,6 +36,8 @@ def run(
     epochs: int | None,
     progress: Progress | None,
     teacher: str | Path | None = None,
+    start: Path | None = None,
+    keep: bool = False,
 ) -> Graph:
     """Train, import and calibrate; see `bnnhw.models.train`."""
     source = load(recipe, data, seed)
@@ -43,12 +45,15 @@ def run(
     count = epochs or recipe.epochs
     state = None if out is None else state_path(out)
     with deterministic(recipe.threads), joined() as group:
-        work = Training(recipe, source, seed, count, tutor, group)
+        work = Training(recipe, source, seed, count, tutor, group, start)
         if state is not None:
             work.load(state)
         work.finish(state, progress if not group.rank else None)
+        if state is not None and keep:
+            work.save(state)
         network = work.network.cpu().eval()
     taught = "" if tutor is None else f", taught by {tutor.name}"
+    taught += f", begun with {work.run['start']}" if start is not None else ""
     meta: dict[str, Any] = {
         "name": recipe.name,
         "classes": list(recipe.classes),
@@ -64,10 +69,12 @@ def run(
     graph = calibrate(graph, source.sample(max(FEWEST, min(CALIBRATION, CALIBRATION * 32 * 32 // (height * width)))))
     given = "".join(f" --data {shlex.quote(Path(name).name)}" for name in data)
     given += "" if tutor is None else f" --teacher {shlex.quote(tutor.name)}"
+    given += "" if start is None else f" --start {shlex.quote(start.name)}"
     graph = graph.with_meta(command=f"bnnhw train {recipe.name}{given} --seed {seed} --epochs {count}")
     if out is not None:
         save(graph, out)
-        state_path(out).unlink(missing_ok=True)
+        if not keep:
+            state_path(out).unlink(missing_ok=True)
     return graph
 
 

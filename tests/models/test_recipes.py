@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from bnnhw import models
+from bnnhw.compiler.frontend import torch_exec
 from bnnhw.errors import BnnhwError, FileFormatError
 from bnnhw.models import data as sets
 from bnnhw.models.layers import Kernel
@@ -65,7 +66,7 @@ def test_interrupted_training_goes_on(tmp_path: Path) -> None:
 def test_damaged_state(tmp_path: Path) -> None:
     state = tmp_path / "net.state"
     state.write_bytes(b"no state")
-    with pytest.raises(FileFormatError, match=f"{state} must be the state of an interrupted training"):
+    with pytest.raises(FileFormatError, match=f"{state} must be the state of a training, and is not"):
         models.train("snn_digits", tmp_path / "net", epochs=1)
 
 
@@ -158,3 +159,39 @@ def test_real_weights_first() -> None:
         work.finish(None, None)
     assert found == [True] * 2 * 6 + [False] * 2 * 14
     assert len(kernels) == 4
+
+
+def test_a_training_begins_with_another(tmp_path: Path) -> None:
+    """With the network that a training ended with, or was interrupted at; the file says so."""
+    first, second = tmp_path / "first.bnn", tmp_path / "second.bnn"
+    models.train("snn_digits", first, epochs=2, keep=True)
+    state = tmp_path / "first.bnn.state"
+    with deterministic(1):
+        source = Stored(sets.load("digits:train"))
+        work = Training(RECIPE, source, 5, 1, start=state)
+    saved = torch.load(state, weights_only=True)
+    assert saved["step"] == 42
+    for name, value in work.network.state_dict().items():
+        assert torch.equal(value, saved["network"][name]), name
+    assert work.step == 0
+    graph = models.train("snn_digits", second, epochs=1, seed=5, start=state)
+    begun = "begun with step 42 of 2 epochs with seed 1"
+    assert graph.meta["weights"] == f"trained on scikit-learn digits, 1347 images, 1 epochs, seed 5, {begun}"
+    assert graph.meta["command"] == "bnnhw train snn_digits --start first.bnn.state --seed 5 --epochs 1"
+    assert not (tmp_path / "second.bnn.state").exists()
+    held, fresh = sets.load("digits"), models.train("snn_digits", epochs=1, seed=5)
+    begun_right, fresh_right = (
+        (torch_exec.run(net, held.images).argmax(axis=1) == held.labels).mean() for net in (graph, fresh)
+    )
+    assert begun_right > fresh_right + 0.1
+    models.train("snn_digits", first, epochs=2, keep=True)  # there is nothing left to do
+    assert torch.load(state, weights_only=True)["step"] == 42
+
+    with pytest.raises(BnnhwError) as error:
+        models.train("snn_digits", second, start=tmp_path / "nothing.state")
+    assert str(error.value) == f"start must be the state of a training, and there is no file {tmp_path}/nothing.state"
+    saved["run"]["recipe"] = "snn_r20"
+    torch.save(saved, state)
+    with pytest.raises(BnnhwError) as error:
+        models.train("snn_digits", second, start=state)
+    assert str(error.value) == f"{state} must be the state of a training of snn_digits, not of snn_r20"
