@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bnnhw import models
-from bnnhw.compiler.frontend import torch_exec
+from bnnhw.compiler.frontend import adabin, torch_exec
 from bnnhw.compiler.frontend.adabin import ARCHS
 from bnnhw.compiler.ir import BinaryConv, interpret
 from bnnhw.compiler.ir.file import save
@@ -50,7 +50,7 @@ def test_info() -> None:
     assert (digits.cost.macs, digits.cost.ace, digits.cost.weight_bits) == (2083456, 3284992, 49536)
     assert digits.trained.startswith("trained on scikit-learn digits, 1347 images")
     assert digits.input == (8, 8, 1)
-    ada = models.info(models.load("adabin_r20"), "other")
+    ada = models.info(adabin.untrained("adabin_r20"), "other")
     binary, stem, head, stem_bits = 40108032, 442368, 640, ARCHS["adabin_r20"].stem_bits
     assert (ada.name, ada.cost.macs) == ("other", binary + stem + head)
     assert ada.cost.ace == binary + 8 * (stem_bits * stem + 8 * head)
@@ -68,7 +68,7 @@ def test_file(tmp_path: Path) -> None:
 
 def test_untrained_network_keeps_its_values_in_range() -> None:
     images = np.random.Generator(np.random.PCG64(2)).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
-    scores = interpret.run(models.load("adabin_r20"), images)
+    scores = interpret.run(adabin.untrained("adabin_r20"), images)
     assert 0.05 < np.abs(scores).max() < 20
     assert np.ptp(scores, axis=0).max() > 0.01
 
