@@ -1,8 +1,10 @@
-"""What all tests share: the hypothesis profile, and data that lies beside the checkout where it does."""
+"""What all tests share: the hypothesis profile, data that lies beside the checkout where it does, interrupts."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,11 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the data folder {os.path.relpath(SHARED, ROOT)}, which is not there")
     return SHARED
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Interrupts are heard, also where the tests run in a shell's background, which ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,14 +68,6 @@ def test_damaged_state(tmp_path: Path) -> None:
     state.write_bytes(b"no state")
     with pytest.raises(FileFormatError, match=f"{state} must be the state of a training, and is not"):
         models.train("snn_digits", tmp_path / "net", epochs=1)
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Interrupts are heard, also where the tests run in a shell's background, which ignores them."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_interrupt_waits_for_the_step(interruptible: None) -> None:
