@@ -114,7 +114,7 @@ def test_interrupted_at_the_terminal() -> None:
     """The interrupt reaches the process, too, while it starts: it says nothing."""
     block = (
         "    signal.signal(signal.SIGINT, signal.default_int_handler)\n    start = SpawnProcess.start\n"
-        "    SpawnProcess.start = lambda self: (start(self), os.killpg(0, signal.SIGINT))\n"
+        "    SpawnProcess.start = lambda self: (start(self), os.killpg(0, signal.SIGINT), time.sleep(2))\n"
         "    try:\n        with beside(time.sleep, 600):\n            pass\n"
         "    except KeyboardInterrupt:\n        pass\n    else:\n        raise SystemExit('no interrupt came')\n"
     )
