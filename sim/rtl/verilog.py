@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 from amaranth.back import rtlil
 
 from bnnhw.boards import tools
+from bnnhw.boards.emit import no_collection
 from bnnhw.errors import BnnhwError
 
 TOP = "dut"
@@ -49,7 +47,7 @@ def convert(component: Any, *, name: str = TOP) -> Verilog:
 
     Names: a port of a stream is ``i_image__valid``; clock and reset are ``clk`` and ``rst``.
     """
-    with _no_collection():
+    with no_collection():
         text = rtlil.convert(component, name=name, emit_src=False)
     with tempfile.TemporaryDirectory(prefix="bnnhw-") as path:
         folder = Path(path)
@@ -89,15 +87,3 @@ def _check_order(verilog: str) -> None:
                 f"combinational logic must not read a signal of which it drives other bits, as "
                 f"{min(mixed & written_again)}: a simulator may put it in the wrong order"
             )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Elaboration makes millions of objects and no garbage: looking for it takes a third of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
