@@ -16,9 +16,9 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 
 def cifar(name: str, paper: str, network: Callable[[], nn.Module], **changes: Any) -> Recipe:
-    """A recipe for 32x32 colour images in ten classes: Adam, images mirrored and shifted, small ones first."""
+    """A recipe for 32x32 colour images, ten classes: Adam, bfloat16, images mirrored and shifted, small ones first."""
     options: dict[str, Any] = {"epochs": 32, "batch": 64, "rate": 2e-3, "warm_up": 0.05, "compiled": True}
-    options["small"] = ((0.4, 16), (0.7, 24))
+    options |= {"half": True, "small": ((0.4, 16), (0.7, 24))}
     return Recipe(
         name=name,
         paper=paper,

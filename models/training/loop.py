@@ -190,7 +190,8 @@ class Training:
             taught = self.teacher.probabilities(images, self._mean, self._std)
         if (side := self.recipe.side(self.step, self.steps)) != images.shape[2]:
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
-        scores = self._forward(images)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.half):
+            scores = self._forward(images).float()
         loss = loss_of(scores, labels, taught, self.recipe)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -32,7 +32,8 @@ class Recipe:
     that a teacher makes, where one is given (SNN and PokeBNN train on a teacher alone); ``threads``: torch's threads,
     None for as many as it has; ``compiled``: by torch.compile, which takes a minute and makes steps twice as fast;
     ``small``: (part of the steps, height and width), rising: until then images are brought to that size, which is most
-    of the learning for less of the work (a teacher sees them whole); ``real``: part of the steps, the first ones, in
+    of the learning for less of the work (a teacher sees them whole); ``half``: convolutions and what follows them in
+    bfloat16, weights and what they learn in float32; ``real``: part of the steps, the first ones, in
     which convolutions of binary maps multiply with real weights (the first of the two steps that SNN trains in).
     """
 
@@ -56,6 +57,7 @@ class Recipe:
     threads: int | None = None
     compiled: bool = False
     small: tuple[tuple[float, int], ...] = ()
+    half: bool = False
     real: float = 0.0
 
     def side(self, step: int, steps: int) -> int:
