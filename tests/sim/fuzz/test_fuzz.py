@@ -14,13 +14,17 @@ from bnnhw.spec.program import load_layout
 from bnnhw.spec.timing import load_gaps
 
 SEED = 1
-NETWORKS = 200
+NETWORKS, USUAL = 200, 120
 CHUNK = 5
 
 
-@pytest.mark.parametrize("first", range(0, NETWORKS, CHUNK))
+CHUNKS = [*range(0, USUAL, CHUNK), *(pytest.param(n, marks=pytest.mark.long) for n in range(USUAL, NETWORKS, CHUNK))]
+
+
+@pytest.mark.parametrize("first", CHUNKS)
 def test_circuit(first):
-    """200 networks through compiler, golden model, machine model and circuit, with predicted cycles."""
+    """200 networks through compiler, golden model, machine model and circuit, with predicted cycles; 120 of them every
+    time."""
     found = [fuzz.check(SEED, index) for index in range(first, first + CHUNK)]
     assert [str(outcome) for outcome in found if outcome.failure] == []
     assert sum(outcome.exact for outcome in found) >= CHUNK
