@@ -25,8 +25,8 @@ class Options:
 
     placer: ``static`` places dense carry arrays so that they route, but looks at wires only; ``heap`` looks at timing
     too, and does well where multipliers and block RAMs already have their sites (`boards.floorplan`) and it may not
-    pack everything tight. router: ``router1``; ``router2`` is slower on these designs. seed: other seeds give other
-    results of the same kind.
+    pack everything tight. router: ``router1``; ``router2`` routes snn_r18 in two thirds of the time, at 68 MHz instead
+    of 107. seed: other seeds give other results of the same kind.
     timeout: seconds for placement and routing together, None for no limit.
     """
 
