@@ -17,9 +17,14 @@ KERNELS = 1 << TAPS
 
 @dataclass(frozen=True)
 class Refinement:
-    """How a codebook moves, with the constants of the official code: its patterns get a gradient in every ``every``-th
-    step, a pattern smaller than ``hysteresis`` leaves its bit as it was, and none grows beyond ``limit``."""
+    """How a codebook moves, with the constants of the official code: its patterns begin at +-``size`` and get a
+    gradient in every ``every``-th step, a pattern smaller than ``hysteresis`` leaves its bit as it was, and none grows
+    beyond ``limit``.
 
+    A pattern is about size / rate refinements away from another sign: 25,000 steps at a rate of 1e-3.
+    """
+
+    size: float = 1.0
     every: int = 25
     hysteresis: float = 1e-3
     limit: float = 3.0
@@ -50,7 +55,7 @@ class CodebookConv2d(Kernel, Paced):
         self.tau, self.clip = tau, clip
         self.refinement = refinement or Refinement()
         words = spelled(torch.randperm(KERNELS)[: 1 << tau].sort().values)
-        self.patterns = nn.Parameter(words)
+        self.patterns = nn.Parameter(words * self.refinement.size)
         self.register_buffer("memory", words.clone())
         self.refining = False
 
@@ -85,7 +90,8 @@ class CodebookConv2d(Kernel, Paced):
             free = [code for code in torch.randperm(KERNELS).tolist() if code not in set(codes)]
             for row, code in enumerate(codes):
                 if code in codes[:row]:
-                    words[row] = self.patterns[row] = spelled(torch.tensor(free.pop())).to(words)
+                    words[row] = spelled(torch.tensor(free.pop())).to(words)
+                    self.patterns[row] = words[row] * self.refinement.size
             self.patterns.clamp_(-self.refinement.limit, self.refinement.limit)
         self.memory.copy_(words)
 

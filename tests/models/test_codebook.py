@@ -99,6 +99,18 @@ def test_constants_are_parameters() -> None:
     assert (layer.weight.grad[0, 0] != 0).sum() == 8
 
 
+def test_size_of_patterns() -> None:
+    """They begin with it, and so do those that take the place of equal ones."""
+    layer = CodebookConv2d(3, 4, 4, refinement=Refinement(size=0.25))
+    assert layer.patterns.abs().unique().tolist() == [0.25]
+    assert layer.memory.abs().unique().tolist() == [1.0]
+    layer.patterns.data[3] = layer.patterns.data[1] * 2
+    layer.pace(25, 100)
+    layer.refine()
+    assert len(set(numbers(layer.words()))) == 16
+    assert layer.patterns.abs().unique().tolist() == [0.25]
+
+
 def refined(seed: int, steps: int = 200) -> tuple[CodebookConv2d, list[float]]:
     """A layer that learns the outputs of binary kernels of which its codebook has none."""
     layer = codebook(seed)
