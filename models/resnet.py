@@ -85,7 +85,9 @@ class ResNet(nn.Module):
     ``stem``: channels of the first, real convolution; ``widths``, ``blocks``: channels and convolutions of each stage,
     all but the first at half the size of the one before; ``bend``: the blocks' non-linearity; ``aligned``: channels
     that an `Align` ends in; ``normed``: batch norm before the dense layer; ``photographs``: as networks for ImageNet
-    begin, with a 7x7 convolution and a max pool at a quarter of the size, and with `Pooled` shortcuts.
+    begin, with a 7x7 convolution and a max pool at a quarter of the size, and with `Pooled` shortcuts; ``gain``: that
+    the blocks' batch norms begin with. Every block adds to the map, and a sign learns only from what is smaller than
+    its bound: with less than 1 a deep network learns sooner.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class ResNet(nn.Module):
         aligned: int | None = None,
         normed: bool = False,
         photographs: bool = False,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         kernel, stride = (7, 2) if photographs else (3, 1)
@@ -108,11 +111,12 @@ class ResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(stem)
         self.rprelu1 = nn.Identity() if photographs else RPReLU(stem)
         self.maxpool = nn.MaxPool2d(3, 2, 1) if photographs else nn.Identity()
-        layers: list[nn.Module] = []
+        layers: list[Block] = []
         before = stem
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             for block in range(count):
                 layers.append(Block(before, width, 2 if stage and not block else 1, conv, bend, photographs))
+                nn.init.constant_(layers[-1].bn.weight, gain)
                 before = width
         self.blocks = nn.Sequential(*layers)
         self.align = nn.Identity() if aligned is None else Align(before, aligned)

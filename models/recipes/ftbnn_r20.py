@@ -23,7 +23,7 @@ def convolution(channels_in: int, channels_out: int, *, stride: int) -> nn.Modul
 
 def ftbnn_r20() -> ResNet:
     """Normalised images (N, 3, 32, 32) -> scores (N, 10)."""
-    return ResNet(3, 32, (32, 64, 128), (6, 6, 6), convolution, bend=Bend("two_slope"))
+    return ResNet(3, 32, (32, 64, 128), (6, 6, 6), convolution, bend=Bend("two_slope"), gain=0.3)
 
 
 RECIPE = cifar("ftbnn_r20", "FTBNN, arXiv 2010.09294 (our reading of the abstract)", ftbnn_r20)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from bnnhw.models.codebook import CodebookConv2d
+from functools import partial
+
+from bnnhw.models.codebook import CodebookConv2d, Refinement
 from bnnhw.models.recipes.cifar import cifar
 from bnnhw.models.resnet import ResNet
+
+REFINEMENT = Refinement(size=0.03, every=5, hysteresis=3e-5)
+"""Words move within some ten thousand steps."""
 
 
 def snn_r20() -> ResNet:
     """Normalised images (N, 3, 32, 32) -> scores (N, 10)."""
-    return ResNet(3, 16, (16, 32, 64), (6, 6, 6), CodebookConv2d)
+    return ResNet(3, 16, (16, 32, 64), (6, 6, 6), partial(CodebookConv2d, refinement=REFINEMENT), gain=0.3)
 
 
 PAPER = "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195"
-RECIPE = cifar("snn_r20", PAPER, snn_r20, real=0.4, rate=1e-3)
+RECIPE = cifar("snn_r20", PAPER, snn_r20)
