@@ -30,11 +30,12 @@ RECIPE = Recipe(
     network=snn_r18,
     shape=(224, 224, 3),
     classes=tuple(str(number) for number in range(CLASSES)),
-    epochs=256,
+    epochs=512,
     batch=512,
     rate=1e-3,
     mean=MEAN,
     std=STD,
     augment=partial(flip_and_shift, most=0),
     compiled=True,
+    real=0.5,
 )
