@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.errors import BnnhwError, FileFormatError
+from bnnhw.spec.network import PHOTOGRAPH
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,8 +26,6 @@ Labels = NDArray[np.int64]
 CIFAR_RECORD = 1 + 3 * 32 * 32
 HELD_OUT = 450
 SPLIT_SEED = 20211
-PHOTOGRAPH = 64
-"""Height and width from which on an input is one for photographs."""
 RESIZE = 256 / 224
 """Size of a photograph before it is cropped, over the input's: the usual measure of ImageNet."""
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")

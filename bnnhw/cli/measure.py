@@ -153,7 +153,7 @@ def versions() -> dict[str, str]:
 
 
 def _memory(prepared: Prepared) -> Memory:
-    """Where weights and parameters come from. An SDRAM gives a word a cycle; all its bytes are read once a frame."""
+    """Where weights and parameters come from. An SDRAM gives a word a cycle."""
     from bnnhw.cli.program import sdram_image
     from bnnhw.spec.external import WORD
     from bnnhw.spec.program import param_bits

@@ -34,6 +34,10 @@ import numpy as np
 
 from bnnhw.spec.numbers import Bits, Codes, Fixed, Format, IntArray
 
+PHOTOGRAPH = 64
+"""Height and width from which on an image is a photograph: pictures of any size are made to fit it, and its first
+map is left to a front unit."""
+
 
 @dataclass(frozen=True)
 class Tensor:

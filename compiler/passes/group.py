@@ -25,10 +25,8 @@ from bnnhw.compiler.ir.ops import (
 from bnnhw.compiler.passes.base import unsupported
 from bnnhw.compiler.passes.draft import Draft
 from bnnhw.compiler.passes.fold_bias import MAC_SUFFIX
-from bnnhw.spec.network import Residual, Window, border_axis
+from bnnhw.spec.network import PHOTOGRAPH, Residual, Window, border_axis
 
-PHOTOGRAPH = 64
-"""Height and width from which on an image's first map is left to a front unit, which pools and does nothing more."""
 IDENTITY_SUFFIX = ".copy"
 """Ends the name of a layer that only passes a value on: a sum over 1x1 windows."""
 
@@ -136,7 +134,7 @@ class _Builder:
         return self.at.get(name) if self.uses[name] == 1 and name not in self.closed else None
 
     def _front_pool(self, node: Node) -> bool:
-        """Whether this is the max pool of a photograph's first convolution."""
+        """Whether this is the max pool of a photograph's first convolution: a front unit pools, no more."""
         conv = self.known[node.inputs[0]]
         while isinstance(conv.op, Affine | TwoSlope):
             conv = self.known[conv.inputs[0]]

@@ -21,6 +21,7 @@ from bnnhw.models.training.loop import Progress, Training, deterministic
 from bnnhw.models.training.recipe import Described, Recipe
 from bnnhw.models.training.source import Photographs, Source, Stored
 from bnnhw.models.training.teacher import Teacher
+from bnnhw.spec.network import PHOTOGRAPH
 
 CALIBRATION = 2000
 """Images of the training set that fixed-point ranges are chosen on; fewer where they have more than 32x32 pixels ..."""
@@ -84,7 +85,7 @@ def load(recipe: Recipe, data: Sequence[str], seed: int) -> Source:
     shape = "x".join(map(str, recipe.shape))
     if not names:
         raise BnnhwError(f"recipe {recipe.name} needs training images of {shape}, and none are named")
-    source = _photographs(recipe, names, seed) if min(recipe.shape[:2]) >= sets.PHOTOGRAPH else _stored(recipe, names)
+    source = _photographs(recipe, names, seed) if min(recipe.shape[:2]) >= PHOTOGRAPH else _stored(recipe, names)
     if len(source) < recipe.batch:
         raise BnnhwError(f"recipe {recipe.name} needs at least {recipe.batch} images, not {len(source)}")
     return source
