@@ -26,8 +26,8 @@ def plan(
 ) -> Plan:
     """The plan of a network on a chip: on ``shape``, or on the best shape that fits ``limits``.
 
-    Weights and parameters come from ``sdram``, if there is one, where they take more than half of the block RAM, and
-    maps of values lie in it where no engine fits otherwise.
+    Weights and parameters come from ``sdram``, if there is one, where weights take more than half of the block RAM or
+    no engine fits otherwise; maps of values lie in it where that does not help.
     Without ``check`` a given shape may need more than there is, if that cannot be helped.
 
     The best shape is the one that crowds the chip least of those that take at most ``enough`` cycles a frame, or
@@ -56,12 +56,13 @@ def plan(
 def _fitting(
     found: Analysis, shape: Shape, limits: Limits, external: SdramSetup | None, sdram: SdramSetup | None
 ) -> Plan:
-    """The plan with as few activation memories as can be and, if it still needs too many block RAMs, as few maps of
-    values in ``sdram`` as it takes; without any where that does not help either."""
+    """The plan with as few activation memories as can be and, if it still needs too many block RAMs, with weights and
+    parameters in ``sdram`` and as few maps of values as it takes; without any where that does not help either."""
     maps = frozenset(found.uses.convs)
-    first = make_plan(found, shape, maps, external)
-    if sdram is None or resources(first).bram18k <= limits.bram18k:
-        return first
+    for weights in dict.fromkeys((external, sdram)):
+        first = make_plan(found, shape, maps, weights)
+        if sdram is None or resources(first).bram18k <= limits.bram18k:
+            return first
     for spilled in spill_levels(found.network, found.uses, bool(shape.front)):
         if spilled_need(found, first, sdram, spilled).over(limits) is None:
             return make_plan(found, shape, maps, sdram, spilled=spilled)

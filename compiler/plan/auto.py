@@ -7,6 +7,7 @@ those of one plan that is built in full.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -74,17 +75,19 @@ def choose(
         candidates, nearest = _search(found, limits, enough, external, references, fronts, spills=sdram is not None)
         smallest = nearest or smallest
         if not candidates and sdram is not None:
-            for spilled in spill_levels(found.network, found.uses, any(fronts.values())):
+            levels = spill_levels(found.network, found.uses, any(fronts.values()))
+            # weights and parameters first, where they are on the chip so far
+            for spilled in levels if external is not None else itertools.chain([frozenset[str]()], levels):
                 least_cycles = min((c.cycles for c in candidates), default=float("inf"))
                 more, nearest = _search(found, limits, enough, sdram, references, fronts, spilled, least_cycles)
                 candidates += more
                 smallest = nearest or smallest
                 if candidates and min((c.cycles for c in more), default=least_cycles) >= least_cycles:
                     break  # what is spilled costs more than its room is worth
+            if candidates:
+                external = sdram
         if candidates:
             break
-    if any(candidate.spilled for candidate in candidates):
-        external = sdram
     if not candidates:
         if smallest is None:
             channels = found.network.tensors[found.network.input].channels

@@ -13,7 +13,7 @@ from bnnhw.compiler.frontend import snn
 from bnnhw.compiler.losses import layer_costs
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.passes.formats import Widths
-from bnnhw.compiler.plan import Limits, Plan, Shape, plan, resources
+from bnnhw.compiler.plan import Limits, Plan, Shape, auto, large, plan, resources
 from bnnhw.compiler.plan.build import analyse, make_plan
 from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.places import ValuePlace
@@ -114,6 +114,20 @@ def test_shape_spills_as_little_as_it_takes(network: Network) -> None:
         level = {name for name, place in places.items() if isinstance(place, ValuePlace) and place.spilled}
         assert level in levels[1:]
         assert resources(whole[levels.index(frozenset(level)) - 1]).over(limits) is not None
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_weights_leave_the_chip_before_maps_do(network: Network, monkeypatch: pytest.MonkeyPatch, given: bool) -> None:
+    """On a chip just too small for weights that take less than half of it."""
+    for name, only in (("ROWS", SHAPE.rows), ("COLS", SHAPE.cols), ("DEPTHS", SHAPE.depth), ("LANES", SHAPE.lanes)):
+        monkeypatch.setattr(auto, name, (only,))
+    found = analyse(network)
+    need = resources(make_plan(found, SHAPE, frozenset(found.uses.convs))).bram18k
+    limits = Limits(lut4=80_000, bram18k=need - 1, dsp=200)
+    assert not large(network, limits)
+    chosen = plan(network, limits, SHAPE if given else None, sdram=SDRAM)
+    assert chosen.engine.external is not None
+    assert chosen.engine.spill is None
 
 
 def test_chip_that_is_too_small(network: Network) -> None:
