@@ -41,6 +41,7 @@ class FewBits(nn.Module):
         self.register_buffer("largest", torch.tensor(1.0))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.float()  # levels of 8 bits are too fine for bfloat16
         if self.training:
             self.largest.lerp_(x.detach().abs().max().clamp(min=1e-3), BOUND_MOMENTUM)
         step = self.largest.clone() / self.steps

@@ -10,4 +10,4 @@ from bnnhw.models.recipes.cifar import cifar
 from bnnhw.models.vgg import VggSmall
 
 adabin_vgg = partial(VggSmall, AdaBinConv2d, Maxout)
-RECIPE = cifar("adabin_vgg", PAPER, adabin_vgg, optimiser="sgd", rate=0.1, decay=1e-4)
+RECIPE = cifar("adabin_vgg", PAPER, adabin_vgg, optimiser="sgd", rate=0.1, decay=1e-4, small=())

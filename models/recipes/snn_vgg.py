@@ -18,4 +18,5 @@ def binary(channels_in: int, channels_out: int) -> nn.Module:
 
 
 snn_vgg = partial(VggSmall, binary, RPReLU)
-RECIPE = cifar("snn_vgg", "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195", snn_vgg)
+PAPER = "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195"
+RECIPE = cifar("snn_vgg", PAPER, snn_vgg, small=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -173,6 +174,25 @@ def test_maps_of_half_precision() -> None:
     assert half[:2] == ({torch.bfloat16}, {torch.float32})
     assert half[2] != whole[2]
     assert half[2] == pytest.approx(whole[2], abs=0.15)
+
+
+@pytest.mark.parametrize(
+    "name", ["adabin_r20", "snn_r20", "dwr_r20", "ftbnn_r20", "pokebnn_cifar", "adabin_vgg", "snn_vgg", "real_r20"]
+)
+def test_recipes_for_cifar_take_steps(name: str) -> None:
+    """As they are, but for the compiling: two steps, after which all is finite."""
+    recipe = importlib.import_module(f"bnnhw.models.recipes.{name}").RECIPE
+    recipe = replace(recipe, batch=8, compiled=False, small=recipe.small and ((1.0, recipe.small[0][1]),))
+    rng = np.random.default_rng(1)
+    images = sets.Data(rng.integers(0, 256, (16, 32, 32, 3), dtype=np.uint8), np.arange(16) % 10, "noise")
+    losses: list[float] = []
+    with deterministic(1):
+        work = Training(recipe, Stored(images), 1, 1)
+        work.finish(None, lambda text, *_: losses.append(float(text.split("loss ")[1].split(",")[0])))
+    assert recipe.half
+    assert losses
+    assert np.isfinite(losses).all()
+    assert all(torch.isfinite(value).all() for value in work.network.state_dict().values())
 
 
 def test_a_training_begins_with_another(tmp_path: Path) -> None:
