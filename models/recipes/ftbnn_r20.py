@@ -26,4 +26,4 @@ def ftbnn_r20() -> ResNet:
     return ResNet(3, 32, (32, 64, 128), (6, 6, 6), convolution, bend=Bend("two_slope"), gain=0.3)
 
 
-RECIPE = cifar("ftbnn_r20", "FTBNN, arXiv 2010.09294 (our reading of the abstract)", ftbnn_r20)
+RECIPE = cifar("ftbnn_r20", "FTBNN, arXiv 2010.09294 (our reading of the abstract)", ftbnn_r20, decay=0.2)

@@ -18,4 +18,4 @@ def snn_r20() -> ResNet:
 
 
 PAPER = "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195"
-RECIPE = cifar("snn_r20", PAPER, snn_r20)
+RECIPE = cifar("snn_r20", PAPER, snn_r20, decay=0.2)

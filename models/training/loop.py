@@ -216,15 +216,18 @@ def statistics(recipe: Recipe, source: Source) -> tuple[tuple[float, ...], tuple
 
 
 def optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """Weight decay acts on the weights of convolutions and dense layers only."""
-    kernels = [p for p in network.parameters() if p.dim() > 1 and p.numel() > max(p.shape)]
+    """Weight decay acts on the weights of convolutions and dense layers only; with Adam it is apart from the gradient's
+    average (AdamW)."""
+    books = {id(module.patterns) for module in network.modules() if isinstance(module, CodebookConv2d)}
+    learned = [p for p in network.parameters() if id(p) not in books]
+    kernels = [p for p in learned if p.dim() > 1 and p.numel() > max(p.shape)]
     known = {id(p) for p in kernels}
     groups = [
         {"params": kernels, "weight_decay": recipe.decay},
         {"params": [p for p in network.parameters() if id(p) not in known], "weight_decay": 0.0},
     ]
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(groups, lr=recipe.rate)
+        return torch.optim.AdamW(groups, lr=recipe.rate)
     return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9)
 
 
