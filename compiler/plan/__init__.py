@@ -59,9 +59,12 @@ def _fitting(
     """The plan with as few activation memories as can be and, if it still needs too many block RAMs, with weights and
     parameters in ``sdram`` and as few maps of values as it takes; without any where that does not help either."""
     maps = frozenset(found.uses.convs)
-    for weights in dict.fromkeys((external, sdram)):
-        first = make_plan(found, shape, maps, weights)
-        if sdram is None or resources(first).bram18k <= limits.bram18k:
+    first = make_plan(found, shape, maps, external)
+    if sdram is None or resources(first).bram18k <= limits.bram18k:
+        return first
+    if external is None:
+        first = make_plan(found, shape, maps, sdram)
+        if resources(first).bram18k <= limits.bram18k:
             return first
     for spilled in spill_levels(found.network, found.uses, bool(shape.front)):
         if spilled_need(found, first, sdram, spilled).over(limits) is None:

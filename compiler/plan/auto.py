@@ -7,7 +7,6 @@ those of one plan that is built in full.
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -43,17 +42,19 @@ CROWDED = 1.0
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A shape that fits, with its estimated cycles and resources."""
+    """A shape that fits, with its estimated cycles and resources. ``external``: where its weights lie; ``spilled``:
+    maps that lie there, too."""
 
     shape: Shape
     spread: frozenset[str]
     cycles: int
     need: Resources
-    spilled: frozenset[str] = frozenset()
+    external: SdramSetup | None
+    spilled: frozenset[str]
 
-    def plan(self, found: Analysis, external: SdramSetup | None) -> Plan:
+    def plan(self, found: Analysis) -> Plan:
         """The plan in full."""
-        return make_plan(found, self.shape, self.spread, external, spilled=self.spilled)
+        return make_plan(found, self.shape, self.spread, self.external, spilled=self.spilled)
 
 
 def choose(
@@ -68,26 +69,7 @@ def choose(
 
     Raises DoesNotFitError naming what the smallest engine lacks; UnsteadyError where none of the best is steady.
     """
-    candidates: list[Candidate] = []
-    smallest: tuple[EngineConfig, Resources] | None = None
-    for fronts in _fronts(found, limits):
-        references = References(found)
-        candidates, nearest = _search(found, limits, enough, external, references, fronts, spills=sdram is not None)
-        smallest = nearest or smallest
-        if not candidates and sdram is not None:
-            levels = spill_levels(found.network, found.uses, any(fronts.values()))
-            # weights and parameters first, where they are on the chip so far
-            for spilled in levels if external is not None else itertools.chain([frozenset[str]()], levels):
-                least_cycles = min((c.cycles for c in candidates), default=float("inf"))
-                more, nearest = _search(found, limits, enough, sdram, references, fronts, spilled, least_cycles)
-                candidates += more
-                smallest = nearest or smallest
-                if candidates and min((c.cycles for c in more), default=least_cycles) >= least_cycles:
-                    break  # what is spilled costs more than its room is worth
-            if candidates:
-                external = sdram
-        if candidates:
-            break
+    candidates, smallest = _candidates(found, limits, enough, external, sdram)
     if not candidates:
         if smallest is None:
             channels = found.network.tensors[found.network.input].channels
@@ -107,7 +89,7 @@ def choose(
     tries = SPILLED_TRIES if fastest.spilled else FINAL_TRIES
     for candidate in dict.fromkeys([*near[: tries - 1], fastest]):
         try:
-            plan = candidate.plan(found, external)
+            plan = candidate.plan(found)
         except UnsteadyError:
             continue  # others may be steady
         need = estimate(plan.engine, Sizes.of(plan.images))
@@ -116,10 +98,45 @@ def choose(
             if plan.cost.frame <= enough:
                 return plan
     if not plans:
-        plan = near[0].plan(found, external)
+        plan = near[0].plan(found)
         check_fits(found.network.name, plan.engine, estimate(plan.engine, Sizes.of(plan.images)), limits)
     most = max(enough, SLACK * min(p.cost.frame for p in plans))
     return next(p for p in plans if p.cost.frame <= most)
+
+
+def _candidates(
+    found: Analysis, limits: Limits, enough: int, external: SdramSetup | None, sdram: SdramSetup | None
+) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
+    """All shapes that fit and can be among the best, with as little in ``sdram`` as it takes or as long as more there
+    makes them faster; and the engine that came nearest to fitting."""
+    smallest: tuple[EngineConfig, Resources] | None = None
+    for fronts in _fronts(found, limits):
+        references, candidates, fastest = References(found), list[Candidate](), float("inf")
+        for source, spilled in _places(found, external, sdram, any(fronts.values())):
+            more, nearest = _search(
+                found, limits, enough, source, references, fronts, spilled, fastest, spills=sdram is not None
+            )
+            candidates += more
+            smallest = nearest or smallest
+            least = min((c.cycles for c in more), default=float("inf"))
+            if candidates and (least >= fastest or (source is external and not spilled)):
+                break
+            fastest = min(fastest, least)
+        if candidates:
+            return candidates, smallest
+    return [], smallest
+
+
+def _places(
+    found: Analysis, external: SdramSetup | None, sdram: SdramSetup | None, front: bool
+) -> Iterator[tuple[SdramSetup | None, frozenset[str]]]:
+    """Where weights and parameters may lie and which maps are spilled, what leaves most on the chip first."""
+    yield external, frozenset()
+    if sdram is not None:
+        if external is None:
+            yield sdram, frozenset()
+        for spilled in spill_levels(found.network, found.uses, front):
+            yield sdram, spilled
 
 
 def _search(
@@ -129,9 +146,9 @@ def _search(
     external: SdramSetup | None,
     references: References,
     fronts: Mapping[int, int],
-    spilled: frozenset[str] = frozenset(),
-    fastest: float = float("inf"),
-    spills: bool = True,
+    spilled: frozenset[str],
+    fastest: float,
+    spills: bool,
 ) -> tuple[list[Candidate], tuple[EngineConfig, Resources] | None]:
     """All shapes that fit and can be among the best, and the engine that comes nearest to fitting.
 
@@ -164,7 +181,7 @@ def _search(
                 if excess is None:
                     cycles = estimated_cycles(config, schedule, shape, reference.classes)
                     fastest = min(fastest, cycles)
-                    candidates.append(Candidate(shape, spread, cycles, need, spilled))
+                    candidates.append(Candidate(shape, spread, cycles, need, external, spilled))
                 elif nearest is None or excess[1] / max(excess[2], 1) < nearest[0]:
                     nearest = excess[1] / max(excess[2], 1), config, need
             if candidates and candidates[-1].shape == whole:
