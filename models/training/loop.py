@@ -227,8 +227,8 @@ def optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         {"params": [p for p in network.parameters() if id(p) not in known], "weight_decay": 0.0},
     ]
     if recipe.optimiser == "adam":
-        return torch.optim.AdamW(groups, lr=recipe.rate)
-    return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9)
+        return torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
+    return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, fused=True)
 
 
 def _mixed(seed: int, number: int, rank: int = 0) -> int:
