@@ -228,7 +228,7 @@ def optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     ]
     if recipe.optimiser == "adam":
         return torch.optim.AdamW(groups, lr=recipe.rate, fused=True)
-    return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9, fused=True)
+    return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.9)
 
 
 def _mixed(seed: int, number: int, rank: int = 0) -> int:
