@@ -1,28 +1,24 @@
 """Float network: operations, graph, printer, NumPy interpreter, saved file."""
 
 from bnnhw.compiler.ir.graph import Graph, Node
+from bnnhw.compiler.ir.op import Op, Shape
 from bnnhw.compiler.ir.ops import (
     Add,
-    AvgPool,
     BatchNorm,
     Bias,
     Binarize,
-    BinaryConv,
     ChannelMean,
     Clamp,
-    Conv,
     Flatten,
     GlobalAvgPool,
     Input,
     Levels,
-    MaxPool,
-    Op,
     Scale,
-    Shape,
     Shortcut,
     Tile,
     TwoSlope,
 )
+from bnnhw.compiler.ir.windows import AvgPool, BinaryConv, Conv, MaxPool
 
 __all__ = [
     "Add",

@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from bnnhw.compiler.ir.graph import Graph, Node
-from bnnhw.compiler.ir.ops import PUBLIC_OPS, Op
+from bnnhw.compiler.ir.op import Op
+from bnnhw.compiler.ir.ops import PUBLIC_OPS
 from bnnhw.errors import BnnhwError, FileFormatError
 
 KIND = "bnnhw network"

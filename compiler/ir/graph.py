@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bnnhw.compiler.ir.ops import Input, Op, Shape
+from bnnhw.compiler.ir.op import Op, Shape
+from bnnhw.compiler.ir.ops import Input
 from bnnhw.errors import BnnhwError
 
 

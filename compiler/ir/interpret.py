@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.compiler.ir import lowered, ops
+from bnnhw.compiler.ir import lowered, ops, windows
 from bnnhw.compiler.ir.graph import Graph, Node
-from bnnhw.compiler.ir.ops import Op
+from bnnhw.compiler.ir.op import Op
 from bnnhw.errors import BnnhwError
 from bnnhw.spec.network import Window, border_map
 
@@ -172,16 +172,16 @@ def _flatten(op: ops.Flatten, x: FloatArray) -> Any:
     return x.transpose(0, 3, 1, 2).reshape(len(x), 1, 1, -1)
 
 
-@_register(ops.AvgPool)
-def _avg_pool(op: ops.AvgPool, x: FloatArray) -> Any:
+@_register(windows.AvgPool)
+def _avg_pool(op: windows.AvgPool, x: FloatArray) -> Any:
     total = _taps(x, op.kernel, op.stride, op.pads, 0.0).sum(axis=3)
     if op.count_include_pad:
         return total / np.float32(op.kernel**2)
     return total / _taps(np.ones_like(x[:1, :, :, :1]), op.kernel, op.stride, op.pads, 0.0).sum(axis=3)
 
 
-@_register(ops.MaxPool)
-def _max_pool(op: ops.MaxPool, x: FloatArray) -> Any:
+@_register(windows.MaxPool)
+def _max_pool(op: windows.MaxPool, x: FloatArray) -> Any:
     return _taps(x, op.kernel, op.stride, op.pads, -np.inf).max(axis=3)
 
 
@@ -196,14 +196,14 @@ def _depthwise(op: lowered.Depthwise, x: FloatArray) -> Any:
     return (_taps(x, op.weight.shape[1], op.stride, op.pads, 0.0) * weight).sum(axis=3)
 
 
-@_register(ops.BinaryConv)
-def _binary_conv(op: ops.BinaryConv, x: FloatArray) -> Any:
+@_register(windows.BinaryConv)
+def _binary_conv(op: windows.BinaryConv, x: FloatArray) -> Any:
     weight = op.alpha[:, None, None, None] * op.sign + op.beta[:, None, None, None]
     return _convolve(x, weight.astype(np.float32), op.stride, op.pads, op.groups)
 
 
-@_register(ops.Conv)
-def _conv(op: ops.Conv, x: FloatArray) -> Any:
+@_register(windows.Conv)
+def _conv(op: windows.Conv, x: FloatArray) -> Any:
     y = _convolve(x, op.weight, op.stride, op.pads, op.groups)
     return y if op.bias is None else y + op.bias
 

@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.compiler.ir.ops import AvgPool, Binarize, IntArray, Op, Shape, _Padded, _require, _Windowed
+from bnnhw.compiler.ir.op import IntArray, Op, Shape, require
+from bnnhw.compiler.ir.ops import Binarize
+from bnnhw.compiler.ir.windows import AvgPool, Padded, Windowed
 from bnnhw.spec.network import BorderAxis, Window, border_axis
 
 DoubleArray = NDArray[np.float64]
@@ -81,7 +83,7 @@ class Whole(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class Depthwise(_Padded):
+class Depthwise(Padded):
     """Sum of weight[c, y, x] * x over a window of each channel; weights (C, k, k) are integers of at most
     2**weight_bits - 1."""
 
@@ -95,12 +97,12 @@ class Depthwise(_Padded):
 
     def _shape(self, inputs: Sequence[Shape]) -> Shape:
         wanted = (inputs[0][0], self.weight.shape[1], self.weight.shape[1])
-        _require(self.weight.shape == wanted, f"weight must have shape {wanted}", f"shape {self.weight.shape}")
+        require(self.weight.shape == wanted, f"weight must have shape {wanted}", f"shape {self.weight.shape}")
         return AvgPool(wanted[1], self.stride, self.pad, pad_end=self.pad_end).shape(inputs)
 
 
 @dataclass(frozen=True, eq=False)
-class _Mac(_Windowed):
+class _Mac(Windowed):
     """A convolution whose window may leave the map at the high end by less than at the low end."""
 
     float_type: ClassVar[type[np.floating[Any]]] = np.float64
@@ -109,7 +111,7 @@ class _Mac(_Windowed):
         shape = self._conv_shape("weight", weight, inputs[0])
         axes = border_axes(inputs[0], shape, Window(weight.shape[2], self.stride, self.pad))
         wanted = (shape[0], axes[0].count * axes[1].count)
-        _require(offset.shape == wanted, f"offset must have shape {wanted}", f"shape {offset.shape}")
+        require(offset.shape == wanted, f"offset must have shape {wanted}", f"shape {offset.shape}")
         return shape
 
 
@@ -164,6 +166,6 @@ class Mac(_Mac):
 
     def _shape(self, inputs: Sequence[Shape]) -> Shape:
         top = (1 << self.weight_bits) - 1
-        _require(bool((self.weight % 2 == 1).all()), "weights must be odd", "even")
-        _require(bool((np.abs(self.weight) <= top).all()), f"weights must be at most {top}", np.abs(self.weight).max())
+        require(bool((self.weight % 2 == 1).all()), "weights must be odd", "even")
+        require(bool((np.abs(self.weight) <= top).all()), f"weights must be at most {top}", np.abs(self.weight).max())
         return self._mac_shape(self.weight, self.offset, inputs)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw.compiler.ir import Shape
 from bnnhw.compiler.ir.lowered import Depthwise, Mac, Quantize
-from bnnhw.compiler.ir.ops import Shape
 from bnnhw.spec.network import Residual, Window
 
 DoubleArray = NDArray[np.float64]

@@ -11,10 +11,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bnnhw.compiler.ir import ops
+from bnnhw.compiler import ir
 from bnnhw.compiler.ir.graph import Graph
 from bnnhw.compiler.ir.lowered import Affine, Depthwise
-from bnnhw.compiler.ir.ops import Op
 from bnnhw.compiler.passes.fold_batch_norm import affine_of
 
 DoubleArray = NDArray[np.float64]
@@ -64,7 +63,7 @@ def propagate(graph: Graph) -> Mapping[str, Stats]:
     stats: dict[str, Stats] = {}
     for node in graph.nodes:
         result = statistics(node.op, *(stats[source] for source in node.inputs))
-        if isinstance(node.op, ops.Flatten):
+        if isinstance(node.op, ir.Flatten):
             channels, height, width = shapes[node.inputs[0]]
             result = Stats(*(np.repeat(a, height * width) for a in (result.mean, result.std, result.low, result.high)))
         stats[node.name] = result
@@ -72,20 +71,20 @@ def propagate(graph: Graph) -> Mapping[str, Stats]:
 
 
 @singledispatch
-def statistics(op: Op, *inputs: Stats) -> Stats:
+def statistics(op: ir.Op, *inputs: Stats) -> Stats:
     """Statistics of an operation's output; those of its input for operations that only select."""
     return inputs[0]
 
 
 @statistics.register
-def _(op: ops.Input, *inputs: Stats) -> Stats:
+def _(op: ir.Input, *inputs: Stats) -> Stats:
     low = -op.mean.astype(np.float64) / op.std
     high = (1 - op.mean.astype(np.float64)) / op.std
     return Stats((low + high) / 2, (high - low) / 4, low, high)
 
 
 @statistics.register
-def _(op: ops.Binarize, *inputs: Stats) -> Stats:
+def _(op: ir.Binarize, *inputs: Stats) -> Stats:
     x = inputs[0]
     above = 1 - _cdf((op.threshold - x.mean) / np.maximum(x.std, 1e-12))
     distance = op.high - op.low
@@ -97,13 +96,13 @@ def _(op: ops.Binarize, *inputs: Stats) -> Stats:
 
 
 @statistics.register
-def _(op: ops.BinaryConv, *inputs: Stats) -> Stats:
+def _(op: ir.BinaryConv, *inputs: Stats) -> Stats:
     weight = op.alpha[:, None, None, None].astype(np.float64) * op.sign + op.beta[:, None, None, None]
     return _convolution(weight, op.groups, any(op.pads), inputs[0])
 
 
 @statistics.register
-def _(op: ops.Conv, *inputs: Stats) -> Stats:
+def _(op: ir.Conv, *inputs: Stats) -> Stats:
     result = _convolution(op.weight.astype(np.float64), op.groups, any(op.pads), inputs[0])
     return result if op.bias is None else _affine(result, np.ones(len(op.bias)), op.bias.astype(np.float64))
 
@@ -122,7 +121,7 @@ def _convolution(weight: DoubleArray, groups: int, pad: bool, x: Stats) -> Stats
 
 
 @statistics.register
-def _(op: ops.BatchNorm, *inputs: Stats) -> Stats:
+def _(op: ir.BatchNorm, *inputs: Stats) -> Stats:
     """By definition of the running statistics the output has mean beta and deviation |gamma|."""
     affine = affine_of(op)
     bounds = _affine(inputs[0], affine.scale, affine.offset)
@@ -131,7 +130,7 @@ def _(op: ops.BatchNorm, *inputs: Stats) -> Stats:
 
 
 @statistics.register
-def _(op: ops.Bias, *inputs: Stats) -> Stats:
+def _(op: ir.Bias, *inputs: Stats) -> Stats:
     return _affine(inputs[0], np.ones(len(op.bias)), op.bias.astype(np.float64))
 
 
@@ -146,12 +145,12 @@ def _(op: Affine, *inputs: Stats) -> Stats:
 
 
 @statistics.register
-def _(op: ops.TwoSlope, *inputs: Stats) -> Stats:
+def _(op: ir.TwoSlope, *inputs: Stats) -> Stats:
     return _function(inputs[0], lambda x: np.where(x >= 0, op.pos, op.neg) * x)
 
 
 @statistics.register
-def _(op: ops.Clamp, *inputs: Stats) -> Stats:
+def _(op: ir.Clamp, *inputs: Stats) -> Stats:
     return _function(inputs[0], lambda x: np.clip(x, op.low, op.high))
 
 
@@ -167,27 +166,27 @@ def _function(x: Stats, f: object) -> Stats:
 
 
 @statistics.register
-def _(op: ops.Levels, *inputs: Stats) -> Stats:
+def _(op: ir.Levels, *inputs: Stats) -> Stats:
     x, low, high = inputs[0], op.step * op.low, op.step * op.high
     mean, ends = np.clip(x.mean, low, high), (np.clip(x.low, low, high), np.clip(x.high, low, high))
     return Stats(mean, x.std, *ends)
 
 
 @statistics.register
-def _(op: ops.ChannelMean, *inputs: Stats) -> Stats:
+def _(op: ir.ChannelMean, *inputs: Stats) -> Stats:
     """Neighbours count as fully correlated."""
     x, kept = inputs[0], op.channels * op.count
     return Stats(*(a[:kept].reshape(op.channels, op.count).mean(axis=1) for a in (x.mean, x.std, x.low, x.high)))
 
 
 @statistics.register
-def _(op: ops.Tile, *inputs: Stats) -> Stats:
+def _(op: ir.Tile, *inputs: Stats) -> Stats:
     x = inputs[0]
     return Stats(*(np.tile(a, op.times) for a in (x.mean, x.std, x.low, x.high)))
 
 
 @statistics.register
-def _(op: ops.Scale, *inputs: Stats) -> Stats:
+def _(op: ir.Scale, *inputs: Stats) -> Stats:
     x, factor = inputs
     ends = np.stack([a * b for a in (x.low, x.high) for b in (factor.low, factor.high)])
     largest = np.maximum(np.abs(factor.low), np.abs(factor.high))
@@ -195,19 +194,19 @@ def _(op: ops.Scale, *inputs: Stats) -> Stats:
 
 
 @statistics.register
-def _(op: ops.Add, *inputs: Stats) -> Stats:
+def _(op: ir.Add, *inputs: Stats) -> Stats:
     a, b = inputs
     return Stats(a.mean + b.mean, np.hypot(a.std, b.std), a.low + b.low, a.high + b.high)
 
 
 @statistics.register
-def _(op: ops.Shortcut, *inputs: Stats) -> Stats:
+def _(op: ir.Shortcut, *inputs: Stats) -> Stats:
     x, extra = inputs[0], (op.channels_before, op.channels_after)
     return Stats(*(np.pad(a, extra) for a in (x.mean, x.std, x.low, x.high)))
 
 
 @statistics.register
-def _(op: ops.MaxPool, *inputs: Stats) -> Stats:
+def _(op: ir.MaxPool, *inputs: Stats) -> Stats:
     x = inputs[0]
     return Stats(np.clip(x.mean + x.std, x.low, x.high), x.std, x.low, x.high)
 
@@ -218,7 +217,7 @@ def _(op: Depthwise, *inputs: Stats) -> Stats:
 
 
 @statistics.register
-def _(op: ops.AvgPool, *inputs: Stats) -> Stats:
+def _(op: ir.AvgPool, *inputs: Stats) -> Stats:
     x = inputs[0]
     if not any(op.pads):
         return x

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from bnnhw.compiler.ir import Binarize, BinaryConv, Conv
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import Mac
-from bnnhw.compiler.ir.ops import Binarize, BinaryConv, Conv
 from bnnhw.compiler.passes.base import unsupported
 from bnnhw.compiler.passes.mac import Geometry, on_bits
 from bnnhw.compiler.passes.weight_grid import Grid, to_grid

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from bnnhw.compiler.ir import BatchNorm
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import Affine
-from bnnhw.compiler.ir.ops import BatchNorm
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from bnnhw.compiler.ir import Bias, Conv
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import Affine
-from bnnhw.compiler.ir.ops import Bias, Conv
 
 MAC_SUFFIX = ".mac"
 """Ends the name of a convolution whose bias has become a node of its own; the latter keeps the name."""

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw.compiler.ir import BinaryConv, Conv, Input, Op, Shape
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import CodeConv, Mac, Pixels
-from bnnhw.compiler.ir.ops import BinaryConv, Conv, Input, Op, Shape
 from bnnhw.compiler.passes.mac import Geometry, on_codes
 from bnnhw.compiler.passes.weight_grid import Grid
 

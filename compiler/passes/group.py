@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnnhw.compiler.ir.graph import Graph, Node
-from bnnhw.compiler.ir.lowered import Affine, Depthwise, Mac, Pixels, Quantize, Whole
-from bnnhw.compiler.ir.ops import (
+from bnnhw.compiler.ir import (
     Add,
     AvgPool,
     Binarize,
@@ -22,6 +20,8 @@ from bnnhw.compiler.ir.ops import (
     Tile,
     TwoSlope,
 )
+from bnnhw.compiler.ir.graph import Graph, Node
+from bnnhw.compiler.ir.lowered import Affine, Depthwise, Mac, Pixels, Quantize, Whole
 from bnnhw.compiler.passes.base import unsupported
 from bnnhw.compiler.passes.draft import Draft
 from bnnhw.compiler.passes.fold_bias import MAC_SUFFIX

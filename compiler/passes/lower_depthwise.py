@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from bnnhw.compiler.ir import BatchNorm, Bias, Clamp, Conv, Input, Levels, Op, TwoSlope
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import Affine, Depthwise, Whole
-from bnnhw.compiler.ir.ops import BatchNorm, Bias, Clamp, Conv, Input, Levels, Op, TwoSlope
 from bnnhw.compiler.passes.base import unsupported
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.compiler.ir.lowered import Mac, border_axes, border_masks
-from bnnhw.compiler.ir.ops import IntArray, Shape, _Windowed
+from bnnhw.compiler.ir.op import IntArray, Shape
+from bnnhw.compiler.ir.windows import Windowed
 from bnnhw.compiler.passes.weight_grid import Grid
 from bnnhw.spec.network import Window
 
@@ -28,7 +29,7 @@ class Geometry:
     pad_end: int | None = None
 
     @classmethod
-    def of(cls, op: _Windowed, kernel: int, shape_in: Shape, shape_out: Shape) -> Geometry:
+    def of(cls, op: Windowed, kernel: int, shape_in: Shape, shape_out: Shape) -> Geometry:
         """That of a convolution."""
         return cls(shape_in, shape_out, kernel, op.stride, op.pad, op.groups, op.pad_end)
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from bnnhw.compiler.ir import Binarize
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import Affine, Threshold
-from bnnhw.compiler.ir.ops import Binarize
 from bnnhw.compiler.passes.remove_dead import RemoveDead
 
 NEVER = 1e30

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bnnhw.compiler.ir import Binarize, MaxPool
 from bnnhw.compiler.ir.graph import Graph, Node
-from bnnhw.compiler.ir.ops import Binarize, MaxPool
 from bnnhw.compiler.passes.base import unsupported
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bnnhw.compiler.ir import Binarize, BinaryConv, Clamp, Conv, Levels
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import Affine, Pixels, Quantize
-from bnnhw.compiler.ir.ops import Binarize, BinaryConv, Clamp, Conv, Levels
 from bnnhw.compiler.passes.estimate_ranges import SIGMAS
 from bnnhw.compiler.passes.fold_input import Operand, convolve_codes
 from bnnhw.compiler.passes.remove_dead import RemoveDead

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bnnhw.compiler.ir import Input
 from bnnhw.compiler.ir.graph import Graph
 from bnnhw.compiler.ir.lowered import Pixels
-from bnnhw.compiler.ir.ops import Input
 
 
 @dataclass(frozen=True)

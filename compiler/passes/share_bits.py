@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from bnnhw.compiler.ir import Binarize
 from bnnhw.compiler.ir.graph import Graph, Node
-from bnnhw.compiler.ir.ops import Binarize
 
 
 @dataclass(frozen=True)

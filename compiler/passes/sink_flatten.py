@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from bnnhw.compiler.ir import Binarize, BinaryConv, Clamp, Conv, Flatten, Op, Shape, TwoSlope
 from bnnhw.compiler.ir.graph import Graph, Node
 from bnnhw.compiler.ir.lowered import Affine
-from bnnhw.compiler.ir.ops import Binarize, BinaryConv, Clamp, Conv, Flatten, Op, Shape, TwoSlope
 from bnnhw.compiler.passes.base import unsupported
 
 

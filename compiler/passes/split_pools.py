@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bnnhw.compiler.ir import AvgPool, GlobalAvgPool
 from bnnhw.compiler.ir.graph import Graph, Node
-from bnnhw.compiler.ir.ops import AvgPool, GlobalAvgPool
 
 PART_SUFFIX = ".part"
 

@@ -12,9 +12,20 @@ from sklearn.datasets import load_sample_image
 from bnnhw import boards
 from bnnhw.compiler.frontend import pokebnn
 from bnnhw.compiler.frontend.pokebnn import Arch
-from bnnhw.compiler.ir import Add, BatchNorm, Conv, GlobalAvgPool, Graph, Input, Levels, Node, TwoSlope, interpret
+from bnnhw.compiler.ir import (
+    Add,
+    BatchNorm,
+    Binarize,
+    Conv,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    Levels,
+    Node,
+    TwoSlope,
+    interpret,
+)
 from bnnhw.compiler.ir.lowered import Pixels
-from bnnhw.compiler.ir.ops import Binarize
 from bnnhw.compiler.losses import layer_costs
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.passes.formats import Widths
