@@ -14,6 +14,7 @@ from amaranth.hdl import Elaboratable
 from bnnhw.boards import tools
 from bnnhw.boards.attempts import Note, attempt
 from bnnhw.boards.board import Board
+from bnnhw.boards.constants import near_zeros
 from bnnhw.boards.emit import Sources, for_board
 from bnnhw.boards.failures import TimingError
 from bnnhw.boards.floorplan import floorplan
@@ -126,7 +127,9 @@ def plan_blocks(netlist: Path, board: Board, together: Sequence[str] = ()) -> in
     if board.device not in SITES:
         return 0
     with rewrite(netlist) as design:
-        return floorplan(design, SITES[board.device], together)
+        placed = floorplan(design, SITES[board.device], together)
+        near_zeros(design)
+    return placed
 
 
 def pack(config: Path, bitstream: Path) -> Path:

@@ -22,6 +22,7 @@ from pathlib import Path
 from bnnhw.boards import tools
 from bnnhw.boards.block_ram import absorb_output_registers
 from bnnhw.boards.board import Resources
+from bnnhw.boards.constants import fold_addresses
 from bnnhw.boards.emit import TOP, Sources
 from bnnhw.boards.netlist import LUT_SITES, own_modules, relax_carry, rewrite
 
@@ -83,6 +84,7 @@ def synthesise(
     with rewrite(netlist) as design:
         relax_carry(design)
         absorb_output_registers(design)
+        fold_addresses(design)
     cells = {n: Counter(c["type"] for c in module["cells"].values()) for n, module in own_modules(design).items()}
     total = _total(TOP, cells)
     return Synthesis(

@@ -17,15 +17,13 @@ def block(a: Value, b: Value, product: Value, *, enable_b: Value | None = None) 
         pins[f"i_A{n}"] = a[min(n, len(a) - 1)]
         pins[f"i_B{n}"] = b[min(n, len(b) - 1)]
     pins |= {f"o_P{n}": product[n] for n in range(2 * BLOCK)}
-    for n in range(4):
-        pins[f"i_CLK{n}"] = ClockSignal() if n == 0 else C(0, 1)
-        pins[f"i_CE{n}"] = C(1, 1) if n != 1 or enable_b is None else enable_b
-        pins[f"i_RST{n}"] = C(0, 1)
+    # Three of the four clocks, enables and resets are not in use: left open they take no wire.
+    pins |= {"i_CLK0": ClockSignal(), "i_CE0": C(1, 1), "i_RST0": C(0, 1)}
     registers = {
         f"p_REG_{place}_{key}": value
         for place in ("INPUTA", "INPUTB", "OUTPUT")
         for key, value in (("CLK", "CLK0"), ("CE", "CE0"), ("RST", "RST0"))
     }
     if enable_b is not None:
-        registers["p_REG_INPUTB_CE"] = "CE1"
+        registers["p_REG_INPUTB_CE"], pins["i_CE1"] = "CE1", enable_b
     return Instance("MULT18X18D", **registers, p_REG_PIPELINE_CLK="NONE", p_GSR="DISABLED", **pins)

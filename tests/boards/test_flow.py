@@ -13,8 +13,10 @@ from amaranth.lib.wiring import In, Out
 
 from bnnhw import boards
 from bnnhw.boards import flow, layout, tools
+from bnnhw.boards.constants import near_zeros
 from bnnhw.boards.emit import alone, for_board
 from bnnhw.boards.failures import DesignDoesNotFitError, RoutingError, TimingError
+from bnnhw.boards.netlist import rewrite
 from bnnhw.boards.synthesis import synthesise
 from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.multiplier import Multiplier
@@ -139,6 +141,27 @@ def test_synthesis_counts_block_rams_and_multipliers(tmp_path):
     with pytest.raises(DesignDoesNotFitError) as caught:
         layout.check_fit(result.resources, few)
     assert (caught.value.resource, caught.value.need, caught.value.limit) == ("dsp", 2, 1)
+
+
+def test_zeros_arrive_in_the_placed_design(tmp_path):
+    """Zero pins of placed multipliers hang on a LUT of constant 0, none on the one that serves the whole chip."""
+    sources = for_board(Blocks(), BOARD, 100_000_000)
+    netlist = synthesise(sources, tmp_path).netlist
+    with rewrite(netlist) as design:
+        found = [c for c in design["modules"]["top"]["cells"].values() if c["type"] == "MULT18X18D"]
+        for cell, bel in zip(found, ("X4/Y13/MULT18_0", "X13/Y13/MULT18_0"), strict=True):
+            cell["attributes"]["BEL"] = bel
+        assert near_zeros(design) == 2
+    placed = json.loads(layout.place_and_route(netlist, sources.lpf, BOARD).placed.read_text())
+    cells = placed["modules"]["top"]["cells"]
+    drivers = {bit: cell for cell in cells.values() if cell["type"] == "TRELLIS_COMB"
+               for bit in cell["connections"].get("F", [])}  # fmt: skip
+    pins = [cell["connections"][pin] for cell in cells.values() if cell["type"] == "MULT18X18D"
+            for pin in ("RST0", "SOURCEA", "SOURCEB")]  # fmt: skip
+    assert len(pins) == 6
+    assert len({tuple(pin) for pin in pins}) == 2
+    for (bit,) in pins:
+        assert int(drivers[bit]["parameters"]["INITVAL"], 2) == 0
 
 
 def test_design_that_does_not_fit(tmp_path):
