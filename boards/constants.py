@@ -2,17 +2,16 @@
 
 nextpnr drives all constant pins that are no setting of their cell from two LUTs, one of zeros and one of ones. On a
 crowded chip the zeros' net has thousands of pins, and the router's last iterations are about little else: each of them
-looks through that whole net (router1, snn_r18: a quarter of the routing time).
+looks through that whole net (router1, snn_r18: nearly a third of the routing time).
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from itertools import count
 
-from bnnhw.boards.netlist import Json, own_modules
+from bnnhw.boards.netlist import Bit, Json, bit_uses, own_modules
 
 SITE = re.compile(r"X(\d+)/Y(\d+)/MULT18_(\d+)")
 ZEROS = re.compile(r"RST\d|SOURCE[AB]")
@@ -26,10 +25,11 @@ def fold_addresses(design: Json) -> int:
     as they are.
     """
     pins = 0
-    for cell in _cells(design, "TRELLIS_DPR16X4"):
+    cells = (cell for module in own_modules(design).values() for cell in module["cells"].values())
+    for cell in (cell for cell in cells if cell["type"] == "TRELLIS_DPR16X4"):
         read, write = cell["connections"]["RAD"], cell["connections"]["WAD"]
         used = [n for n in range(4) if isinstance(read[n], int) and isinstance(write[n], int)]
-        if not used or set(str(cell.get("parameters", {}).get("INITVAL", "x"))) - set("0x"):
+        if not used or set(cell["parameters"]["INITVAL"]) - set("0x"):
             continue
         for n in range(4):
             if isinstance(read[n], str) and read[n] == write[n]:
@@ -45,7 +45,7 @@ def near_zeros(design: Json) -> int:
     """
     made = 0
     for module in own_modules(design).values():
-        blocks: dict[tuple[int, int], list[list[int | str]]] = defaultdict(list)
+        blocks: dict[tuple[int, int], list[list[Bit]]] = defaultdict(list)
         for cell in module["cells"].values():
             site = SITE.fullmatch(cell.get("attributes", {}).get("BEL", ""))
             if cell["type"] == "MULT18X18D" and site:
@@ -53,28 +53,14 @@ def near_zeros(design: Json) -> int:
                 for pin, bits in cell["connections"].items():
                     if ZEROS.fullmatch(pin) and bits == ["0"]:
                         blocks[x - place, y].append(bits)
-        numbers = count(1 + max(_numbers(module), default=1))
-        for (x, y), pins in sorted(blocks.items()):
-            number = next(numbers)
+        taken = [*bit_uses(module), *(bit for net in module.get("netnames", {}).values() for bit in net["bits"])]
+        numbers = count(1 + max((bit for bit in taken if isinstance(bit, int)), default=1))
+        for ((x, y), pins), number in zip(sorted(blocks.items()), numbers, strict=False):
             module["cells"][f"$zero$X{x}Y{y}"] = _zero(number)
             for bits in pins:
                 bits[0] = number
-            made += 1
+        made += len(blocks)
     return made
-
-
-def _cells(design: Json, kind: str) -> Iterator[Json]:
-    return (c for module in own_modules(design).values() for c in module["cells"].values() if c["type"] == kind)
-
-
-def _numbers(module: Json) -> Iterator[int]:
-    """All bits that have a number, so far."""
-    for part in ("ports", "netnames"):
-        for entry in module.get(part, {}).values():
-            yield from (bit for bit in entry["bits"] if isinstance(bit, int))
-    for cell in module["cells"].values():
-        for bits in cell["connections"].values():
-            yield from (bit for bit in bits if isinstance(bit, int))
 
 
 def _zero(number: int) -> Json:

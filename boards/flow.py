@@ -123,7 +123,8 @@ def build(
 
 
 def plan_blocks(netlist: Path, board: Board, together: Sequence[str] = ()) -> int:
-    """Sites for the multipliers and block RAMs of a crowded chip, written into ``netlist``; how many got one."""
+    """Sites for the multipliers and block RAMs of a crowded chip, and zeros beside those multipliers, written into
+    ``netlist``; how many got a site."""
     if board.device not in SITES:
         return 0
     with rewrite(netlist) as design:

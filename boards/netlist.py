@@ -54,7 +54,7 @@ def relax_carry(design: Json) -> CarryRelaxed:
     """
     outputs = inputs = 0
     for module in design["modules"].values():
-        uses = _bit_uses(module)
+        uses = bit_uses(module)
         for cell in module.get("cells", {}).values():
             if cell["type"] != "CCU2C":
                 continue
@@ -70,7 +70,8 @@ def relax_carry(design: Json) -> CarryRelaxed:
     return CarryRelaxed(outputs, inputs)
 
 
-def _bit_uses(module: Json) -> Counter[Bit]:
+def bit_uses(module: Json) -> Counter[Bit]:
+    """How many pins and ports each bit of a module is at, constants too."""
     uses: Counter[Bit] = Counter()
     for port in module.get("ports", {}).values():
         uses.update(port["bits"])
