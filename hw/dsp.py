@@ -17,7 +17,7 @@ def block(a: Value, b: Value, product: Value, *, enable_b: Value | None = None) 
         pins[f"i_A{n}"] = a[min(n, len(a) - 1)]
         pins[f"i_B{n}"] = b[min(n, len(b) - 1)]
     pins |= {f"o_P{n}": product[n] for n in range(2 * BLOCK)}
-    # Clocks, enables and resets that no register selects are left open: there they take no wire.
+    # Clocks, enables and resets that no register selects are left open.
     pins |= {"i_CLK0": ClockSignal(), "i_CE0": C(1, 1), "i_RST0": C(0, 1)}
     registers = {
         f"p_REG_{place}_{key}": value

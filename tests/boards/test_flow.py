@@ -162,9 +162,6 @@ def test_zeros_arrive_in_the_placed_design(tmp_path):
     assert len({tuple(pin) for pin in pins}) == 2
     for (bit,) in pins:
         assert int(drivers[bit]["parameters"]["INITVAL"], 2) == 0
-    for cell in (cell for cell in cells.values() if cell["type"] == "MULT18X18D"):
-        open_pins = {pin for pin in ("CLK", "CE", "RST") for n in range(1, 4) if not cell["connections"][f"{pin}{n}"]}
-        assert open_pins == {"CLK", "CE", "RST"}
 
 
 def test_design_that_does_not_fit(tmp_path):
