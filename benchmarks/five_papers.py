@@ -32,6 +32,8 @@ from bnnhw.report import build_report, read_report
 NAMES = ("adabin_r20", "snn_r20", "dwr_r20", "ftbnn_r20", "pokebnn_cifar")
 CLOCK = 100.0
 """MHz of the builds."""
+IMAGES = 8
+"""Images that each build simulates."""
 COLUMNS = (
     "network",
     ">float",
@@ -65,6 +67,7 @@ def built(name: str, prepared: Prepared, arguments: argparse.Namespace) -> dict[
     arguments.out.mkdir(parents=True, exist_ok=True)
     options = ["--data", arguments.data] if arguments.data else []
     command = ["build", "--model", name, "--board", arguments.board, "--fps", f"{arguments.fps:g}"]
+    command += ["--count", str(IMAGES)]
     with contextlib.redirect_stdout(sys.stderr):
         status = cli.main([*command, "--out", str(folder), *options])
     if status == EXIT_INTERRUPTED:
