@@ -5,7 +5,7 @@
 
 The first builds every network that has no build of the same program in ``--out`` yet (up to half an hour each), and
 runs the images through the float and the integer network. The second only compiles: cycles, and no resources. Both
-print one Markdown table; what the builds say goes to standard error.
+print two Markdown tables, figures and what the cycles of a frame went to; what the builds say goes to standard error.
 """
 
 from __future__ import annotations
@@ -50,6 +50,18 @@ COLUMNS = (
     ">SDRAM bytes a frame",
     "weights",
 )
+SHARES = {
+    "products": (),
+    "array's shape": ("rows", "columns", "depth"),
+    "pooling": ("pool",),
+    "lanes": ("post",),
+    "weights": ("weights",),
+    "parameters": ("params",),
+    "between layers": ("layer", "pass_"),
+    "front unit": ("front",),
+    "spilled maps": ("spill",),
+}
+"""What the cycles of a frame went to, with the losses in it: parts that sum up to 100 %."""
 
 
 def built(name: str, prepared: Prepared, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -77,22 +89,23 @@ def built(name: str, prepared: Prepared, arguments: argparse.Namespace) -> dict[
     return read_report(folder / "report.json")
 
 
-def row(name: str, arguments: argparse.Namespace) -> list[str]:
-    """A network in the columns of COLUMNS."""
+def rows(name: str, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """A network in the columns of COLUMNS, and in those of SHARES."""
     prepared = compile_model(name, arguments.board, None, arguments.fps, Stages())
     if arguments.predicted:
         report = build_report(report_inputs(prepared, None, CLOCK, command="benchmarks/five_papers.py"))
     else:
         report = built(name, prepared, arguments)
-    shares = ["-", "-"]
+    accuracies = ["-", "-"]
     if arguments.data:
         channels, height, width = prepared.graph.shapes()[prepared.graph.input.name]
         found = accuracy(prepared.graph, sets.load(arguments.data, (height, width, channels)), Stages())
-        shares = ["-" if share is None else f"{share:.2%}" for share in (found["torch_accuracy"], found["accuracy"])]
+        both = (found["torch_accuracy"], found["accuracy"])
+        accuracies = ["-" if share is None else f"{share:.2%}" for share in both]
     used = report["resources"]
-    return [
+    figures = [
         name,
-        *shares,
+        *accuracies,
         f"{report['weight_bits']:,}",
         f"{report['ace']['total']:,}",
         f"{report['cycles']['predicted']:,}",
@@ -103,6 +116,11 @@ def row(name: str, arguments: argparse.Namespace) -> list[str]:
         f"{report['bytes_moved']:,}" if report["memory"]["name"] == "SDRAM" else "-",
         report["weights"],
     ]
+    cycles, losses = report["cycles"]["predicted"], report["losses"]
+    parts = {part: sum(losses[loss] for loss in names) for part, names in SHARES.items()}
+    parts["products"] = cycles - sum(losses.values())
+    first = report["layers"][0]["cycles"]["predicted"]
+    return figures, [name, *(f"{count / cycles:.1%}" for count in (*parts.values(), first))]
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -114,14 +132,18 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("build/five_papers"), help="folder of the builds")
     parser.add_argument("--predicted", action="store_true", help="compile only")
     arguments = parser.parse_args(given)
-    rows, failed = [], False
+    figures, shares, failed = [], [], False
     for name in arguments.model or NAMES:
         try:
-            rows.append(row(name, arguments))
+            of_figures, of_shares = rows(name, arguments)
+            shares.append(of_shares)
         except BnnhwError as error:
-            rows.append([name, *["-"] * (len(COLUMNS) - 2), str(error)])
+            of_figures = [name, *["-"] * (len(COLUMNS) - 2), str(error)]
             failed = True
-    print_markdown(COLUMNS, rows)
+        figures.append(of_figures)
+    print_markdown(COLUMNS, figures)
+    print()
+    print_markdown(("cycles of a frame", *(f">{part}" for part in SHARES), ">first layer alone"), shares)
     return int(failed)
 
 

@@ -17,20 +17,28 @@ from bnnhw.cli.progress import Stages
 from bnnhw.report import build_report, write_report
 
 
-def table(text: str) -> list[dict[str, str]]:
-    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines())
-    return [dict(zip(head, row, strict=True)) for row in rows]
+def tables(text: str) -> list[list[dict[str, str]]]:
+    """The rows of every table in ``text``, by the names of their columns."""
+    found = []
+    for part in text.split("\n\n"):
+        head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines())
+        found.append([dict(zip(head, row, strict=True)) for row in rows])
+    return found
 
 
 def test_predicted(capsys: pytest.CaptureFixture[str]) -> None:
     assert five_papers.main(["--predicted", "--model", "snn_digits", "nobody", "--data", "digits"]) == 1
-    digits, nobody = table(capsys.readouterr().out)
+    (digits, nobody), (spent,) = tables(capsys.readouterr().out)
     assert (digits["integer"], digits["ACE"], digits["weight bits"]) == ("98.89%", "3,284,992", "49,536")
     assert digits["weights"].startswith("trained on scikit-learn digits")
     nothing = ("LUT4", "block RAM", "multipliers", "MHz", "SDRAM bytes a frame")
     assert [digits[name] for name in nothing] == ["-"] * len(nothing)
     assert nobody["weights"].startswith("model must be one of ")
     assert nobody["cycles"] == "-"
+    name, *shares, first = spent.values()
+    assert (name, spent["products"]) == ("snn_digits", digits["utilisation"])
+    assert sum(float(share.strip("%")) for share in shares) == pytest.approx(100, abs=0.5)
+    assert 0 < float(first.strip("%")) < 100
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +71,10 @@ def test_a_build_is_made_once(
     call = ["--model", "snn_digits", "--out", str(tmp_path)]
     for _ in range(2):
         assert five_papers.main(call) == 0
-        (row,) = table(capsys.readouterr().out)
+        (row,) = tables(capsys.readouterr().out)[0]
         assert (row["ACE"], row["LUT4"], row["MHz"]) == ("3,284,992", "6", "111.1")
         assert row["SDRAM bytes a frame"] == "1,234"
-    options = ["--board", "ulx3s", "--fps", "3000", "--out", str(tmp_path / "snn_digits")]
+    options = ["--board", "ulx3s", "--fps", "3000", "--count", "8", "--out", str(tmp_path / "snn_digits")]
     assert made == [["build", "--model", "snn_digits", *options]]
 
     report, program = (tmp_path / "snn_digits" / name for name in ("report.json", "program.json"))
@@ -90,5 +98,6 @@ def test_a_build_that_fails(
             five_papers.main(call)
         return
     assert five_papers.main(call) == 1
-    (row,) = table(capsys.readouterr().out)
+    (row,), spent = tables(capsys.readouterr().out)
     assert row["weights"] == "build of snn_digits must succeed, and ended with 1"
+    assert spent == []
