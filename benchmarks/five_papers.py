@@ -40,6 +40,7 @@ COLUMNS = (
     ">integer",
     ">weight bits",
     ">ACE",
+    "array",
     ">cycles",
     ">utilisation",
     ">frames/s",
@@ -51,7 +52,6 @@ COLUMNS = (
     "weights",
 )
 SHARES = {
-    "products": (),
     "array's shape": ("rows", "columns", "depth"),
     "pooling": ("pool",),
     "lanes": ("post",),
@@ -61,7 +61,7 @@ SHARES = {
     "front unit": ("front",),
     "spilled maps": ("spill",),
 }
-"""What the cycles of a frame went to, with the losses in it: parts that sum up to 100 %."""
+"""What cycles of a frame went to beside products of the array, with the losses in each part."""
 
 
 def built(name: str, prepared: Prepared, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def built(name: str, prepared: Prepared, arguments: argparse.Namespace) -> dict[
 
 
 def rows(name: str, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """A network in the columns of COLUMNS, and in those of SHARES."""
+    """A network in the columns of COLUMNS, and what its cycles went to: products, SHARES, and the first layer alone."""
     prepared = compile_model(name, arguments.board, None, arguments.fps, Stages())
     if arguments.predicted:
         report = build_report(report_inputs(prepared, None, CLOCK, command="benchmarks/five_papers.py"))
@@ -108,6 +108,7 @@ def rows(name: str, arguments: argparse.Namespace) -> tuple[list[str], list[str]
         *accuracies,
         f"{report['weight_bits']:,}",
         f"{report['ace']['total']:,}",
+        "x".join(str(report["array"][side]) for side in ("rows", "cols", "depth")),
         f"{report['cycles']['predicted']:,}",
         f"{report['utilisation']:.1%}",
         f"{report['fps']:,.0f}",
@@ -117,10 +118,9 @@ def rows(name: str, arguments: argparse.Namespace) -> tuple[list[str], list[str]
         report["weights"],
     ]
     cycles, losses = report["cycles"]["predicted"], report["losses"]
-    parts = {part: sum(losses[loss] for loss in names) for part, names in SHARES.items()}
-    parts["products"] = cycles - sum(losses.values())
+    lost = [sum(losses[loss] for loss in names) for names in SHARES.values()]
     first = report["layers"][0]["cycles"]["predicted"]
-    return figures, [name, *(f"{count / cycles:.1%}" for count in (*parts.values(), first))]
+    return figures, [name, *(f"{count / cycles:.1%}" for count in (cycles - sum(losses.values()), *lost, first))]
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -143,7 +143,8 @@ def main(given: Sequence[str] | None = None) -> int:
         figures.append(of_figures)
     print_markdown(COLUMNS, figures)
     print()
-    print_markdown(("cycles of a frame", *(f">{part}" for part in SHARES), ">first layer alone"), shares)
+    parts = ("products", *SHARES, "first layer alone")
+    print_markdown(("cycles of a frame", *(f">{part}" for part in parts)), shares)
     return int(failed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def test_predicted(capsys: pytest.CaptureFixture[str]) -> None:
     assert five_papers.main(["--predicted", "--model", "snn_digits", "nobody", "--data", "digits"]) == 1
     (digits, nobody), (spent,) = tables(capsys.readouterr().out)
     assert (digits["integer"], digits["ACE"], digits["weight bits"]) == ("98.89%", "3,284,992", "49,536")
+    assert re.fullmatch(r"\d+x\d+x\d+", digits["array"])
     assert digits["weights"].startswith("trained on scikit-learn digits")
     nothing = ("LUT4", "block RAM", "multipliers", "MHz", "SDRAM bytes a frame")
     assert [digits[name] for name in nothing] == ["-"] * len(nothing)
