@@ -1,14 +1,10 @@
-"""Lowering: float network -> integer network, by a pipeline of passes; calibration of ranges on images."""
+"""Lowering: float network -> integer network, by a pipeline of passes."""
 
 from __future__ import annotations
 
 import time
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bnnhw.compiler.ir.graph import Graph
-from bnnhw.compiler.ir.interpret import batches
 from bnnhw.compiler.passes import emit, formats, group
 from bnnhw.compiler.passes.base import Hook, Pass, run_pipeline
 from bnnhw.compiler.passes.estimate_ranges import EstimateRanges
@@ -71,21 +67,3 @@ def lower(graph: Graph, widths: Widths | None = None, verify: bool = True, after
     if after is not None:
         after("emit", graph, time.perf_counter() - start)
     return network
-
-
-def calibrate(graph: Graph, images: NDArray[np.uint8]) -> Graph:
-    """The graph with the ranges of its values on these images: meta["ranges"] {node: [low, high]} and
-    meta["channel_ranges"] {node: [lows, highs]}, one of each a channel.
-    """
-    if not len(images):
-        raise BnnhwError("calibration must have at least 1 image, not 0")
-    bounds: dict[str, NDArray[np.float64]] = {}
-    for values in batches(graph, images, {node.name for node in graph.nodes}):
-        for name, value in values.items():
-            low, high = value.min(axis=(0, 1, 2)), value.max(axis=(0, 1, 2))
-            before = bounds.get(name, np.stack([low, high]))
-            bounds[name] = np.stack([np.minimum(before[0], low), np.maximum(before[1], high)]).astype(np.float64)
-    ranges = {node.name: [float(bounds[node.name][0].min()), float(bounds[node.name][1].max())] for node in graph.nodes}
-    return graph.with_meta(
-        ranges=ranges, channel_ranges={node.name: bounds[node.name].tolist() for node in graph.nodes}
-    )

@@ -89,7 +89,7 @@ def import_(src: str, arch: str, out: Path, calibrate: str | None, count: int, a
     for line in graph.meta.get("notices", ()):
         stages.note(str(line))
     if calibrate is not None:
-        from bnnhw.compiler.lower import calibrate as choose_ranges
+        from bnnhw.compiler.calibrate import calibrate as choose_ranges
         from bnnhw.models import data
 
         with stages.stage("calibrate"):

@@ -46,7 +46,6 @@ REDUCTION = 8
 SE_BITS = 4
 STEM = (32, 64)
 """Channels of PokeInit's two convolutions."""
-PRECISION = {"value": 9, "factor": 18}
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,8 @@ class PokeConv:
 @dataclass(frozen=True)
 class Arch:
     """A network of the family. ``width``: multiplier of all channels but PokeInit's; ``base``, ``blocks``: channels and
-    number of blocks of each stage; ``patch``: kernel and stride of PokeInit's first convolution."""
+    number of blocks of each stage; ``patch``: kernel and stride of PokeInit's first convolution; ``value``: bits of a stored
+    value: what maps of photographs cost is moving them to and from the SDRAM."""
 
     width: float = 1.0
     base: tuple[int, ...] = (64, 128, 256, 512)
@@ -73,6 +73,7 @@ class Arch:
     size: int = 224
     patch: int = 4
     classes: int = 1000
+    value: int = 9
 
     def convolutions(self) -> list[PokeConv]:
         """All PokeConvs in order."""
@@ -119,7 +120,7 @@ def _bend_shapes(at: str, channels: int) -> dict[str, tuple[int, ...]]:
 
 
 WIDTHS = {"0.5x": 0.5, "0.75x": 0.75, "1x": 1.0, "1.25x": 1.25, "1.5x": 1.5, "1.75x": 1.75, "2x": 2.0}
-CIFAR = Arch(base=(32, 64, 128), blocks=(3, 3, 3), size=32, patch=2, classes=10)
+CIFAR = Arch(base=(32, 64, 128), blocks=(3, 3, 3), size=32, patch=2, classes=10, value=10)
 """Our version for 32x32: about as many products as ResNet-20."""
 ARCHS = {f"pokebnn_{name}": Arch(width) for name, width in WIDTHS.items()} | {"pokebnn_cifar": CIFAR}
 
@@ -140,7 +141,7 @@ def graph_of(
     x = build.add("avgpool", GlobalAvgPool(), x)
     x = build.add("fc.levels", _signed(state["fc.bound"], 8), x)
     x = build.add("fc", Conv(state["fc.weight"][:, :, None, None], state["fc.bias"]), x)
-    own = {"paper": PAPER, "widths": dict(PRECISION), "few_bits": {"init.conv1": 8}}
+    own = {"paper": PAPER, "widths": {"value": arch.value, "factor": 18}, "few_bits": {"init.conv1": 8}}
     return Graph(tuple(build.nodes), x, own | meta).verify()
 
 

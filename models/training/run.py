@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from bnnhw.compiler.calibrate import calibrate
 from bnnhw.compiler.frontend.fx import import_module
 from bnnhw.compiler.ir import Graph
 from bnnhw.compiler.ir.file import save
-from bnnhw.compiler.lower import calibrate
 from bnnhw.errors import BnnhwError
 from bnnhw.models import data as sets
 from bnnhw.models.training.checkpoint import state_path

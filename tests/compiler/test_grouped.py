@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bnnhw.compiler.calibrate import calibrate
 from bnnhw.compiler.ir import (
     Add,
     BatchNorm,
@@ -20,7 +21,7 @@ from bnnhw.compiler.ir import (
     interpret,
 )
 from bnnhw.compiler.losses import layer_costs
-from bnnhw.compiler.lower import calibrate, lower
+from bnnhw.compiler.lower import lower
 from bnnhw.compiler.plan import Limits, Shape, plan
 from bnnhw.errors import DoesNotFitError, UnsupportedError
 from bnnhw.sim import golden, machine

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bnnhw.compiler.calibrate import calibrate
 from bnnhw.compiler.ir import Graph, interpret
 from bnnhw.compiler.ir.lowered import Mac
-from bnnhw.compiler.lower import PASSES, calibrate, lower
+from bnnhw.compiler.lower import PASSES, lower
 from bnnhw.sim import golden
 from bnnhw.spec.numbers import Fixed
 from tests.compiler.float_networks import random_graph

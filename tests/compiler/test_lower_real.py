@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bnnhw.compiler.calibrate import calibrate
 from bnnhw.compiler.frontend import import_checkpoint
 from bnnhw.compiler.ir import (
     Add,
@@ -28,7 +29,7 @@ from bnnhw.compiler.ir import (
     TwoSlope,
     interpret,
 )
-from bnnhw.compiler.lower import calibrate, lower
+from bnnhw.compiler.lower import lower
 from bnnhw.compiler.passes.formats import Widths
 from bnnhw.errors import BnnhwError, UnsupportedError
 from bnnhw.sim import golden

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnnhw.compiler.calibrate import calibrate
 from bnnhw.compiler.frontend import adabin, snn, torch_exec, vgg
 from bnnhw.compiler.ir import interpret
-from bnnhw.compiler.lower import calibrate, lower
+from bnnhw.compiler.lower import lower
 from bnnhw.compiler.passes.formats import Widths
 from bnnhw.compiler.plan import Shape, plan
 from bnnhw.sim import golden, machine

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from bnnhw import models
+from bnnhw.compiler.calibrate import calibrate
 from bnnhw.compiler.frontend import torch_exec
 from bnnhw.compiler.frontend.fx import import_module
 from bnnhw.compiler.ir import Graph, Shortcut, interpret
-from bnnhw.compiler.lower import calibrate, lower
+from bnnhw.compiler.lower import lower
 from bnnhw.compiler.plan import Shape, plan
 from bnnhw.models.layers import BinaryConv2d
 from bnnhw.models.recipes import adabin_r20, dwr_r20, ftbnn_r20, snn_r20

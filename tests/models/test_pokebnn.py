@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from bnnhw import models
+from bnnhw.compiler.calibrate import calibrate
 from bnnhw.compiler.frontend.pokebnn import CIFAR, Arch
 from bnnhw.compiler.frontend.torch_exec import Forward
 from bnnhw.compiler.ir import Graph, Input
-from bnnhw.compiler.lower import calibrate, lower
+from bnnhw.compiler.lower import lower
 from bnnhw.models.pokebnn import FewBitLinear, FewBits, Poke, PokeBnn
 from bnnhw.models.recipes.cifar import MEAN, STD
 from bnnhw.models.training.loop import statistics
