@@ -64,8 +64,8 @@ class PokeConv:
 @dataclass(frozen=True)
 class Arch:
     """A network of the family. ``width``: multiplier of all channels but PokeInit's; ``base``, ``blocks``: channels and
-    number of blocks of each stage; ``patch``: kernel and stride of PokeInit's first convolution; ``value``: bits of a stored
-    value: what maps of photographs cost is moving them to and from the SDRAM."""
+    number of blocks of each stage; ``patch``: kernel and stride of PokeInit's first convolution; ``value``: bits of a
+    stored value, few where maps are large: what they cost is moving them to and from the SDRAM."""
 
     width: float = 1.0
     base: tuple[int, ...] = (64, 128, 256, 512)
