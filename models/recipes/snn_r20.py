@@ -19,6 +19,6 @@ def snn_r20() -> ResNet:
 
 PAPER = "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195"
 DECAY = 1.0
-"""A kernel that equals no codeword is drawn outwards by its gradient for ever; without much decay it grows until no step
-changes its codeword."""
+"""A kernel that equals no codeword is drawn outwards for ever: without much decay it grows until no step changes its
+codeword."""
 RECIPE = cifar("snn_r20", PAPER, snn_r20, decay=DECAY)
