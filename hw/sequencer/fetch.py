@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from amaranth import C, Cat, Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from bnnhw.hw.arithmetic import times
 from bnnhw.hw.delay import chain
 from bnnhw.hw.layouts import struct
-from bnnhw.hw.memory.style import style
+from bnnhw.hw.memory.columns import ColumnMemory
 from bnnhw.hw.pool.reader import parts
 from bnnhw.hw.sequencer.issue import issued_step
 from bnnhw.spec.engine import EngineConfig
@@ -82,14 +82,8 @@ class Fetch(wiring.Component):
         m = Module()
         c = self.config
         layout = struct(step_layout(c))
-        m.submodules.rom = rom = memory.Memory(
-            shape=unsigned(layout.size),
-            depth=c.steps,
-            init=self.images.steps,
-            attrs=style(c.steps, layout.size, rom=True),
-        )
-        port = rom.read_port()
-        m.d.comb += port.addr.eq(self.i_step.step)
+        m.submodules.rom = rom = ColumnMemory(layout.size, c.steps, init=self.images.steps)
+        m.d.comb += [rom.i_enable.eq(1), rom.i_address.eq(self.i_step.step)]
 
         # Stage 1: the step memory answers. Stage 2: step word and position in registers.
         position = Signal(self.i_step.shape())
@@ -97,7 +91,7 @@ class Fetch(wiring.Component):
         word = Signal(layout)
         valid = [self.i_valid] + [Signal(name=f"valid_{i}") for i in range(1, POOL_FETCH + 1)]
         m.d.sync += [valid[i + 1].eq(valid[i]) for i in range(POOL_FETCH)]
-        m.d.sync += [position.eq(self.i_step), at.eq(position), word.eq(port.data)]
+        m.d.sync += [position.eq(self.i_step), at.eq(position), word.eq(rom.o)]
         fields = Signal(self.i_pass.shape())  # i_pass is one cycle behind the issue; this one two
         m.d.sync += fields.eq(self.i_pass)
 
