@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 
 from bnnhw.hw.sequencer.fetch import Fetch
+from bnnhw.spec.memory import column_width
 from bnnhw.spec.program import CONV_BITS, CONV_INPUT, POOL, Images, Widths, step_layout
 from bnnhw.spec.timing import FETCH, POOL_FETCH
 from tests.hw import play as kit
@@ -183,3 +187,13 @@ def test_operands(engine_config, input_config, shape, inputs, gaps):
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 def test_slots_that_are_alike(engine_config, input_config, partial, gaps):
     compare(engine_config(**SHAPES[1], **SIZES, input=input_config(), alike=True, partial=partial), gaps)
+
+
+@pytest.mark.parametrize("steps", [12, 1500, 4375])
+def test_no_multiplexer_follows_the_step_memory(engine_config, input_config, steps):
+    """Each block RAM holds some bits of all steps, as ``spec.memory`` counts, and so can use its output register."""
+    config = engine_config(**SHAPES[1], **SIZES | {"steps": steps}, input=input_config())
+    dut = Fetch(config, Images((), (0,) * steps, (), (), (), ()))
+    widths = [int(width) for width in re.findall(rf"memory width (\d+) size {steps}\b", rtlil.convert(dut))]
+    assert sum(widths) == step_layout(config).width
+    assert max(widths) <= column_width(steps)
