@@ -77,9 +77,9 @@ class Boot(wiring.Component):
                     m.d.sync += [write.eq(0), left.eq(self.image.bursts * BURST)]
                     m.next = "read"
             with m.State("read"):  # taken when the last burst is written
-                m.d.comb += self.o_request.valid.eq(1)
+                # The CRC, all over the place, does not wait for the port's answer: no word comes before that.
+                m.d.comb += [self.o_request.valid.eq(1), crc.start.eq(1)]
                 with m.If(self.o_request.ready):
-                    m.d.comb += crc.start.eq(1)
                     m.next = "check"
             with m.State("check"), m.If(left == 0):
                 m.next = "add"
