@@ -62,12 +62,14 @@ class Boot(wiring.Component):
             self.o_request.payload.write.eq(write),
         ]
         self._words(m)
-        # A word goes through a register on its way into the CRC: it comes out of a memory.
+        # What goes into the CRC goes through a register: a word comes out of a memory, the start from the port, far off.
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=WORD.width).create()
-        word, fresh = Signal(WORD), Signal()
+        word, fresh, start = Signal(WORD), Signal(), Signal()
         left = Signal(range(self.image.bursts * BURST + 1))
-        m.d.comb += [self.i_words.ready.eq(1), crc.data.eq(word), crc.valid.eq(fresh), self.state.crc.eq(crc.crc)]
+        m.d.comb += [self.i_words.ready.eq(1), crc.data.eq(word), crc.valid.eq(fresh), crc.start.eq(start)]
+        m.d.comb += self.state.crc.eq(crc.crc)
         m.d.sync += [word.eq(self.i_words.payload), fresh.eq(self.i_words.valid), left.eq(left - self.i_words.valid)]
+        m.d.sync += start.eq(0)
         right = Signal()
         m.d.sync += right.eq(crc.crc == self.image.crc)
         with m.FSM():
@@ -77,9 +79,9 @@ class Boot(wiring.Component):
                     m.d.sync += [write.eq(0), left.eq(self.image.bursts * BURST)]
                     m.next = "read"
             with m.State("read"):  # taken when the last burst is written
-                # The CRC, all over the place, does not wait for the port's answer: no word comes before that.
-                m.d.comb += [self.o_request.valid.eq(1), crc.start.eq(1)]
+                m.d.comb += self.o_request.valid.eq(1)
                 with m.If(self.o_request.ready):
+                    m.d.sync += start.eq(1)
                     m.next = "check"
             with m.State("check"), m.If(left == 0):
                 m.next = "add"
