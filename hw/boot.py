@@ -62,7 +62,7 @@ class Boot(wiring.Component):
             self.o_request.payload.write.eq(write),
         ]
         self._words(m)
-        # What goes into the CRC goes through a register: a word comes out of a memory, the start from the port, far off.
+        # What goes into the CRC goes through a register: words come out of a memory, the start from the port, far off.
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=WORD.width).create()
         word, fresh, start = Signal(WORD), Signal(), Signal()
         left = Signal(range(self.image.bursts * BURST + 1))
