@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 from bnnhw.models.layers import AdaBinConv2d, Maxout, OptionA
+
+MakeConv = Callable[..., nn.Module]
+"""(channels in, channels out, stride=) -> signs and a convolution of theirs, 3x3, padded by one."""
 
 
 class Projection(nn.Sequential):
@@ -21,12 +24,12 @@ class Block(nn.Module):
     """Two two-value convolutions, each with batch norm, its own shortcut and a Maxout; ``projected``: the shortcut
     between stages is a `Projection`."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, projected: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, stride: int, projected: bool, conv: MakeConv) -> None:
         super().__init__()
-        self.conv1 = AdaBinConv2d(channels_in, channels_out, 3, stride=stride)
+        self.conv1 = conv(channels_in, channels_out, stride=stride)
         self.bn1 = nn.BatchNorm2d(channels_out)
         self.nonlinear1 = Maxout(channels_out)
-        self.conv2 = AdaBinConv2d(channels_out, channels_out, 3)
+        self.conv2 = conv(channels_out, channels_out, stride=1)
         self.bn2 = nn.BatchNorm2d(channels_out)
         self.nonlinear2 = Maxout(channels_out)
         same = stride == 1 and channels_in == channels_out
@@ -41,11 +44,16 @@ class Block(nn.Module):
 class AdaBinResNet(nn.Module):
     """Normalised images (N, 3, 32, 32) -> scores (N, 10); ResNet-20 unless told otherwise.
 
-    ``widths``, ``blocks``: channels and blocks of each stage, all but the first at half the size of the one before.
+    ``widths``, ``blocks``: channels and blocks of each stage, all but the first at half the size of the one before;
+    ``conv``: another binary convolution in the place of AdaBin's.
     """
 
     def __init__(
-        self, widths: Sequence[int] = (16, 32, 64), blocks: Sequence[int] = (3, 3, 3), projected: bool = False
+        self,
+        widths: Sequence[int] = (16, 32, 64),
+        blocks: Sequence[int] = (3, 3, 3),
+        projected: bool = False,
+        conv: MakeConv = AdaBinConv2d,
     ) -> None:
         super().__init__()
         channels = widths[0]
@@ -56,7 +64,7 @@ class AdaBinResNet(nn.Module):
         for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             layers = []
             for block in range(count):
-                layers.append(Block(channels, width, 2 if stage and not block else 1, projected))
+                layers.append(Block(channels, width, 2 if stage and not block else 1, projected, conv))
                 channels = width
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
         self.avgpool = nn.AdaptiveAvgPool2d(1)

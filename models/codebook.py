@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bnnhw.models.estimators import assign, sign
-from bnnhw.models.layers import Kernel, Paced
+from bnnhw.models.estimators import annealed_sign, assign, pass_sign, sign
+from bnnhw.models.layers import Kernel, Paced, sharpness_at
 
 TAPS = 9
 KERNELS = 1 << TAPS
@@ -37,9 +37,14 @@ class CodebookConv2d(Kernel, Paced):
     codeword bit is the sign of its pattern, or while that is too small to tell what the bit was before (``memory``,
     saved with the state). Training calls `pace` before each step and `refine` after it; nothing else changes the
     layer: what it computes depends on its state alone, however often it was called.
+
+    The gradient reaches weights of magnitude up to ``clip``, and the scale of a filter is their mean magnitude, as in
+    the official code. With ``sharpen`` weights are standardised first, the gradient is the one of AdaBin's weights
+    (`annealed_sign`) and the scale is their deviation.
     """
 
     memory: Tensor
+    sharpness: Tensor
 
     def __init__(
         self,
@@ -49,15 +54,41 @@ class CodebookConv2d(Kernel, Paced):
         *,
         stride: int = 1,
         clip: float = 1.0,
+        sharpen: tuple[float, float] | None = None,
         refinement: Refinement | None = None,
     ) -> None:
         super().__init__(channels_in, channels_out, 3, stride=stride)
-        self.tau, self.clip = tau, clip
+        self.tau, self.clip, self.sharpen = tau, clip, sharpen
         self.refinement = refinement or Refinement()
         words = spelled(torch.randperm(KERNELS)[: 1 << tau].sort().values)
         self.patterns = nn.Parameter(words * self.refinement.size)
         self.register_buffer("memory", words.clone())
+        self.register_buffer("sharpness", torch.tensor(0.0), persistent=False)
         self.refining = False
+
+    def take(self, words: Tensor) -> None:
+        """Begin again with this codebook, (2**tau, 9) of +-1."""
+        with torch.no_grad():
+            self.patterns.copy_(words * self.refinement.size)
+            self.memory.copy_(words)
+
+    def adopt(self, kernels: Tensor) -> None:
+        """Begin again with those that are most among ``kernels``, (N, 9) of +-1; where too few differ, with any others
+        beside them."""
+        counts = torch.bincount(torch.tensor(numbers(kernels)), minlength=KERNELS)
+        most = counts.argsort(descending=True, stable=True)[: 1 << self.tau]
+        self.take(spelled(most.sort().values).to(self.memory))
+
+    def scale(self) -> Tensor:
+        if self.sharpen is None:
+            return super().scale()
+        return self.weight.std(dim=(1, 2, 3), correction=0)
+
+    def standard(self) -> Tensor:
+        """The weights that the nearest codewords are found for."""
+        if self.sharpen is None:
+            return self.weight
+        return (self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)) / self.scale()[:, None, None, None]
 
     def words(self) -> Tensor:
         """The codebook in force, (2**tau, 9) of +-1."""
@@ -66,7 +97,7 @@ class CodebookConv2d(Kernel, Paced):
 
     def index(self) -> Tensor:
         """Codeword of every kernel, (out, in): the nearest one, which is the one of largest dot product."""
-        return (self.weight.detach().flatten(2) @ self.words().T).argmax(dim=2)
+        return (self.standard().detach().flatten(2) @ self.words().T).argmax(dim=2)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scaled(x, self._binary)
@@ -75,10 +106,14 @@ class CodebookConv2d(Kernel, Paced):
         """The chosen codeword of every kernel."""
         # out of the graph where they get no gradient, so that no process waits for another's
         patterns = self.patterns if self.refining else self.patterns.detach()
-        return assign(self.weight, patterns, self.words(), self.index(), self.clip, self.refining)
+        weight = self.standard()
+        signs = pass_sign(weight, self.clip) if self.sharpen is None else annealed_sign(weight, self.sharpness)
+        return assign(signs, patterns, self.words(), self.index(), self.refining)
 
     def pace(self, step: int, steps: int) -> None:
         self.refining = step > 0 and step % self.refinement.every == 0
+        if self.sharpen is not None:
+            self.sharpness.fill_(sharpness_at(self.sharpen, step, steps))
 
     @torch.no_grad()
     def refine(self) -> None:

@@ -33,10 +33,10 @@ def annealed_sign(x: Tensor, sharpness: Tensor) -> Tensor:
     return _Annealed.apply(x, sharpness)
 
 
-def assign(w: Tensor, patterns: Tensor, words: Tensor, index: Tensor, clip: float, refine: bool) -> Tensor:
-    """words[index], shaped as the kernels w (SNN). The gradient goes to w where |w| <= ``clip`` and, where ``refine``,
-    as it is to the chosen patterns."""
-    return _Assign.apply(w, patterns, words, index, clip, refine)
+def assign(signs: Tensor, patterns: Tensor, words: Tensor, index: Tensor, refine: bool) -> Tensor:
+    """words[index], shaped as the kernels of ``signs``, which get the gradient as it is and, where ``refine``, the
+    chosen patterns, too (SNN)."""
+    return _Assign.apply(signs, patterns, words, index, refine)
 
 
 class _Quadratic(torch.autograd.Function):
@@ -79,18 +79,16 @@ class _Annealed(torch.autograd.Function):
 
 class _Assign(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, w: Tensor, patterns: Tensor, words: Tensor, index: Tensor, clip: float, refine: bool
-    ) -> Tensor:
-        ctx.save_for_backward(w, index)
-        ctx.refine, ctx.words, ctx.clip = refine, patterns.shape, clip
-        return words[index].reshape(w.shape)
+    def forward(ctx: Any, signs: Tensor, patterns: Tensor, words: Tensor, index: Tensor, refine: bool) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.refine, ctx.words = refine, patterns.shape
+        return words[index].reshape(signs.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        w, index = ctx.saved_tensors
+        (index,) = ctx.saved_tensors
         patterns = None
         if ctx.refine:
             patterns = grads[0].new_zeros(ctx.words)
             patterns.index_add_(0, index.reshape(-1), grads[0].reshape(-1, ctx.words[1]))
-        return grads[0] * (w.abs() <= ctx.clip), patterns, None, None, None, None
+        return grads[0], patterns, None, None, None

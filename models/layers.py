@@ -19,6 +19,12 @@ SHARPNESS = (1e-3, 10.0)
 """Of AdaBin's weight gradient at the beginning and at the end of a training."""
 
 
+def sharpness_at(ends: tuple[float, float], step: int, steps: int) -> float:
+    """Between the two ends, by equal factors."""
+    first, last = ends
+    return first * (last / first) ** (step / steps)
+
+
 class Paced(nn.Module):
     """A layer whose gradient depends on how far the training is."""
 
@@ -165,8 +171,7 @@ class AdaBinConv2d(Kernel, Paced):
         return (self.weight - beta).pow(2).mean(dim=(1, 2, 3), keepdim=True).sqrt(), beta
 
     def pace(self, step: int, steps: int) -> None:
-        first, last = self.sharpen
-        self.sharpness.fill_(first * (last / first) ** (step / steps))
+        self.sharpness.fill_(sharpness_at(self.sharpen, step, steps))
 
     def forward(self, x: Tensor) -> Tensor:
         alpha, beta = self.two_values()

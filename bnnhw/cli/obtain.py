@@ -29,9 +29,8 @@ OUT = click.option(
 @click.option("--teacher", metavar="T", help="A network (name or .bnn file) whose scores are learned, not the labels.")
 @click.option(
     "--start",
-    type=click.Path(path_type=Path),
-    metavar="S.state",
-    help="A state whose network this training begins with.",
+    metavar="S",
+    help="What this training begins with: a state of another (S.state), or a network (name or .bnn file).",
 )
 @click.option("--keep-state", is_flag=True, help="Leave F.bnn.state at the end, for another training to begin with.")
 @JSON
@@ -42,7 +41,7 @@ def train(
     seed: int,
     epochs: int | None,
     teacher: str | None,
-    start: Path | None,
+    start: str | None,
     keep_state: bool,
     as_json: bool,
 ) -> None:

@@ -30,8 +30,9 @@ def train(
     ``data``: data sets, all together, instead of the recipe's own. Same seed, data, device, number of threads and
     versions of torch and NumPy give the same network. ``epochs`` overrides the recipe's number. ``teacher``: a network
     of the same images and classes (a name or a .bnn file) whose scores are learned instead of the labels, or beside
-    them where the recipe says so. ``start``: the state of another training of the recipe, whose network this one begins
-    with; ``keep``: leave the state beside ``out`` at the end, too, so that another training can.
+    them where the recipe says so. ``start``: what this one begins with, the state of another training of the recipe or
+    a network of the same operations (a name or a .bnn file); ``keep``: leave the state beside ``out`` at the end, too,
+    so that another training can begin with it.
     ``progress(stage, done, total)`` is called every few steps. With ``out``, an interrupted training leaves its state
     in a file beside it and goes on from there when it is called again.
 
@@ -42,8 +43,6 @@ def train(
         raise BnnhwError(f"recipe must be one of {', '.join(recipe_names())}, not '{recipe}'")
     if epochs is not None and epochs < 1:
         raise BnnhwError(f"epochs must be at least 1, not {epochs}")
-    if start is not None and not Path(start).is_file():
-        raise BnnhwError(f"start must be the state of a training, and there is no file {start}")
     if out is not None and not Path(out).absolute().parent.is_dir():
         raise BnnhwError(f"the folder of {out} must exist, and does not")
     try:
@@ -54,5 +53,5 @@ def train(
         raise BnnhwError("training needs torch: pip install 'bnnhw[torch]'") from None
     from bnnhw.models.training.run import run
 
-    target, begin = (None if path is None else Path(path) for path in (out, start))
-    return run(module.RECIPE, data, target, seed, epochs, progress, teacher, begin, keep)
+    target = None if out is None else Path(out)
+    return run(module.RECIPE, data, target, seed, epochs, progress, teacher, start, keep)

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bnnhw.errors import BnnhwError
+from bnnhw.models.catalogue import load as network
 from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.layers import Kernel, Paced
-from bnnhw.models.training.checkpoint import interrupts_wait, load, read, write
+from bnnhw.models.training.checkpoint import SUFFIX, interrupts_wait, load, read, write
 from bnnhw.models.training.group import Group
 from bnnhw.models.training.recipe import Recipe
+from bnnhw.models.training.restore import restore
 from bnnhw.models.training.source import Source, shuffled
-from bnnhw.models.training.teacher import Teacher
+from bnnhw.models.training.teacher import Teacher, digest
 from bnnhw.models.training.teacher import loss as loss_of
 
 Progress = Callable[[str, int, int], None]
@@ -58,8 +60,8 @@ class Training:
     """A network, its optimiser and how far it is.
 
     ``step`` counts batches; a step draws from a generator seeded by (seed, step), an epoch's order from one seeded by
-    (seed, epoch). ``teacher``: sees the same changed images. ``start``: the state of another training of the recipe,
-    whose network this one begins with.
+    (seed, epoch). ``teacher``: sees the same changed images. ``start``: what this one begins with, the state of another
+    training of the recipe or a network of the same operations (a name or a .bnn file).
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Training:
         epochs: int,
         teacher: Teacher | None = None,
         group: Group | None = None,
-        start: Path | None = None,
+        start: str | Path | None = None,
     ) -> None:
         self.recipe, self.source, self.seed, self.epochs, self.teacher = recipe, source, seed, epochs, teacher
         self.group = group or Group()
@@ -106,9 +108,13 @@ class Training:
         if begun is not None:
             self.run["start"] = begun
 
-    def _begin(self, start: Path) -> str:
-        """Takes the network of a state; how that was trained."""
-        state = load(start)
+    def _begin(self, start: str | Path) -> str:
+        """Takes the weights of a state or a network; how that was trained."""
+        if Path(start).suffix != SUFFIX:
+            graph = network(start)
+            restore(self.network, graph, self.recipe.shape)
+            return f"{Path(start).name} {digest(graph)}"
+        state = load(Path(start))
         run = state["run"]
         if run["recipe"] != self.recipe.name:
             raise BnnhwError(f"{start} must be the state of a training of {self.recipe.name}, not of {run['recipe']}")

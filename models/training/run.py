@@ -15,7 +15,7 @@ from bnnhw.compiler.ir import Graph
 from bnnhw.compiler.ir.file import save
 from bnnhw.errors import BnnhwError
 from bnnhw.models import data as sets
-from bnnhw.models.training.checkpoint import state_path
+from bnnhw.models.training.checkpoint import SUFFIX, state_path
 from bnnhw.models.training.group import joined
 from bnnhw.models.training.loop import Progress, Training, deterministic
 from bnnhw.models.training.recipe import Described, Recipe
@@ -37,10 +37,12 @@ def run(
     epochs: int | None,
     progress: Progress | None,
     teacher: str | Path | None = None,
-    start: Path | None = None,
+    start: str | Path | None = None,
     keep: bool = False,
 ) -> Graph:
     """Train, import and calibrate; see `bnnhw.models.train`."""
+    if start is not None and Path(start).suffix == SUFFIX and not Path(start).is_file():
+        raise BnnhwError(f"start must be the state of a training, and there is no file {start}")
     source = load(recipe, data, seed)
     tutor = None if teacher is None else Teacher(teacher, recipe)
     count = epochs or recipe.epochs
@@ -70,7 +72,7 @@ def run(
     graph = calibrate(graph, source.sample(max(FEWEST, min(CALIBRATION, CALIBRATION * 32 * 32 // (height * width)))))
     given = "".join(f" --data {shlex.quote(Path(name).name)}" for name in data)
     given += "" if tutor is None else f" --teacher {shlex.quote(tutor.name)}"
-    given += "" if start is None else f" --start {shlex.quote(start.name)}"
+    given += "" if start is None else f" --start {shlex.quote(Path(start).name)}"
     graph = graph.with_meta(command=f"bnnhw train {recipe.name}{given} --seed {seed} --epochs {count}")
     if out is not None:
         save(graph, out)

@@ -37,7 +37,7 @@ class Teacher:
 
     def identity(self) -> str:
         """What another network of the same name has different."""
-        return f"{self.name} {_digest(self.graph)}"
+        return f"{self.name} {digest(self.graph)}"
 
     def probabilities(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """What the teacher takes each class for (N, classes); ``images`` (N, C, H, W) are (pixel - mean) / std."""
@@ -58,7 +58,8 @@ def loss(scores: Tensor, labels: Tensor, taught: Tensor | None, recipe: Recipe) 
     return total
 
 
-def _digest(graph: Graph) -> str:
+def digest(graph: Graph) -> str:
+    """Of operations and weights."""
     sums = hashlib.sha256()
     for node in graph.nodes:
         sums.update(f"{node.name} {node.op.kind} {node.inputs} {node.op.scalars()}".encode())
