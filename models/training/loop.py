@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bnnhw.errors import BnnhwError
-from bnnhw.models.catalogue import load as network
+from bnnhw.models.catalogue import load as load_network
 from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.layers import Kernel, Paced
 from bnnhw.models.training.checkpoint import SUFFIX, interrupts_wait, load, read, write
@@ -111,7 +111,7 @@ class Training:
     def _begin(self, start: str | Path) -> str:
         """Takes the weights of a state or a network; how that was trained."""
         if Path(start).suffix != SUFFIX:
-            graph = network(start)
+            graph = load_network(start)
             restore(self.network, graph, self.recipe.shape)
             return f"{Path(start).name} {digest(graph)}"
         state = load(Path(start))
