@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -33,7 +34,8 @@ class Teacher:
                 f"teacher {name} must take images of {height}x{width}x{channels} in {len(recipe.classes)} classes for "
                 f"{recipe.name}, not of {found[0]}x{found[1]}x{found[2]} in {found[3]}"
             )
-        self._forward: Forward | None = None
+        self._compiled = recipe.compiled
+        self._forward: Callable[[Tensor], Tensor] | None = None
 
     def identity(self) -> str:
         """What another network of the same name has different."""
@@ -42,7 +44,8 @@ class Teacher:
     def probabilities(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """What the teacher takes each class for (N, classes); ``images`` (N, C, H, W) are (pixel - mean) / std."""
         if self._forward is None:
-            self._forward = Forward(self.graph, torch.float32, images.device)
+            forward = Forward(self.graph, torch.float32, images.device).__call__
+            self._forward = torch.compile(forward, dynamic=False) if self._compiled else forward
         return self._forward(images.float() * std + mean).softmax(dim=1)
 
 
