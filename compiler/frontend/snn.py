@@ -2,8 +2,7 @@
 
 The networks are ReActNet's: a shortcut around every binary 3x3 convolution, RSign before it, RPReLU behind the sum. A
 checkpoint holds real weights and real codebook patterns; the kernels that count are recomputed from both. Sources: the
-official code (step2/birealnet.py, step2/modules) and the paper, ICCV 2021, arXiv 2110.09195. The code for CIFAR-10 is
-not public: there the same blocks make up the usual ResNet-20.
+official code (step2/birealnet.py, step2/modules) and the paper, ICCV 2021, arXiv 2110.09195.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend import checkpoint
 from bnnhw.compiler.frontend.checkpoint import State
-from bnnhw.compiler.frontend.nodes import CIFAR_CLASSES, IMAGENET, NodeBuilder, check_variances, norm_shapes, signs
+from bnnhw.compiler.frontend.nodes import IMAGENET, NodeBuilder, check_variances, norm_shapes, signs
 from bnnhw.compiler.ir import (
     Add,
     AvgPool,
@@ -31,7 +30,6 @@ from bnnhw.compiler.ir import (
     Graph,
     Input,
     MaxPool,
-    Shortcut,
     TwoSlope,
 )
 
@@ -47,17 +45,13 @@ ALL = 9
 
 @dataclass(frozen=True)
 class Arch:
-    """A network of the family. ``blocks``: convolutions of each stage; ``tau``: index bits, ALL for plain weights;
-    ``photographs``: stem of a 7x7 convolution and a max pool, shortcuts of 1x1 convolutions between stages; else
-    stem of 3x3 and an RPReLU, shortcuts of every second pixel and zero channels; ``value``: bits of values."""
+    """A network of the family. ``blocks``: convolutions of each stage; ``tau``: index bits, ALL for plain weights."""
 
     blocks: tuple[int, ...] = (4, 4, 4, 4)
     widths: tuple[int, ...] = (64, 128, 256, 512)
     tau: int = 5
     size: int = 224
     classes: int = 1000
-    photographs: bool = True
-    value: int = 9
 
     def convolutions(self) -> list[tuple[str, int, int, int]]:
         """(key prefix, channels in, channels out, stride) of every binary convolution."""
@@ -70,14 +64,11 @@ class Arch:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every array by checkpoint key."""
-        kernel = 7 if self.photographs else 3
-        shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (self.widths[0], 3, kernel, kernel)}
+        shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (self.widths[0], 3, 7, 7)}
         shapes |= norm_shapes("bn1", self.widths[0])
-        if not self.photographs:
-            shapes |= bend_shapes("", self.widths[0])
         for at, ins, outs, stride in self.convolutions():
             shapes |= block_shapes(at, ins, outs, self.tau)
-            if stride == 2 and self.photographs:
+            if stride == 2:
                 shapes[f"{at}downsample.1.weight"] = (outs, ins, 1, 1)
                 shapes |= norm_shapes(f"{at}downsample.2", outs)
         return shapes | {"fc.weight": (self.classes, self.widths[-1]), "fc.bias": (self.classes,)}
@@ -104,14 +95,12 @@ ARCHS = {
     "snn_r34": Arch(blocks=(6, 8, 12, 6)),
     "bnn_r18": Arch(tau=ALL),
     "bnn_r34": Arch(blocks=(6, 8, 12, 6), tau=ALL),
-    "snn_r20": Arch((6, 6, 6), (16, 32, 64), size=32, classes=10, photographs=False, value=18),
 }
 
 
 def importers() -> dict[str, Callable[[Path], Graph]]:
-    """Importers of checkpoint files by architecture name; errors as `checkpoint.read` and `.check`. There are official
-    files of the networks for photographs only."""
-    return {name: partial(import_checkpoint, name=name) for name, arch in ARCHS.items() if arch.photographs}
+    """Importers of checkpoint files by architecture name; errors as `checkpoint.read` and `.check`."""
+    return {name: partial(import_checkpoint, name=name) for name in ARCHS}
 
 
 def import_checkpoint(path: Path, name: str) -> Graph:
@@ -166,21 +155,17 @@ def graph_of(arch: Arch, state: State, **meta: Any) -> Graph:
     build = Builder(state)
     constants = (np.array(values, np.float32) for values in IMAGENET)
     x = build.add("input", Input(3, arch.size, arch.size, *constants))
-    stride, pad = (2, 3) if arch.photographs else (1, 1)
-    x = build.norm("bn1", build.add("conv1", Conv(state["conv1.weight"], stride=stride, pad=pad), x))
-    x = build.add("maxpool", MaxPool(3, 2, 1), x) if arch.photographs else build.bend("", x)
-    for at, ins, outs, stride in arch.convolutions():
+    x = build.norm("bn1", build.add("conv1", Conv(state["conv1.weight"], stride=2, pad=3), x))
+    x = build.add("maxpool", MaxPool(3, 2, 1), x)
+    for at, _, _, stride in arch.convolutions():
         bits = build.bits(at, x)
         if stride == 2:  # before the convolution: then x need not be kept beside its result
-            x = build.pooled_shortcut(at, x) if arch.photographs else build.thin_shortcut(at, ins, outs, x)
+            x = build.pooled_shortcut(at, x)
         y = build.norm(f"{at}bn1", build.conv(at, stride, bits))
         x = build.bend(at, build.add(f"{at}add", Add(), y, x))
     x = build.add("avgpool", GlobalAvgPool(), x)
     x = build.add("fc", Conv(state["fc.weight"][:, :, None, None], state["fc.bias"]), x)
-    about: dict[str, Any] = {"paper": PAPER, "widths": PRECISION | {"value": arch.value}}
-    if arch.classes == len(CIFAR_CLASSES):
-        about["classes"] = list(CIFAR_CLASSES)
-    return Graph(tuple(build.nodes), x, about | meta).verify()
+    return Graph(tuple(build.nodes), x, {"paper": PAPER, "widths": PRECISION} | meta).verify()
 
 
 class Builder(NodeBuilder):
@@ -207,11 +192,6 @@ class Builder(NodeBuilder):
         x = self.add(f"{at}downsample.0", AvgPool(2, 2), x)
         x = self.add(f"{at}downsample.1", Conv(self.state[f"{at}downsample.1.weight"]), x)
         return self.norm(f"{at}downsample.2", x)
-
-    def thin_shortcut(self, at: str, ins: int, outs: int, x: str) -> str:
-        """Every second pixel, and zero channels before and after."""
-        before = (outs - ins) // 2
-        return self.add(f"{at}shortcut", Shortcut(2, before, outs - ins - before), x)
 
 
 def untrained(name: str, arch: Arch | None = None, seed: int = 1) -> Graph:

@@ -24,7 +24,6 @@ SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
     "adabin_r34": (adabin, {"blocks": (2, 1), "size": 32, "stem_bits": 12, "classes": 10}),
     "adabin_vgg": (vgg, {"size": 16}),
     "snn_vgg": (vgg, {"size": 16}),
-    "snn_r20": (snn, {"blocks": (2, 2), "size": 16}),
     "snn_r18": (snn, {"blocks": (2, 2), "size": 32, "classes": 10}),
     "snn_r34": (snn, {"blocks": (3, 2), "size": 32, "classes": 10}),
 }
