@@ -56,7 +56,7 @@ def row(name: str, data: str, count: int | None) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="+", required=True, help="shipped names or .bnn files")
+    parser.add_argument("--model", nargs="+", action="extend", required=True, help="shipped names or .bnn files")
     parser.add_argument("--data", required=True, help="as `bnnhw eval --data`")
     parser.add_argument("--count", type=int, help="at most so many images")
     arguments = parser.parse_args()

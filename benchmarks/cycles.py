@@ -127,7 +127,9 @@ def number(value: Fraction) -> str:
 
 def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="*", help="shipped names or .bnn files, by default all shipped networks")
+    parser.add_argument(
+        "--model", nargs="*", action="extend", help="shipped names or .bnn files, by default all shipped networks"
+    )
     parser.add_argument("--layers", metavar="M", help="the layers of this network instead")
     parser.add_argument("--board", default="ulx3s")
     parser.add_argument("--clock", type=float, default=100.0, help="MHz")

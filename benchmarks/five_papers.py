@@ -125,7 +125,7 @@ def rows(name: str, arguments: argparse.Namespace) -> tuple[list[str], list[str]
 
 def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="*", help="other networks than one of each paper")
+    parser.add_argument("--model", nargs="*", action="extend", help="other networks than one of each paper")
     parser.add_argument("--data", help="labelled images, as for bnnhw eval")
     parser.add_argument("--board", default="ulx3s")
     parser.add_argument("--fps", type=float, default=3000.0, help="frames a second that are enough")

@@ -28,7 +28,7 @@ def tables(text: str) -> list[list[dict[str, str]]]:
 
 
 def test_predicted(capsys: pytest.CaptureFixture[str]) -> None:
-    assert five_papers.main(["--predicted", "--model", "snn_digits", "nobody", "--data", "digits"]) == 1
+    assert five_papers.main(["--predicted", "--model", "snn_digits", "--model", "nobody", "--data", "digits"]) == 1
     (digits, nobody), (spent,) = tables(capsys.readouterr().out)
     assert (digits["integer"], digits["ACE"], digits["weight bits"]) == ("98.89%", "3,284,992", "49,536")
     assert re.fullmatch(r"\d+x\d+x\d+", digits["array"])
