@@ -98,7 +98,9 @@ def test_teacher_of_other_images_is_refused() -> None:
         models.train("snn_digits", teacher="nobody")
 
 
-def test_real_network_imports_as_a_teacher(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch's own use
+def test_real_network_imports_as_a_teacher(compiled: bool, tmp_path: Path) -> None:
     torch.manual_seed(3)
     network = real_r20.RECIPE.network().eval()
     graph = import_module(network, (32, 32, 3), mean=[0.5] * 3, std=[0.25] * 3, name="real")
@@ -108,5 +110,6 @@ def test_real_network_imports_as_a_teacher(tmp_path: Path) -> None:
     half = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25)
     with torch.no_grad():
         expected = network(x).softmax(dim=1)
-    found = Teacher(tmp_path / "real.bnn", snn_r20.RECIPE).probabilities(x, *half)
+    pupil = replace(snn_r20.RECIPE, compiled=compiled)
+    found = Teacher(tmp_path / "real.bnn", pupil).probabilities(x, *half)
     assert torch.allclose(found, expected, atol=1e-4)
