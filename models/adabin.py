@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from bnnhw.models.layers import AdaBinConv2d, Maxout, OptionA
-
-MakeConv = Callable[..., nn.Module]
-"""(channels in, channels out, stride=) -> signs and a convolution of theirs, 3x3, padded by one."""
+from bnnhw.models.layers import AdaBinConv2d, MakeConv, Maxout, OptionA
 
 
 class Projection(nn.Sequential):
@@ -45,7 +42,7 @@ class AdaBinResNet(nn.Module):
     """Normalised images (N, 3, 32, 32) -> scores (N, 10); ResNet-20 unless told otherwise.
 
     ``widths``, ``blocks``: channels and blocks of each stage, all but the first at half the size of the one before;
-    ``conv``: another binary convolution in the place of AdaBin's.
+    ``conv``: another convolution, its signs included, in the place of AdaBin's.
     """
 
     def __init__(

@@ -60,9 +60,9 @@ class CodebookConv2d(Kernel, Paced):
         super().__init__(channels_in, channels_out, 3, stride=stride)
         self.tau, self.clip, self.sharpen = tau, clip, sharpen
         self.refinement = refinement or Refinement()
-        words = spelled(torch.randperm(KERNELS)[: 1 << tau].sort().values)
-        self.patterns = nn.Parameter(words * self.refinement.size)
-        self.register_buffer("memory", words.clone())
+        self.patterns = nn.Parameter(torch.empty(1 << tau, TAPS))
+        self.register_buffer("memory", torch.empty(1 << tau, TAPS))
+        self.take(spelled(torch.randperm(KERNELS)[: 1 << tau].sort().values))
         self.register_buffer("sharpness", torch.tensor(0.0), persistent=False)
         self.refining = False
 

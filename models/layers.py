@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from bnnhw.models.estimators import annealed_sign, pass_sign, quadratic_sign
 
+MakeConv = Callable[..., nn.Module]
+"""(channels in, channels out, stride=) -> a binary convolution, 3x3, padded by one."""
 SHARPNESS = (1e-3, 10.0)
 """Of AdaBin's weight gradient at the beginning and at the end of a training."""
 

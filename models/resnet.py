@@ -8,11 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from bnnhw.models.layers import BinaryConv2d, Maxout, OptionA, RPReLU, RSign, Sign
-
-MakeConv = Callable[..., nn.Module]
-"""(channels in, channels out, stride=) -> a convolution of a binary map, 3x3, padded by one."""
-
+from bnnhw.models.layers import BinaryConv2d, MakeConv, Maxout, OptionA, RPReLU, RSign, Sign
 
 Kind = Literal["prelu", "two_slope", "rprelu", "none"]
 Place = Literal["before_norm", "before_add", "after_add"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -89,6 +90,15 @@ class Graph:
             for source in node.inputs:
                 readers[source].append(node)
         return readers
+
+    def digest(self) -> str:
+        """Of operations, parameters and names: what another network of the same name has different."""
+        sums = hashlib.sha256()
+        for node in self.nodes:
+            sums.update(f"{node.name} {node.op.kind} {node.inputs} {node.op.scalars()}".encode())
+            for array in node.op.arrays().values():
+                sums.update(array.tobytes())
+        return sums.hexdigest()[:16]
 
     def with_nodes(self, nodes: Iterable[Node], output: str | None = None) -> Graph:
         """The same network with other nodes."""

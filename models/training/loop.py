@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bnnhw.errors import BnnhwError
-from bnnhw.models.catalogue import load as load_network
 from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.layers import Kernel, Paced
-from bnnhw.models.training.checkpoint import SUFFIX, interrupts_wait, load, read, write
+from bnnhw.models.training.checkpoint import interrupts_wait, read, write
 from bnnhw.models.training.group import Group
 from bnnhw.models.training.recipe import Recipe
-from bnnhw.models.training.restore import restore
 from bnnhw.models.training.source import Source, shuffled
-from bnnhw.models.training.teacher import Teacher, digest
+from bnnhw.models.training.start import Start
+from bnnhw.models.training.teacher import Teacher
 from bnnhw.models.training.teacher import loss as loss_of
 
 Progress = Callable[[str, int, int], None]
@@ -60,8 +59,7 @@ class Training:
     """A network, its optimiser and how far it is.
 
     ``step`` counts batches; a step draws from a generator seeded by (seed, step), an epoch's order from one seeded by
-    (seed, epoch). ``teacher``: sees the same changed images. ``start``: what this one begins with, the state of another
-    training of the recipe or a network of the same operations (a name or a .bnn file).
+    (seed, epoch). ``teacher``: sees the same changed images. ``start``: what this one begins with.
     """
 
     def __init__(
@@ -72,7 +70,7 @@ class Training:
         epochs: int,
         teacher: Teacher | None = None,
         group: Group | None = None,
-        start: str | Path | None = None,
+        start: Start | None = None,
     ) -> None:
         self.recipe, self.source, self.seed, self.epochs, self.teacher = recipe, source, seed, epochs, teacher
         self.group = group or Group()
@@ -85,13 +83,12 @@ class Training:
         self._std = torch.tensor(std, device=self.device)[:, None, None]
         torch.manual_seed(seed)
         self.network = recipe.network().to(self.device, memory_format=torch.channels_last)
-        begun = None if start is None else self._begin(start)
+        begun = None if start is None else start.begin(self.network)
         self._paced = [m for m in self.network.modules() if isinstance(m, Paced)]
         self._kernels = [m for m in self.network.modules() if isinstance(m, Kernel)]
         self._codebooks = [m for m in self.network.modules() if isinstance(m, CodebookConv2d)]
         wrapped = self.group.wrapped(self.network, some_unused=bool(self._codebooks))
-        # compiled for each size of images, not once for all sizes
-        self._forward = torch.compile(wrapped, dynamic=False) if recipe.compiled else wrapped
+        self._forward = recipe.compile(wrapped)
         self.batches = len(source) // recipe.batch
         self.steps, self.step = epochs * self.batches, 0
         self._orders: dict[int, NDArray[np.int64]] = {}
@@ -107,20 +104,6 @@ class Training:
             self.run["teacher"] = teacher.identity()
         if begun is not None:
             self.run["start"] = begun
-
-    def _begin(self, start: str | Path) -> str:
-        """Takes the weights of a state or a network; how that was trained."""
-        if Path(start).suffix != SUFFIX:
-            graph = load_network(start)
-            restore(self.network, graph, self.recipe.shape)
-            return f"{Path(start).name} {digest(graph)}"
-        state = load(Path(start))
-        run = state["run"]
-        if run["recipe"] != self.recipe.name:
-            raise BnnhwError(f"{start} must be the state of a training of {self.recipe.name}, not of {run['recipe']}")
-        self.network.load_state_dict(state["network"])
-        before = f" after {run['start']}" if "start" in run else ""
-        return f"step {state['step']} of {run['epochs']} epochs with seed {run['seed']}{before}"
 
     def load(self, path: Path) -> bool:
         """Go on from the state at ``path``, if there is one."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from bnnhw.compiler.ir import Graph
@@ -59,6 +60,10 @@ class Recipe:
     small: tuple[tuple[float, int], ...] = ()
     half: bool = False
     real: float = 0.0
+
+    def compile(self, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """``forward``, compiled where ``compiled``: anew for each size of images, not once for all sizes."""
+        return torch.compile(forward, dynamic=False) if self.compiled else forward
 
     def side(self, step: int, steps: int) -> int:
         """Height and width of the images of a step of ``steps``."""

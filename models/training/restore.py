@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bnnhw.compiler.frontend.fx import import_module
-from bnnhw.compiler.ir import BatchNorm, Binarize, BinaryConv, Conv, Graph, TwoSlope
+from bnnhw.compiler.ir import BatchNorm, Binarize, BinaryConv, Conv, Graph, Input, Op, TwoSlope
 from bnnhw.errors import BnnhwError
 from bnnhw.models import codebook, layers
 
@@ -26,9 +26,12 @@ def restore(network: nn.Module, graph: Graph, shape: tuple[int, int, int]) -> No
     Binary weights become real ones of one magnitude. A layer with a codebook takes that of the saved one, or where
     that has none the kernels it has most of.
 
-    Raises BnnhwError where the operations or their shapes are others.
+    Raises BnnhwError where the operations or their shapes are others, or one has parameters that its module cannot
+    hold.
     """
-    own = import_module(network, shape, mean=[0.0] * shape[2], std=[1.0] * shape[2], name="")
+    op = graph.input.op
+    assert isinstance(op, Input)
+    own = import_module(network, shape, mean=op.mean.tolist(), std=op.std.tolist(), name="")
     name = graph.meta.get("name", "network")
     need, found = own.shapes(), graph.shapes()
     for mine, theirs in zip(own.nodes, graph.nodes, strict=False):
@@ -46,6 +49,21 @@ def restore(network: nn.Module, graph: Graph, shape: tuple[int, int, int]) -> No
     with torch.no_grad():
         for path, parts in ops.items():
             MODULES[type(modules[path])](modules[path], parts)
+    again = import_module(network, shape, mean=op.mean.tolist(), std=op.std.tolist(), name="")
+    for mine, theirs in zip(again.nodes, graph.nodes, strict=True):
+        if not _alike(mine.op, theirs.op):
+            raise BnnhwError(f"layer '{theirs.name}' of {name} must be one that '{mine.name}' can be, and is not")
+
+
+def _alike(op: Op, other: Op) -> bool:
+    """Whether all is the same but for binary weights, and the bits that weights are rounded to later; no bias is 0."""
+    arrays = {} if isinstance(op, BinaryConv) else op.arrays()
+    scalars = {key: value for key, value in op.scalars().items() if key not in ("weight_bits", "words", "index")}
+    for key, value in (arrays | scalars).items():
+        mine, theirs = (0 if v is None else v for v in (value, getattr(other, key)))
+        if not np.allclose(mine, theirs, rtol=1e-4, atol=1e-5):
+            return False
+    return True
 
 
 def _parents(path: str) -> list[str]:

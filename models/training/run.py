@@ -15,11 +15,12 @@ from bnnhw.compiler.ir import Graph
 from bnnhw.compiler.ir.file import save
 from bnnhw.errors import BnnhwError
 from bnnhw.models import data as sets
-from bnnhw.models.training.checkpoint import SUFFIX, state_path
+from bnnhw.models.training.checkpoint import state_path
 from bnnhw.models.training.group import joined
 from bnnhw.models.training.loop import Progress, Training, deterministic
 from bnnhw.models.training.recipe import Described, Recipe
 from bnnhw.models.training.source import Photographs, Source, Stored
+from bnnhw.models.training.start import Start
 from bnnhw.models.training.teacher import Teacher
 from bnnhw.spec.network import PHOTOGRAPH
 
@@ -41,14 +42,13 @@ def run(
     keep: bool = False,
 ) -> Graph:
     """Train, import and calibrate; see `bnnhw.models.train`."""
-    if start is not None and Path(start).suffix == SUFFIX and not Path(start).is_file():
-        raise BnnhwError(f"start must be the state of a training, and there is no file {start}")
+    begin = None if start is None else Start(start, recipe)
     source = load(recipe, data, seed)
     tutor = None if teacher is None else Teacher(teacher, recipe)
     count = epochs or recipe.epochs
     state = None if out is None else state_path(out)
     with deterministic(recipe.threads), joined() as group:
-        work = Training(recipe, source, seed, count, tutor, group, start)
+        work = Training(recipe, source, seed, count, tutor, group, begin)
         if state is not None:
             work.load(state)
         work.finish(state, progress if not group.rank else None)
@@ -56,7 +56,7 @@ def run(
             work.save(state)
         network = work.network.cpu().eval()
     taught = "" if tutor is None else f", taught by {tutor.name}"
-    taught += f", begun with {work.run['start']}" if start is not None else ""
+    taught += f", begun with {work.run['start']}" if begin is not None else ""
     meta: dict[str, Any] = {
         "name": recipe.name,
         "classes": list(recipe.classes),
@@ -72,7 +72,7 @@ def run(
     graph = calibrate(graph, source.sample(max(FEWEST, min(CALIBRATION, CALIBRATION * 32 * 32 // (height * width)))))
     given = "".join(f" --data {shlex.quote(Path(name).name)}" for name in data)
     given += "" if tutor is None else f" --teacher {shlex.quote(tutor.name)}"
-    given += "" if start is None else f" --start {shlex.quote(Path(start).name)}"
+    given += "" if begin is None else f" --start {shlex.quote(begin.name)}"
     graph = graph.with_meta(command=f"bnnhw train {recipe.name}{given} --seed {seed} --epochs {count}")
     if out is not None:
         save(graph, out)

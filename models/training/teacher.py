@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bnnhw.compiler.frontend.torch_exec import Forward
-from bnnhw.compiler.ir import Graph
 from bnnhw.errors import BnnhwError
 from bnnhw.models.catalogue import load
 from bnnhw.models.training.recipe import Recipe
@@ -34,18 +32,17 @@ class Teacher:
                 f"teacher {name} must take images of {height}x{width}x{channels} in {len(recipe.classes)} classes for "
                 f"{recipe.name}, not of {found[0]}x{found[1]}x{found[2]} in {found[3]}"
             )
-        self._compiled = recipe.compiled
+        self._recipe = recipe
         self._forward: Callable[[Tensor], Tensor] | None = None
 
     def identity(self) -> str:
         """What another network of the same name has different."""
-        return f"{self.name} {digest(self.graph)}"
+        return f"{self.name} {self.graph.digest()}"
 
     def probabilities(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """What the teacher takes each class for (N, classes); ``images`` (N, C, H, W) are (pixel - mean) / std."""
         if self._forward is None:
-            forward = Forward(self.graph, torch.float32, images.device).__call__
-            self._forward = torch.compile(forward, dynamic=False) if self._compiled else forward
+            self._forward = self._recipe.compile(Forward(self.graph, torch.float32, images.device).__call__)
         return self._forward(images.float() * std + mean).softmax(dim=1)
 
 
@@ -59,13 +56,3 @@ def loss(scores: Tensor, labels: Tensor, taught: Tensor | None, recipe: Recipe) 
         own = F.cross_entropy(scores, labels, label_smoothing=recipe.smoothing)
         total = total + (1 - recipe.teacher_share) * own
     return total
-
-
-def digest(graph: Graph) -> str:
-    """Of operations and weights."""
-    sums = hashlib.sha256()
-    for node in graph.nodes:
-        sums.update(f"{node.name} {node.op.kind} {node.inputs} {node.op.scalars()}".encode())
-        for array in node.op.arrays().values():
-            sums.update(array.tobytes())
-    return sums.hexdigest()[:16]

@@ -22,6 +22,7 @@ from bnnhw.models.training.augment import flip_and_shift
 from bnnhw.models.training.checkpoint import interrupts_wait
 from bnnhw.models.training.loop import Training, deterministic
 from bnnhw.models.training.source import Stored
+from bnnhw.models.training.start import Start
 
 
 def test_training_is_reproducible(tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ def test_a_training_begins_with_another(tmp_path: Path) -> None:
     state = tmp_path / "first.bnn.state"
     with deterministic(1):
         source = Stored(sets.load("digits:train"))
-        work = Training(RECIPE, source, 5, 1, start=state)
+        work = Training(RECIPE, source, 5, 1, start=Start(state, RECIPE))
     saved = torch.load(state, weights_only=True)
     assert saved["step"] == 42
     for name, value in work.network.state_dict().items():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from torch import nn
 from bnnhw import models
 from bnnhw.compiler.frontend import torch_exec
 from bnnhw.compiler.frontend.fx import import_module
-from bnnhw.compiler.ir import BinaryConv, Graph
+from bnnhw.compiler.ir import BatchNorm, Binarize, BinaryConv, Graph, Node, Op, TwoSlope
 from bnnhw.compiler.ir.file import save
 from bnnhw.errors import BnnhwError
 from bnnhw.models import data as sets
@@ -134,6 +135,24 @@ def test_other_layers_are_refused(graph: Callable[[], Graph], text: str) -> None
         restore(network, graph(), SHAPE)
     assert str(error.value).startswith(text)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "text"),
+    [
+        (Binarize, {"high": 0.5}, "layer 'blocks.0.rsign' of net must be one that 'blocks.0.rsign' can be, and is not"),
+        (TwoSlope, {"pos": np.full(8, 0.5)}, "layer 'rprelu1.prelu' of net must be one that 'rprelu1.prelu' can be"),
+        (BatchNorm, {"eps": 0.1}, "layer 'bn1' of net must be one that 'bn1' can be, and is not"),
+    ],
+)
+def test_what_a_module_cannot_hold_is_refused(kind: type[Op], change: dict[str, Any], text: str) -> None:
+    """Values of a sign that are not +-1, a PReLU's other slope, another epsilon."""
+    graph = graph_of(randomised(NETWORKS["binary"]()))
+    first = next(node for node in graph.nodes if isinstance(node.op, kind))
+    other = Node(first.name, replace(first.op, **change), first.inputs)
+    with pytest.raises(BnnhwError) as error:
+        restore(NETWORKS["binary"](), graph.with_nodes(other if n is first else n for n in graph.nodes), SHAPE)
+    assert str(error.value).startswith(text)
 
 
 def test_a_part_of_the_layers_is_refused() -> None:
