@@ -18,7 +18,7 @@ class Projection(nn.Sequential):
 
 
 class Block(nn.Module):
-    """Two two-value convolutions, each with batch norm, its own shortcut and a Maxout; ``projected``: the shortcut
+    """Two convolutions of signs, each with batch norm, its own shortcut and a Maxout; ``projected``: the shortcut
     between stages is a `Projection`."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, projected: bool, conv: MakeConv) -> None:

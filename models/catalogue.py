@@ -59,8 +59,7 @@ def recipe_names() -> list[str]:
 def load(name_or_path: str | Path) -> Graph:
     """A network of the catalogue by name, or from a .bnn file.
 
-    Those without a file in WEIGHTS have random weights: they show what the hardware costs. Others are trained or
-    imported.
+    Those without a file in WEIGHTS have random weights: they show what the hardware costs. Others are trained.
 
     Raises BnnhwError for a name that is neither known nor a file; FileFormatError for a file that is not a network.
     """

@@ -23,10 +23,11 @@ class Cost:
     """Of one image.
 
     macs: multiply-accumulates, binary_macs those of binary weights and activations; ace: macs times weight bits times
-    activation bits, as the integer network has them (PokeBNN); ace_paper: the same with layers that the paper leaves in
-    floating point at REAL_ACE a product; bit_ops: SNN's measure of the binary layers, where a codebook's dot products
-    are shared; ops: binary_macs / 64 and all others that the paper counts (DWR and others); weight_bits: of all stored
-    weights, a sub-bit kernel's index of tau bits and the codebooks; binary_weights: how many are binary.
+    activation bits (PokeBNN), of the network as defined, which the compiler may run a layer of twice; ace_paper: the
+    same with layers that the paper leaves in floating point at REAL_ACE a product; bit_ops: SNN's measure of the binary
+    layers, where a codebook's dot products are shared; ops: binary_macs / 64 and all others that the paper counts (DWR
+    and others); weight_bits: of all stored weights, a sub-bit kernel's index of tau bits and the codebooks;
+    binary_weights: how many are binary.
     """
 
     macs: int = 0

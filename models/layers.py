@@ -67,8 +67,8 @@ class KernelOptions(TypedDict, total=False):
 class Kernel(nn.Module):
     """What all convolutions here share: a real weight (out, in / groups, k, k) and the window.
 
-    ``real``: multiplies with the real weights, as in the first of two steps of a training; one that has no such step
-    has it False always.
+    ``real``: multiplies with the real weights, as in the first of two steps of a training. `AdaBinConv2d` has no such
+    step.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ COMMANDS = {
     "models": ("bnnhw.cli.catalogue", "Shipped networks."),
     "boards": ("bnnhw.cli.catalogue", "Boards a network can be built for."),
     "train": ("bnnhw.cli.obtain", "Train a network by a recipe and save it (extra: torch)."),
-    "import": ("bnnhw.cli.obtain", "Turn a checkpoint into a saved network (extras: torch, onnx)."),
+    "import": ("bnnhw.cli.obtain", "Turn a checkpoint into a saved network (extra: torch)."),
     "compile": ("bnnhw.cli.compile", "Schedule, memory images and predicted cycles; takes seconds."),
     "sim": ("bnnhw.cli.sim", "Run images on a model of the hardware and compare all scores."),
     "eval": ("bnnhw.cli.evaluate", "Accuracy of the integer network, and of torch beside it."),

@@ -21,9 +21,9 @@ from bnnhw.errors import DoesNotFitError, UnsteadyError, UnsupportedError
 def models(board: str | None, fps: float, clock: float, as_json: bool) -> None:
     """List the shipped networks.
 
-    macs: multiply-accumulates an image; ace: the same times weight bits times activation bits, of the integer network;
-    ace_paper: with 256 for each product that the paper leaves in floating point; weight_bits: bits of all stored
-    weights. With a board: predicted cycles of a frame, or why there are none.
+    macs: multiply-accumulates an image; ace: the same times weight bits times activation bits, of the network
+    as defined; ace_paper: with 256 for each product that the paper leaves in floating point; weight_bits: bits of all
+    stored weights. With a board: predicted cycles of a frame, or why there are none.
     """
     from bnnhw import models as catalogue
 

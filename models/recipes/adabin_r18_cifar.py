@@ -1,4 +1,4 @@
-"""adabin_r18_cifar: AdaBin's ResNet-18 for CIFAR-10, trained as the official code does it."""
+"""adabin_r18_cifar: AdaBin's ResNet-18 for CIFAR-10, with optimiser, rate and decay of the official code."""
 
 from __future__ import annotations
 

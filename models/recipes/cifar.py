@@ -16,7 +16,8 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 
 
 def cifar(name: str, paper: str, network: Callable[[], nn.Module], **changes: Any) -> Recipe:
-    """A recipe for 32x32 colour images, ten classes: Adam, bfloat16, images mirrored and shifted, small ones first."""
+    """A recipe for 32x32 colour images, ten classes: Adam, bfloat16, images mirrored and shifted, small ones first; but
+    for ``changes``."""
     options: dict[str, Any] = {"epochs": 32, "batch": 64, "rate": 2e-3, "warm_up": 0.05, "compiled": True}
     options |= {"half": True, "small": ((0.4, 16), (0.7, 24))}
     return Recipe(

@@ -1,6 +1,7 @@
 """snn_r18: ResNet-18 with shortcuts around every sub-bit convolution (tau 5), for a folder of ImageNet's photographs.
 
-The official code learns from a ResNet-34 alone (``--teacher``), in two steps of 256 epochs; this is one step.
+The official code learns from a ResNet-34 alone (``--teacher``), in two steps of 256 epochs; here they are the
+halves of one training.
 """
 
 from __future__ import annotations

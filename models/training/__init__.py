@@ -36,8 +36,8 @@ def train(
     ``progress(stage, done, total)`` is called every few steps. With ``out``, an interrupted training leaves its state
     in a file beside it and goes on from there when it is called again.
 
-    Raises BnnhwError: unknown recipe, bad number of epochs, data or teacher that do not fit, torch missing, a state of
-    another training.
+    Raises BnnhwError: unknown recipe, bad number of epochs, data, teacher or start that do not fit, torch missing, a
+    state of another training.
     """
     if recipe not in recipe_names():
         raise BnnhwError(f"recipe must be one of {', '.join(recipe_names())}, not '{recipe}'")

@@ -14,6 +14,7 @@ from bnnhw.compiler.frontend.fx import import_module
 from bnnhw.compiler.ir import BatchNorm, Binarize, BinaryConv, Conv, Graph, Input, Op, TwoSlope
 from bnnhw.errors import BnnhwError
 from bnnhw.models import codebook, layers
+from bnnhw.models.training.recipe import Described
 
 Ops = Sequence[Any]
 """Operations that a module became, in order, without those of modules below it."""
@@ -23,12 +24,14 @@ def restore(network: nn.Module, graph: Graph, shape: tuple[int, int, int]) -> No
     """Gives ``network``, for images of ``shape`` (H, W, C), the weights of ``graph``, a float network of the same
     operations.
 
-    Binary weights become real ones of one magnitude. A layer with a codebook takes that of the saved one, or where
-    that has none the kernels it has most of.
+    Real weights get the signs of the binary ones, and where the layer has two values their mean and deviation. A layer
+    with a codebook takes that of the saved one, or where that has none of its size the kernels it has most of.
 
-    Raises BnnhwError where the operations or their shapes are others, or one has parameters that its module cannot
-    hold.
+    Raises BnnhwError for a network that makes its graph itself, where the operations or their shapes are
+    others, or one has parameters that its module cannot hold.
     """
+    if isinstance(network, Described):
+        raise BnnhwError(f"{type(network).__name__} must begin with the state of a training, not with a saved network")
     op = graph.input.op
     assert isinstance(op, Input)
     own = import_module(network, shape, mean=op.mean.tolist(), std=op.std.tolist(), name="")
@@ -56,7 +59,8 @@ def restore(network: nn.Module, graph: Graph, shape: tuple[int, int, int]) -> No
 
 
 def _alike(op: Op, other: Op) -> bool:
-    """Whether all is the same but for binary weights, and the bits that weights are rounded to later; no bias is 0."""
+    """Whether all is the same but for binary weights, and the bits that weights are rounded to later; a missing bias is
+    0."""
     arrays = {} if isinstance(op, BinaryConv) else op.arrays()
     scalars = {key: value for key, value in op.scalars().items() if key not in ("weight_bits", "words", "index")}
     for key, value in (arrays | scalars).items():

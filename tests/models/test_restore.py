@@ -24,6 +24,7 @@ from bnnhw.models import data as sets
 from bnnhw.models.adabin import AdaBinResNet
 from bnnhw.models.codebook import CodebookConv2d
 from bnnhw.models.layers import SHARPNESS, AdaBinActivation, BinaryConv2d
+from bnnhw.models.recipes.pokebnn_cifar import pokebnn_cifar
 from bnnhw.models.recipes.snn_digits import RECIPE
 from bnnhw.models.resnet import Bend, ResNet
 from bnnhw.models.training.restore import restore
@@ -183,3 +184,8 @@ def test_a_training_begins_with_a_shipped_network(tmp_path: Path) -> None:
 
     with pytest.raises(BnnhwError, match="model must be one of .* not 'nothing'"):
         models.train("snn_digits", start="nothing")
+
+
+def test_a_network_that_makes_its_graph_itself_is_refused() -> None:
+    with pytest.raises(BnnhwError, match="PokeBnn must begin with the state of a training, not with a saved network"):
+        restore(pokebnn_cifar(), models.load("pokebnn_cifar"), (32, 32, 3))
