@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bnnhw.compiler.frontend import adabin, snn
+from bnnhw.compiler.frontend import adabin, dwr, snn
 from bnnhw.compiler.ir import Graph
 from bnnhw.errors import BnnhwError
 
-ARCHS: dict[str, Callable[[Path], Graph]] = adabin.importers() | snn.importers()
+ARCHS: dict[str, Callable[[Path], Graph]] = adabin.importers() | snn.importers() | dwr.importers()
 """Importers of checkpoints by architecture name."""
 
 

@@ -137,10 +137,11 @@ class Backbone(Layered):
 
 @dataclass(frozen=True)
 class Vgg(Layered):
-    """A chain of binary 3x3 convolutions without shortcuts, max pooling before the batch norm of some, Hardtanh.
+    """A chain of binary 3x3 convolutions without shortcuts, Hardtanh, max pooling.
 
     ``widths``: channels of the binary convolutions; ``pooled``: those after which the map is halved, 0 the real one
-    before them; ``stem``: its channels; ``hidden``: width of the two real hidden dense layers, None without them.
+    before them; ``late``: pooled behind the Hardtanh, not before the batch norm; ``stem``: channels of the real
+    convolution; ``hidden``: width of the two real hidden dense layers, None without them.
 
     Raises BnnhwError for numbers that are not positive.
     """
@@ -149,6 +150,7 @@ class Vgg(Layered):
     pooled: tuple[int, ...]
     stem: int
     hidden: int | None = None
+    late: bool = False
     size: int = 32
     classes: int = 10
 
@@ -181,7 +183,7 @@ ORIGINALS: dict[str, Arch] = {
     "cifar_r18": Backbone((64, 128, 256, 512), (4, 4, 4, 4), 32, 64, "cifar_pairs", classes=10),
     "r20": _R20,
     "vgg_small": _SMALL,
-    "vgg_11": Vgg((128, 256, 256, 512, 512, 512, 512), (0, 1, 3, 5, 7), 64, 4096),
+    "vgg_11": Vgg((128, 256, 256, 512, 512, 512, 512), (0, 1, 3, 5, 7), 64, 4096, late=True),
 }
 """What was reshaped: the usual shapes, with stem and shortcuts of the official code."""
 
@@ -193,7 +195,7 @@ ARCHS: dict[str, Arch] = {
     "dwr_r20_react": Backbone((30, 86, 154), (2, 2, 2), 32, 16, "cifar", react=True, aligned=64, classes=10),
     "dwr_vgg_small": Vgg((106, 252, 256, 512, 512, 512), (1, 3, 5), 128),
     "dwr_vgg_small_sd": Vgg((128, 256, 230, 512, 472, 512), (1, 3, 5), 128),
-    "dwr_vgg_11": Vgg((144, 390, 842, 418, 512), (0, 1, 2, 3, 5), 64, 4096),
+    "dwr_vgg_11": Vgg((144, 390, 842, 418, 512), (0, 1, 2, 3, 5), 64, 4096, late=True),
 }
 """The published networks; the last convolution of each VGG keeps the dense layers as they were. The CIFAR-10 ResNet-18
 for SD-BNN has the widths of ``dwr_cifar_r18``."""

@@ -1,8 +1,7 @@
-"""DWR's backbones as float networks with seeded random weights; no trained ones are public, nor names for their arrays.
+"""DWR's backbones as float networks, with random arrays or those of a checkpoint.
 
-What the official code leaves open or computes from each image is read so:
+What the engine does not compute, or not as the official code writes it:
 
-- Dense layers between VGG-11's convolutions and its scores have a ReLU behind them.
 - SD-BNN shifts its thresholds by two small dense layers of the map's means. Of those networks only the widths are here,
   with thresholds that do not depend on the image: the cost that is told of them leaves the dense layers out as well.
   Its shift of the weights is known before they are binarised.
@@ -16,10 +15,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend.dwr.arch import ARCHS, KERNEL, PAPER, Arch, Backbone, Layer, Vgg
-from bnnhw.compiler.frontend.nodes import IMAGENET, NodeBuilder
+from bnnhw.compiler.frontend.dwr.arrays import Arrays, Drawn, FloatArray
+from bnnhw.compiler.frontend.nodes import CIFAR_CLASSES, IMAGENET, NodeBuilder
 from bnnhw.compiler.ir import (
     Add,
     AvgPool,
@@ -39,10 +38,11 @@ from bnnhw.compiler.ir import (
 )
 from bnnhw.errors import BnnhwError
 
-FloatArray = NDArray[np.float32]
 PRECISION = {"value": 9, "factor": 18}
 """Bits of the values of large networks, as wide as a block RAM's bytes: those of 56 x 56 pixels, or of 32 x 32 of more
 than a hundred channels, are to lie on chip. The latter are in -1 .. 1 (Hardtanh)."""
+OF_STEM = 0.54, 1.7
+"""Deviation of the stem's pooled values, and their mean in deviations."""
 OF_FOUR = 1.03, 0.70
 """Mean and standard deviation of the largest of four normal values."""
 EPS = 1e-5
@@ -54,70 +54,70 @@ def untrained(name: str, arch: Arch | None = None, seed: int = 1) -> Graph:
 
 
 def graph_of(arch: Arch, seed: int, **meta: Any) -> Graph:
-    """A float network with random weights, and the batch-norm statistics that such weights give on binary maps.
-
-    A sum of n signs has a variance near n, whatever the weights. ``meta`` is added to the graph's metadata.
+    """A float network with random weights (`Drawn`). ``meta`` is added to the graph's metadata.
 
     Raises BnnhwError for channels that decrease where shortcuts without weights add them (style cifar).
     """
-    build = _Builder(seed)
+    return build(arch, Drawn(seed), **meta)
+
+
+def build(arch: Arch, arrays: Arrays, **meta: Any) -> Graph:
+    """The float network with these arrays; as `graph_of`."""
+    builder = _Builder(arrays)
     constants = (np.array(values, np.float32) for values in IMAGENET)  # the official code's for CIFAR-10, too
-    x = build.add("input", Input(3, arch.size, arch.size, *constants))
-    x = build.chain(arch, x) if isinstance(arch, Vgg) else build.residual(arch, x)
-    about: dict[str, Any] = {"paper": PAPER} | build.meta
+    x = builder.add("input", Input(3, arch.size, arch.size, *constants))
+    x = builder.chain(arch, x) if isinstance(arch, Vgg) else builder.residual(arch, x)
+    about: dict[str, Any] = {"paper": PAPER} | builder.meta
     if isinstance(arch, Vgg) or arch.style != "cifar":
         about["widths"] = dict(PRECISION)
-    return Graph(tuple(build.nodes), x, about | meta).verify()
+    if arch.classes == len(CIFAR_CLASSES):
+        about["classes"] = list(CIFAR_CLASSES)
+    return Graph(tuple(builder.nodes), x, about | meta).verify()
 
 
 class _Builder(NodeBuilder):
-    """Draws the arrays of a node when it adds it."""
+    """Takes the arrays of a node when it adds it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, arrays: Arrays) -> None:
         super().__init__({})
-        self.rng = np.random.Generator(np.random.PCG64(seed))
+        self.arrays = arrays
         self.meta: dict[str, Any] = {}
 
-    def draw(self, low: float, high: float, *shape: int) -> FloatArray:
-        """Uniform values."""
-        return (self.rng.random(shape, np.float32) * np.float32(high - low) + np.float32(low)).astype(np.float32)
-
     def real(self, at: str, x: str, outs: int, ins: int, kernel: int = 1, stride: int = 1, bias: bool = False) -> str:
-        """A real convolution that keeps the size of the values."""
-        reach = (3 / (ins * kernel * kernel)) ** 0.5
-        weight = self.draw(-reach, reach, outs, ins, kernel, kernel)
-        return self.add(at, Conv(weight, self.draw(-0.2, 0.2, outs) if bias else None, stride, kernel // 2), x)
+        """A real convolution, or a dense layer with ``bias``."""
+        weight = self.arrays.real(at, (outs, ins, kernel, kernel))
+        added = self.arrays.vector(f"{at}.bias", outs, -0.2, 0.2) if bias else None
+        return self.add(at, Conv(weight, added, stride, kernel // 2), x)
 
     def normed(self, at: str, x: str, channels: int, deviation: float | FloatArray = 1.0, mean: float = 0.0) -> str:
-        """Batch norm of values with this mean (in deviations) and deviation; one gamma in twenty is negative."""
-        gamma = self.draw(0.4, 0.8, channels) * np.where(self.rng.random(channels) < 0.05, -1, 1)
-        around = (mean + self.rng.normal(0, 0.3, channels)) * deviation
-        variance = self.draw(0.7, 1.3, channels) * deviation**2
-        return self.add(at, BatchNorm(gamma, self.draw(-0.2, 0.2, channels), around, variance), x)
+        """Batch norm of values with this mean (in deviations) and deviation."""
+        return self.add(at, BatchNorm(*self.arrays.norm(at, channels, deviation, mean)), x)
 
     def binary(self, layer: Layer, x: str, scaled: bool = False) -> tuple[str, FloatArray]:
         """A binary convolution and the deviation of its result; ``scaled``: weights have a magnitude of their own."""
-        shape = (layer.outs, layer.ins, KERNEL, KERNEL)
-        sign = self.rng.integers(0, 2, shape, np.int8) * np.int8(2) - np.int8(1)
-        alpha = self.draw(0.5, 1.5, layer.outs) if scaled else np.ones(layer.outs, np.float32)
-        if scaled:
-            alpha /= np.float32((layer.ins * KERNEL * KERNEL) ** 0.5)
+        sign, alpha = self.arrays.binary(layer, scaled)
         conv = BinaryConv(sign, alpha, 0 * alpha, layer.stride, 1)
         return self.add(f"{layer.at}conv", conv, x), alpha * np.float32((layer.ins * KERNEL * KERNEL) ** 0.5)
 
     def sign(self, at: str, x: str, channels: int, react: bool = False) -> str:
-        """Binarisation at 0, or with ``react`` at a threshold of each channel."""
-        threshold = self.draw(-0.4, 0.4, channels) if react else np.zeros(channels, np.float32)
-        return self.add(f"{at}sign", Binarize(threshold), x)
+        """Binarisation at 0, or with ``react`` of the sum with a bias of each channel."""
+        at = f"{at}sign"
+        bias = self.arrays.vector(f"{at}.bias", channels, -0.4, 0.4) if react else np.zeros(channels, np.float32)
+        return self.add(at, Binarize(-bias), x)
 
     def bend(self, at: str, x: str, channels: int, kind: str) -> str:
         """``prelu``, ``rprelu`` (between two biases) or ``tanh`` (Hardtanh)."""
         if kind == "tanh":
             return self.add(f"{at}tanh", Clamp(), x)
         if kind == "rprelu":
-            x = self.add(f"{at}bias_in", Bias(self.draw(-0.2, 0.2, channels)), x)
-        x = self.add(f"{at}prelu", TwoSlope(np.ones(channels, np.float32), self.draw(0.05, 0.6, channels)), x)
-        return self.add(f"{at}bias_out", Bias(self.draw(-0.2, 0.2, channels)), x) if kind == "rprelu" else x
+            x = self.moved(f"{at}bias_in", x, channels)
+        slopes = self.arrays.vector(f"{at}prelu.weight", channels, 0.05, 0.6)
+        x = self.add(f"{at}prelu", TwoSlope(np.ones(channels, np.float32), slopes), x)
+        return self.moved(f"{at}bias_out", x, channels) if kind == "rprelu" else x
+
+    def moved(self, at: str, x: str, channels: int) -> str:
+        """A bias of each channel."""
+        return self.add(at, Bias(self.arrays.vector(f"{at}.bias", channels, -0.2, 0.2)), x)
 
     def residual(self, arch: Backbone, x: str) -> str:
         """Stem, blocks, alignment, head of a residual network."""
@@ -129,7 +129,7 @@ class _Builder(NodeBuilder):
         else:
             bend = "rprelu" if arch.react else "tanh"
             x = self.normed("bn1", self.real("conv1", x, arch.stem, 3, KERNEL), arch.stem)
-            x = self.bend("stem.", x, arch.stem, bend)
+            x = self.bend("stem.", x, arch.stem, "tanh")
         layers = arch.layers()
         blocks = layers if arch.aligned is None else layers[:-1]
         for first in range(0, len(blocks), arch.span):
@@ -150,17 +150,12 @@ class _Builder(NodeBuilder):
             return x
         scaled = min(stem, wide)
         weight = np.eye(stem, dtype=np.float32)[np.arange(wide) % stem]
-        weight[:scaled] *= self.draw(0.5, 1.5, scaled)[:, None]
+        weight[:scaled] *= self.arrays.vector("align_stem.conv.weight", stem, 0.5, 1.5)[:scaled, None]
         x = self.add("align_stem.conv", Conv(weight[:, :, None, None], weight_bits=1), x)
         self.meta["counted"] = {"align_stem.conv": scaled * arch.layers()[0].size ** 2}
         copies = wide - scaled
-        norm = BatchNorm(
-            np.append(self.draw(0.4, 0.8, scaled), np.ones(copies)),
-            np.append(self.draw(-0.2, 0.2, scaled), np.zeros(copies)),
-            np.append(self.draw(0.0, 0.5, scaled), np.zeros(copies)),
-            np.append(self.draw(0.3, 0.8, scaled), np.full(copies, 1 - EPS)),
-            EPS,
-        )
+        parts = zip(self.arrays.norm("align_stem.bn", stem, *OF_STEM), (1, 0, 0, 1 - EPS), strict=True)
+        norm = BatchNorm(*(np.append(part[:scaled], np.full(copies, same)) for part, same in parts), EPS)
         return self.bend("align_stem.", self.add("align_stem.bn", norm, x), wide, "prelu")
 
     def convolved(self, layer: Layer, bits: str, scaled: bool, pooled: bool = False) -> str:
@@ -180,7 +175,7 @@ class _Builder(NodeBuilder):
         for layer in layers:
             if layer is not first:
                 y = self.sign(layer.at, self.bend(layer.at, y, layer.ins, bend), layer.ins, arch.react)
-            y = self.convolved(layer, y, arch.react)
+            y = self.convolved(layer, y, arch.react and arch.style == "imagenet")
         return self.bend(f"{last.at}out.", self.add(f"{last.at}add", Add(), y, side), last.outs, bend)
 
     def shortcut(self, arch: Backbone, layer: Layer, x: str) -> str:
@@ -204,16 +199,19 @@ class _Builder(NodeBuilder):
             x = self.add("conv0.maxpool", MaxPool(2, 2), x)
         for number, layer in enumerate(arch.layers(), 1):
             bits = self.sign(layer.at, x, layer.ins)
-            x = self.convolved(layer, bits, False, number in arch.pooled)
+            pooled = number in arch.pooled
+            x = self.convolved(layer, bits, False, pooled and not arch.late)
             x = self.bend(layer.at, x, layer.outs, "tanh")
+            if pooled and arch.late:
+                x = self.add(f"{layer.at}maxpool", MaxPool(2, 2), x)
         left = arch.size >> len(arch.pooled)
         x, wide = self.add("flatten", Flatten(), x), arch.widths[-1] * left * left
         for number in (1, 2) if arch.hidden is not None else ():
             assert arch.hidden is not None
             x = self.real(f"hidden{number}", x, arch.hidden, wide, bias=True)
             wide = arch.hidden
-            x = self.add(f"hidden{number}.relu", TwoSlope(np.ones(wide), np.zeros(wide)), x)
+            x = self.bend(f"hidden{number}.", self.normed(f"hidden{number}.bn", x, wide), wide, "tanh")
         return self.real("fc", x, arch.classes, wide, bias=True)
 
 
-__all__ = ["graph_of", "untrained"]
+__all__ = ["build", "graph_of", "untrained"]

@@ -24,7 +24,6 @@ from bnnhw.compiler.ir import (
     Graph,
     MaxPool,
     Shortcut,
-    TwoSlope,
     interpret,
 )
 from bnnhw.compiler.losses import layer_costs
@@ -62,7 +61,7 @@ SMALL: dict[str, Arch] = {
     "r20_plain": Backbone((6, 11, 13), (2, 2, 1), 16, 6, "cifar", aligned=8, classes=7),
     "r20_react": Backbone((8, 11, 13), (2, 2, 1), 16, 6, "cifar", react=True, aligned=8, classes=7),
     "vgg_small": Vgg((10, 12, 9, 16), (1, 3), 8, size=16, classes=7),
-    "vgg_11": Vgg((10, 12, 9), (0, 1, 3), 8, 24, size=16, classes=7),
+    "vgg_11": Vgg((10, 12, 9), (0, 1, 3), 8, 24, late=True, size=16, classes=7),
 }
 
 
@@ -184,14 +183,16 @@ def test_blocks_of_each_style() -> None:
     assert kinds("r18_plain") == {"Conv": 5, "AvgPool": 2, "Shortcut": 0, "Clamp": 0}
     assert kinds("cifar_r18") == {"Conv": 4, "AvgPool": 0, "Shortcut": 0, "Clamp": 5}
     assert kinds("r20_plain") == {"Conv": 2, "AvgPool": 0, "Shortcut": 2, "Clamp": 7}
-    assert kinds("r20_react") == {"Conv": 2, "AvgPool": 0, "Shortcut": 3, "Clamp": 1}
+    assert kinds("r20_react") == {"Conv": 2, "AvgPool": 0, "Shortcut": 3, "Clamp": 2}
     graph = dwr.untrained("dwr_r20_plain")
     sides = [node.op.scalars() for node in graph.nodes if isinstance(node.op, Shortcut)]
     assert [(s["channels_before"], s["channels_after"]) for s in sides] == [(31, 31), (28, 28)]
     vgg = dwr.untrained("x", SMALL["vgg_small"])
     pooled = [node.inputs[0] for node in vgg.nodes if isinstance(node.op, MaxPool)]
     assert pooled == ["conv1.conv", "conv3.conv"]
-    assert isinstance(dwr.untrained("x", SMALL["vgg_11"])["hidden2.relu"].op, TwoSlope)
+    late = dwr.untrained("x", SMALL["vgg_11"])
+    assert [n.inputs[0] for n in late.nodes if isinstance(n.op, MaxPool)] == ["conv0.tanh", "conv1.tanh", "conv3.tanh"]
+    assert [late[f"hidden2{part}"].op.kind for part in ("", ".bn", ".tanh")] == ["Conv", "BatchNorm", "Clamp"]
 
 
 @pytest.mark.parametrize(
