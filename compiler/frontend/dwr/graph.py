@@ -155,7 +155,8 @@ class _Builder(NodeBuilder):
         self.meta["counted"] = {"align_stem.conv": scaled * arch.layers()[0].size ** 2}
         copies = wide - scaled
         parts = zip(self.arrays.norm("align_stem.bn", stem, *OF_STEM), (1, 0, 0, 1 - EPS), strict=True)
-        norm = BatchNorm(*(np.append(part[:scaled], np.full(copies, same)) for part, same in parts), EPS)
+        gamma, beta, mean, variance = (np.append(part[:scaled], np.full(copies, same)) for part, same in parts)
+        norm = BatchNorm(gamma, beta, mean, variance, EPS)
         return self.bend("align_stem.", self.add("align_stem.bn", norm, x), wide, "prelu")
 
     def convolved(self, layer: Layer, bits: str, scaled: bool, pooled: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from bnnhw.compiler.frontend.dwr.checkpoint import keys
 from bnnhw.compiler.frontend.nodes import IMAGENET
 from bnnhw.errors import FileFormatError
 
+VGG_11 = ARCHS["dwr_vgg_11"]
+assert isinstance(VGG_11, Vgg)
 SMALL: dict[str, Arch] = {
     "dwr_r18_plain": Backbone((12, 18, 14), (2, 1, 1), 32, 8, classes=7),
     "dwr_r18_react": Backbone((11, 18, 14), (2, 1, 1), 32, 8, react=True, classes=7),
@@ -24,7 +27,7 @@ SMALL: dict[str, Arch] = {
     "dwr_r20_plain": Backbone((6, 10, 14), (2, 2, 2), 16, 6, "cifar", aligned=8, classes=7),
     "dwr_r20_react": Backbone((8, 12, 14), (2, 2, 2), 16, 6, "cifar", react=True, aligned=8, classes=7),
     "dwr_vgg_small": Vgg((10, 12, 9, 16), (1, 3), 8, size=16, classes=7),
-    "dwr_vgg_11": Vgg((10, 12, 9), (0, 1, 3), 8, 24, late=True, size=8, classes=7),
+    "dwr_vgg_11": replace(VGG_11, widths=(10, 12, 9), pooled=(0, 1, 3), stem=8, hidden=24, size=8, classes=7),
 }
 State = dict[str, Tensor]
 
