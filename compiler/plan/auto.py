@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bnnhw.compiler.plan.build import Analysis, Plan, make_plan
-from bnnhw.compiler.plan.groups import misfit
+from bnnhw.compiler.plan.groups import group_cols, group_lanes, misfit
 from bnnhw.compiler.plan.levels import spill_levels
 from bnnhw.compiler.plan.places import ValuePlace
 from bnnhw.compiler.plan.proposals import fetches, front_columns, most_columns
@@ -216,11 +216,12 @@ def _check_maps(plan: Plan, limits: Limits) -> None:
 def _fronts(found: Analysis, limits: Limits) -> Iterator[Mapping[int, int]]:
     """Columns of the front unit by lanes: with one where the image needs it; else without, and if nothing fits with
     one, which leaves the array's steps shorter."""
-    needed = {lanes: front_columns(found, limits, lanes) for lanes in LANES}
+    widths = group_lanes(found.network, LANES)
+    needed = {lanes: front_columns(found, limits, lanes) for lanes in widths}
     yield needed
     if not any(needed.values()):
         with contextlib.suppress(UnsupportedError):
-            yield {lanes: most_columns(found, limits, lanes) for lanes in LANES}
+            yield {lanes: most_columns(found, limits, lanes) for lanes in widths}
 
 
 def _shapes(found: Analysis, limits: Limits, fronts: Mapping[int, int]) -> Iterator[Shape]:
@@ -232,10 +233,10 @@ def _shapes(found: Analysis, limits: Limits, fronts: Mapping[int, int]) -> Itera
     shapes = [
         Shape(rows, cols, depth, lanes, cols, fronts[lanes])
         for rows in ROWS
-        for cols in COLS
-        for depth in DEPTHS
-        for lanes in LANES
-        if cols % lanes == 0 and depth % lanes == 0 and depth >= channels
+        for lanes in fronts
+        for cols in group_cols(network, COLS, lanes)
+        for depth in sorted({max(lanes, depth // lanes * lanes) for depth in DEPTHS})
+        if depth >= channels
         if misfit(network, Shape(rows, cols, depth, lanes, cols)) is None
         if rows < 2 * widest
         and cols < 2 * most

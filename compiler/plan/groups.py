@@ -8,6 +8,9 @@ of ``lanes``, and a residual that is repeated must end with a pass.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import gcd
+
 from bnnhw.compiler.plan.orders import Orders
 from bnnhw.compiler.plan.shape import Shape
 from bnnhw.errors import DoesNotFitError, UnsupportedError
@@ -18,6 +21,23 @@ from bnnhw.spec.numbers import IntArray, signed_width
 def grouped(network: Network) -> list[Conv]:
     """Convolutions of more than one group."""
     return [layer for layer in network.layers if isinstance(layer, Conv) and layer.groups > 1]
+
+
+def group_lanes(network: Network, usual: Sequence[int]) -> list[int]:
+    """Lanes that fit all groups; they divide ``cols``, and so what a group makes, too."""
+    layers = grouped(network)
+    return _dividing(gcd(*(n for c in layers for n in (c.weight.shape[1], len(c.weight) // c.groups))), usual, 1)
+
+
+def group_cols(network: Network, usual: Sequence[int], lanes: int) -> list[int]:
+    """Columns that fit all groups."""
+    return _dividing(gcd(*(len(layer.weight) // layer.groups for layer in grouped(network))), usual, lanes)
+
+
+def _dividing(size: int, usual: Sequence[int], unit: int) -> list[int]:
+    """Multiples of ``unit`` that divide ``size`` (0: any): of ``usual``, or if there are none all not larger."""
+    fit = [n for n in usual if size % n == n % unit == 0]
+    return fit or [n for n in range(unit, max(usual) + 1, unit) if size % n == 0]
 
 
 def check_sequence(network: Network, orders: Orders) -> None:

@@ -37,7 +37,7 @@ def most_columns(found: Analysis, limits: Limits, lanes: int) -> int:
     front_layers(found.network, found.uses)
     conv = _image_conv(found)
     columns = min(int(FRONT_SHARE * limits.dsp) // conv.window.kernel, len(conv.weight), MOST_COLUMNS)
-    return max(columns // lanes, 1) * lanes  # lanes are 2 at least
+    return max(columns // lanes, 2 if lanes == 1 else 1) * lanes
 
 
 def check_windows(found: Analysis, limits: Limits) -> None:

@@ -103,6 +103,18 @@ def test_shape_must_divide_the_groups() -> None:
     assert (4 % chosen.lanes, 8 % chosen.cols) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("groups", "width", "lanes"), [(2, 18, 9), (6, 18, 3), (5, 15, 3), (2, 34, 17), (3, 36, 4), (8, 8, 1)]
+)
+def test_any_number_of_groups(groups: int, width: int, lanes: int) -> None:
+    """Odd groups take lanes that divide them, down to one channel a group."""
+    graph, images = network_of(groups, width, two_value=True)
+    network = lower(graph)
+    chosen = plan(network, LIMITS)
+    assert chosen.shape.lanes == lanes
+    assert (machine.run(chosen, images) == golden.run(network, images)).all()
+
+
 def test_groups_of_the_image_are_refused() -> None:
     stem = Conv(np.ones((6, 1, 3, 3)), None, 1, 1, groups=3)
     with pytest.raises(UnsupportedError) as error:
