@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, replace
 
 from bnnhw.compiler.ir import Binarize, BinaryConv, Conv, Flatten, Graph, Levels, MaxPool, Shortcut
+from bnnhw.compiler.passes.lower_depthwise import LowerDepthwise
 
 INPUT_BITS = 8
 """Bits of a multi-bit activation."""
@@ -23,17 +24,18 @@ class Cost:
     """Of one image.
 
     macs: multiply-accumulates, binary_macs those of binary weights and activations; ace: macs times weight bits times
-    activation bits (PokeBNN), of the network as defined, which the compiler may run a layer of twice; ace_paper: the
-    same with layers that the paper leaves in floating point at REAL_ACE a product; bit_ops: SNN's measure of the binary
-    layers, where a codebook's dot products are shared; ops: binary_macs / 64 and all others that the paper counts (DWR
-    and others); weight_bits: of all stored weights, a sub-bit kernel's index of tau bits and the codebooks;
-    binary_weights: how many are binary.
+    activation bits (PokeBNN); ace_paper: the same with layers that the paper leaves in floating point at REAL_ACE a
+    product; ace_engine: the same as the engine runs them, which computes the input of a depthwise convolution once for
+    each output (`LowerDepthwise`); bit_ops: SNN's measure of the binary layers, where a codebook's dot products are
+    shared; ops: binary_macs / 64 and all others that the paper counts (DWR and others); weight_bits: of all stored
+    weights, a sub-bit kernel's index of tau bits and the codebooks; binary_weights: how many are binary.
     """
 
     macs: int = 0
     binary_macs: int = 0
     ace: int = 0
     ace_paper: int = 0
+    ace_engine: int = 0
     bit_ops: int = 0
     ops: float = 0.0
     weight_bits: int = 0
@@ -45,8 +47,7 @@ class Cost:
 
 def cost(graph: Graph) -> Cost:
     """Cost of a float network."""
-    total = Cost()
-    shapes = graph.shapes()
+    total, shapes, run = Cost(), graph.shapes(), _runs(graph)
     few, counted = graph.meta.get(FEW_BITS, {}), graph.meta.get(COUNTED, {})
     for node in graph.nodes:
         if isinstance(node.op, BinaryConv | Conv):
@@ -55,8 +56,17 @@ def cost(graph: Graph) -> Cost:
             own = _layer(node.op, height * width, operand, operand is not None or node.name in few)
             if node.name in counted:
                 own = replace(own, ops=float(counted[node.name]), ace_paper=counted[node.name] * REAL_ACE)
-            total += own
+            total += replace(own, ace_engine=own.ace * run.get(node.name, 1))
     return total
+
+
+def _runs(graph: Graph) -> dict[str, int]:
+    """How often the engine computes each convolution; 1 of those that are not named."""
+    lowered = LowerDepthwise().apply(graph)
+    before, after = (
+        {node.name: len(node.op.weight) for node in one.nodes if isinstance(node.op, Conv)} for one in (graph, lowered)
+    )
+    return {name: count // before[name] for name, count in after.items()}
 
 
 def _layer(op: BinaryConv | Conv, pixels: int, operand: int | None, few_bits: bool) -> Cost:

@@ -21,9 +21,11 @@ from bnnhw.errors import DoesNotFitError, UnsteadyError, UnsupportedError
 def models(board: str | None, fps: float, clock: float, as_json: bool) -> None:
     """List the shipped networks.
 
-    macs: multiply-accumulates an image; ace: the same times weight bits times activation bits, of the network
-    as defined; ace_paper: with 256 for each product that the paper leaves in floating point; weight_bits: bits of all
-    stored weights. With a board: predicted cycles of a frame, or why there are none.
+    macs: multiply-accumulates an image; ace: the same times weight bits times activation bits; ace_paper: with 256 for
+    each product that the paper leaves in floating point; ace_engine: with each convolution as often as the engine
+    computes it; weight_bits: bits of all stored weights. With a board: predicted cycles of a frame, or why there are
+    none. As JSON also binary_macs, binary_weights: of binary layers; bit_ops: as SNN counts them; ops: binary_macs / 64
+    and the rest.
     """
     from bnnhw import models as catalogue
 
@@ -34,11 +36,12 @@ def models(board: str | None, fps: float, clock: float, as_json: bool) -> None:
     if as_json:
         print_json([info.flat() | extra for info, extra in found])
         return
-    columns = ["name", "input", ">MACs", ">ACE", ">ACE (paper)", ">weight bits", "weights", "paper"]
+    columns = ["name", "input", ">MACs", ">ACE", ">ACE (paper)", ">ACE (engine)", ">weight bits", "weights", "paper"]
     columns += [">cycles", ">frames/s"] if board is not None else []
     rows = []
     for info, extra in found:
-        figures = (info.cost.macs, info.cost.ace, info.cost.ace_paper, info.cost.weight_bits)
+        cost = info.cost
+        figures = (cost.macs, cost.ace, cost.ace_paper, cost.ace_engine, cost.weight_bits)
         row = [info.name, "x".join(map(str, info.input)), *(f"{n:,}" for n in figures), info.trained, info.paper]
         if board is not None:
             cycles, rate = extra["cycles"], extra["fps"]

@@ -33,7 +33,7 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int 
     return json.loads(capsys.readouterr().out)
 
 
-COST = {"macs", "binary_macs", "ace", "ace_paper", "bit_ops", "ops", "weight_bits", "binary_weights"}
+COST = {"macs", "binary_macs", "ace", "ace_paper", "ace_engine", "bit_ops", "ops", "weight_bits", "binary_weights"}
 
 
 def test_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

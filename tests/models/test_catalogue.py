@@ -12,7 +12,7 @@ import pytest
 from bnnhw import models
 from bnnhw.compiler.frontend import adabin, torch_exec
 from bnnhw.compiler.frontend.adabin import ARCHS
-from bnnhw.compiler.ir import BinaryConv, interpret
+from bnnhw.compiler.ir import BinaryConv, Conv, interpret
 from bnnhw.compiler.ir.file import save
 from bnnhw.compiler.lower import lower
 from bnnhw.errors import BnnhwError
@@ -143,3 +143,12 @@ def test_real_layers_at_the_price_of_the_paper() -> None:
     assert round(real / 1e6, 2) == 137.79
     poke = models.info(models.load("pokebnn_0.5x")).cost
     assert poke.ace_paper == poke.ace
+
+
+def test_ace_as_the_engine_runs_it() -> None:
+    """PokeInit's first convolution, 3 to 32 channels of 4x4 taps on 56x56 pixels and 8 bits each, runs twice."""
+    graph = models.load("pokebnn_0.5x")
+    cost = models.info(graph).cost
+    more = max(node.op.weight.size for node in graph.nodes[:4] if isinstance(node.op, Conv)) * 56 * 56 * 8 * 8
+    assert cost.ace_engine - cost.ace == more == 308_281_344
+    assert models.info(models.load("adabin_r20")).cost.ace_engine == 68_460_544
