@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend.dwr import Arch, Backbone
-from bnnhw.compiler.ir import Graph
+from bnnhw.compiler.ir import BinaryConv, Graph
 from bnnhw.compiler.ir.interpret import batches
 from bnnhw.errors import BnnhwError
 from bnnhw.models.reshape import A, fit, free_widths, with_free_widths
@@ -75,19 +75,17 @@ def feature_maps(graph: Graph, arch: Arch, images: NDArray[np.uint8]) -> list[Ma
     """What `prune` looks at: results of a network's binary convolutions on ``images`` (N, H, W, C), the last of each
     stage of a Backbone, all but the last of a Vgg.
 
-    ``graph`` has the names of nodes that `bnnhw.compiler.frontend.dwr.graph_of` gives to ``arch``; the published choice
-    is 200 random images of ImageNet, 400 of CIFAR-10. Raises BnnhwError where a convolution is not in the graph.
+    ``graph`` is a network of ``arch``, trained or not: its binary convolutions count in their order. The published
+    choice is 200 random images of ImageNet, 400 of CIFAR-10. Raises BnnhwError where the graph has other convolutions.
     """
-    names = [f"{layer.at}conv" for layer in arch.layers()]
-    if isinstance(arch, Backbone):
-        ends = np.cumsum(arch.depths) - 1
-        wanted = [names[end] for end in ends]
-    else:
-        wanted = names[:-1]
-    known = {node.name for node in graph.nodes}
-    for name in wanted:
-        if name not in known:
-            raise BnnhwError(f"network must have a node '{name}', as its backbone says, and has none")
+    convs = [node for node in graph.nodes if isinstance(node.op, BinaryConv)]
+    found = [node.op.sign.shape[1::-1] for node in convs if isinstance(node.op, BinaryConv)]
+    needed = [(layer.ins, layer.outs) for layer in arch.layers()]
+    if found != needed:
+        written = (", ".join(f"{ins} to {outs}" for ins, outs in one) for one in (needed, found))
+        raise BnnhwError("binary convolutions of the network must be {}, as its backbone says, not {}".format(*written))
+    ends = np.cumsum(arch.depths) - 1 if isinstance(arch, Backbone) else range(len(convs) - 1)
+    wanted = [convs[end].name for end in ends]
     parts = list(batches(graph, images, set(wanted)))
     return [np.concatenate([part[name] for part in parts]) for name in wanted]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bnnhw import models
 from bnnhw.compiler.frontend import dwr
-from bnnhw.compiler.frontend.dwr import ORIGINALS, Backbone, Vgg
+from bnnhw.compiler.frontend.dwr import Backbone, Vgg
 from bnnhw.compiler.ir import interpret
 from bnnhw.errors import BnnhwError
 from bnnhw.models import feature_maps, prune
@@ -91,8 +93,15 @@ def test_a_vgg_keeps_its_last_convolution() -> None:
     assert [part.shape[3] for part in found] == [12, 14]
     assert prune(arch, found, arch.binary_macs // 2).widths[-1] == 10
     with pytest.raises(BnnhwError) as error:
-        feature_maps(graph, ORIGINALS["r20"], images)
-    assert str(error.value) == "network must have a node 'layer1.5.conv', as its backbone says, and has none"
+        feature_maps(graph, replace(arch, widths=(12, 10)), images)
+    rule = "binary convolutions of the network must be 8 to 12, 12 to 10, as its backbone says"
+    assert str(error.value) == f"{rule}, not 8 to 12, 12 to 14, 14 to 10"
+
+
+def test_maps_of_a_trained_network() -> None:
+    images = np.random.default_rng(2).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    found = feature_maps(models.load("dwr_r20"), dwr.ARCHS["dwr_r20_react"], images)
+    assert [part.shape for part in found] == [(2, 32, 32, 30), (2, 16, 16, 86), (2, 8, 8, 154)]
 
 
 def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
