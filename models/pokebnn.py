@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnnhw.compiler.frontend.checkpoint import State
-from bnnhw.compiler.frontend.pokebnn import BOUND, EXPANSION, REDUCTION, SE_BITS, STEM, Arch, PokeConv, graph_of
+from bnnhw.compiler.frontend.pokebnn import EXPANSION, REDUCTION, SE_BITS, STEM, Arch, PokeConv, graph_of
 from bnnhw.compiler.ir import Graph
 from bnnhw.models.estimators import pass_sign
+from bnnhw.models.layers import Kernel
 
 BOUND_MOMENTUM = 0.02
 """Of the running largest magnitude that few-bit activations are clipped at."""
@@ -91,14 +92,15 @@ class SqueezeExcite(nn.Module):
         return (F.relu6(self.fc2(self.levels2(x)) + 3) / 6)[:, :, None, None]
 
 
-class Poke(nn.Module):
-    """One PokeConv: binary convolution, norm, shortcuts, DPReLU, squeeze-excite, norm."""
+class Poke(Kernel):
+    """One PokeConv: binary convolution, norm, shortcuts, DPReLU, squeeze-excite, norm.
+
+    Gradients reach values up to ``conv.bound``, and weights up to the largest of their filter: all of them.
+    """
 
     def __init__(self, conv: PokeConv) -> None:
-        super().__init__()
+        super().__init__(conv.ins, conv.outs, conv.kernel, stride=conv.stride, padding=0)
         self.conv = conv
-        fan_in = conv.ins * conv.kernel**2
-        self.weight = nn.Parameter(torch.randn(conv.outs, conv.ins, conv.kernel, conv.kernel) / fan_in**0.5)
         self.bn1, self.bn2 = nn.BatchNorm2d(conv.outs), nn.BatchNorm2d(conv.outs)
         if conv.long:
             nn.init.zeros_(self.bn1.weight)
@@ -107,13 +109,14 @@ class Poke(nn.Module):
 
     def forward(self, x: Tensor, entry: Tensor) -> Tensor:
         half = self.weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / 2
-        weight = half * pass_sign(self.weight / half, 2.0)
-        bits = BOUND / 2 * pass_sign(x / (BOUND / 2), 2.0)
+        weight = self.weight if self.real else half * pass_sign(self.weight / half, 2.0)
+        level = self.conv.bound / 2
+        bits = level * pass_sign(x / level, 2.0)
         # as TensorFlow pads: nothing before the first row of a map of even size at stride 2
         before = 0 if self.conv.stride == 2 and x.shape[2] % 2 == 0 else 1
         if self.conv.kernel > 1:
             bits = F.pad(bits, (before, 1, before, 1))
-        y = self.bn1(F.conv2d(bits, weight, stride=self.conv.stride))
+        y = self.bn1(self.convolve(bits, weight))
         y = y + self._reshaped(x, y, tiled=False)
         if self.conv.long:
             y = y + self._reshaped(entry, y, tiled=True)

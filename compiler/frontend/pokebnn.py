@@ -40,7 +40,7 @@ from bnnhw.compiler.ir import (
 PAPER = "PokeBNN, CVPR 2022, arXiv 2112.00133"
 EPS = 1e-5
 BOUND = 3.0
-"""Clip bound B of binary activations: a bit stands for +-B / 2."""
+"""Clip bound B of binary activations in the official code: a bit stands for +-B / 2."""
 EXPANSION = 4
 REDUCTION = 8
 SE_BITS = 4
@@ -50,7 +50,8 @@ STEM = (32, 64)
 
 @dataclass(frozen=True)
 class PokeConv:
-    """One PokeConv. ``size``: of its input map; ``long``: it adds the block's input, too."""
+    """One PokeConv. ``size``: of its input map; ``long``: it adds the block's input, too; ``bound``: clip bound of its
+    input's signs."""
 
     at: str
     ins: int
@@ -59,13 +60,15 @@ class PokeConv:
     stride: int
     size: int
     long: bool
+    bound: float = BOUND
 
 
 @dataclass(frozen=True)
 class Arch:
     """A network of the family. ``width``: multiplier of all channels but PokeInit's; ``base``, ``blocks``: channels and
     number of blocks of each stage; ``patch``: kernel and stride of PokeInit's first convolution; ``value``: bits of a
-    stored value, few where maps are large: what they cost is moving them to and from the SDRAM."""
+    stored value, few where maps are large: what they cost is moving them to and from the SDRAM; ``bound``: clip bound
+    of binary activations."""
 
     width: float = 1.0
     base: tuple[int, ...] = (64, 128, 256, 512)
@@ -74,6 +77,7 @@ class Arch:
     patch: int = 4
     classes: int = 1000
     value: int = 9
+    bound: float = BOUND
 
     def convolutions(self) -> list[PokeConv]:
         """All PokeConvs in order."""
@@ -84,11 +88,11 @@ class Arch:
             for block in range(count):
                 stride = 2 if stage and not block else 1
                 at = f"stage{stage + 1}.{block}."
-                found.append(PokeConv(f"{at}conv1.", before, width, 1, 1, size, False))
-                found.append(PokeConv(f"{at}conv2.", width, width, 3, stride, size, False))
+                found.append(PokeConv(f"{at}conv1.", before, width, 1, 1, size, False, self.bound))
+                found.append(PokeConv(f"{at}conv2.", width, width, 3, stride, size, False, self.bound))
                 size //= stride
                 before = EXPANSION * width
-                found.append(PokeConv(f"{at}conv3.", width, before, 1, 1, size, True))
+                found.append(PokeConv(f"{at}conv3.", width, before, 1, 1, size, True, self.bound))
         return found
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -176,7 +180,7 @@ class _Builder(NodeBuilder):
         """Binary convolution, norm, shortcuts, DPReLU, squeeze-excite, norm."""
         at, state = conv.at, self.state
         zeros = np.zeros(conv.ins, np.float32)
-        y = self.add(f"{at}sign", Binarize(zeros, -BOUND / 2, BOUND / 2), x)
+        y = self.add(f"{at}sign", Binarize(zeros, -conv.bound / 2, conv.bound / 2), x)
         y = self.add(f"{at}conv", _binary(state[f"{at}weight"], conv), y)
         y = self.norm(f"{at}bn1", y)
         y = self.add(f"{at}add1", Add(), y, self.reshaped(f"{at}local", x, self.shapes[y], _zero_padded))
@@ -266,9 +270,9 @@ def random_state(arch: Arch, seed: int) -> State:
                 value if len(shape) == 4 and ".conv" in key and not key.startswith("init") else _few_bits(key, value)
             )
         elif kind == "running_mean":
-            value = rng.normal(0, 0.2, shape) * _deviation(state, key)
+            value = rng.normal(0, 0.2, shape) * _deviation(state, key, arch.bound)
         elif kind == "running_var":
-            value = rng.uniform(0.7, 1.3, shape) * _deviation(state, key) ** 2
+            value = rng.uniform(0.7, 1.3, shape) * _deviation(state, key, arch.bound) ** 2
         elif kind == "weight":  # gamma
             value = rng.uniform(0.4, 0.8, shape)
         elif kind.startswith("bound"):  # one for all channels, or weights behind it would not be of few bits
@@ -287,7 +291,7 @@ def _few_bits(key: str, weight: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(step * (2 * np.floor(weight / step / 2) + 1))
 
 
-def _deviation(state: State, key: str) -> NDArray[np.float64] | float:
+def _deviation(state: State, key: str, bound: float) -> NDArray[np.float64] | float:
     """Expected standard deviation of what the norm of ``key`` reads: of a sum of n signs it is near the root of n."""
     at, norm = key.rsplit(".", 3)[0], key.rsplit(".", 2)[0]
     weight = state.get(f"{at}.weight")
@@ -295,7 +299,7 @@ def _deviation(state: State, key: str) -> NDArray[np.float64] | float:
         return 1.0
     if norm.endswith("bn2"):
         return 0.6
-    return np.abs(weight).max(axis=(1, 2, 3)) / 2 * BOUND / 2 * np.sqrt(np.prod(weight.shape[1:]))
+    return np.abs(weight).max(axis=(1, 2, 3)) / 2 * bound / 2 * np.sqrt(np.prod(weight.shape[1:]))
 
 
 __all__ = ["ARCHS", "CIFAR", "Arch", "graph_of", "random_state", "untrained"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bnnhw.compiler.calibrate import calibrate
-from bnnhw.compiler.frontend import adabin, snn, torch_exec, vgg
+from bnnhw.compiler.frontend import adabin, dwr, snn, torch_exec, vgg
 from bnnhw.compiler.ir import interpret
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.passes.formats import Widths
@@ -26,6 +26,11 @@ SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
     "snn_vgg": (vgg, {"size": 16}),
     "snn_r18": (snn, {"blocks": (2, 2), "size": 32, "classes": 10}),
     "snn_r34": (snn, {"blocks": (3, 2), "size": 32, "classes": 10}),
+    "dwr_r18_plain": (dwr, {"depths": (1, 2), "size": 32, "stem": 8, "classes": 10}),
+    "dwr_r18_react": (dwr, {"depths": (1, 2), "size": 32, "stem": 8, "classes": 10}),
+    "dwr_cifar_r18": (dwr, {"depths": (2, 2), "size": 16, "stem": 8}),
+    "dwr_r20_react": (dwr, {"depths": (1, 2), "size": 16, "stem": 8, "aligned": 16}),
+    "dwr_vgg_small": (dwr, {"pooled": (1, 2), "size": 16, "stem": 16}),
 }
 """A block of each kind: random weights decide nothing clearly, so that flipped bits soon fill a deep network."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import torch
 
 from bnnhw import models
 from bnnhw.compiler.calibrate import calibrate
-from bnnhw.compiler.frontend.pokebnn import CIFAR, Arch
+from bnnhw.compiler.frontend.pokebnn import CIFAR, Arch, untrained
 from bnnhw.compiler.frontend.torch_exec import Forward
-from bnnhw.compiler.ir import Graph, Input
+from bnnhw.compiler.ir import Binarize, Graph, Input
 from bnnhw.compiler.lower import lower
 from bnnhw.models.pokebnn import FewBitLinear, FewBits, Poke, PokeBnn
 from bnnhw.models.recipes.cifar import MEAN, STD
@@ -82,27 +83,46 @@ def test_levels() -> None:
     np.testing.assert_allclose(unsigned(x) * 16, [0, 0, 0, 0, 0, 1, 15, 15], atol=1e-6)
 
 
-def test_gradients_pass_up_to_the_bound() -> None:
+@pytest.mark.parametrize("bound", [3.0, 1.0])
+def test_gradients_pass_up_to_the_bound(bound: float) -> None:
     torch.manual_seed(1)
-    poke = Poke(Arch(base=(8,), blocks=(1,), size=8, patch=1).convolutions()[1]).eval()
+    poke = Poke(Arch(base=(8,), blocks=(1,), size=8, patch=1, bound=bound).convolutions()[1]).eval()
     poke.se.requires_grad_(False)
-    x = torch.tensor([-3.1, -2.9, -0.1, 2.9, 3.1]).repeat(2)[:8].view(1, 8, 1, 1).expand(1, 8, 4, 4)
+    x = bound / 3 * torch.tensor([-3.1, -2.9, -0.1, 2.9, 3.1]).repeat(2)[:8].view(1, 8, 1, 1).expand(1, 8, 4, 4)
     x = x.clone().requires_grad_()
     half = poke.weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / 2
     signs = torch.where(poke.weight.detach() >= 0, half, -half)
     with torch.no_grad():
-        bits = torch.where(x >= 0, 1.5, -1.5)
+        bits = torch.where(x >= 0, bound / 2, -bound / 2)
         expected = torch.nn.functional.conv2d(torch.nn.functional.pad(bits, (1, 1, 1, 1)), signs)
     seen = []
     poke.bn1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     poke(x, x)
     torch.testing.assert_close(seen[0], expected)
     (gradient,) = torch.autograd.grad(seen[0].sum(), x)
-    outside = (x.detach().abs() > 3)[0, :, 0, 0]
+    outside = (x.detach().abs() > bound)[0, :, 0, 0]
     assert (gradient[0, outside] == 0).all()
     inside = gradient[0, ~outside]
     expected = torch.nn.functional.conv_transpose2d(torch.ones(1, 8, 4, 4), signs, padding=1)[0, ~outside]
     torch.testing.assert_close(inside, expected)
+
+
+def test_bits_of_the_float_network_have_the_bound() -> None:
+    op = untrained("small", replace(SMALL, bound=1.0))["stage1.0.conv1.sign"].op
+    assert isinstance(op, Binarize)
+    assert (op.low, op.high) == (-0.5, 0.5)
+
+
+def test_real_weights_first() -> None:
+    """In the first of two steps of a training the convolution multiplies with the real weights."""
+    torch.manual_seed(1)
+    poke = Poke(Arch(base=(8,), blocks=(1,), size=8, patch=1).convolutions()[0]).eval()
+    x, seen = torch.randn(1, 64, 4, 4), list[torch.Tensor]()
+    poke.bn1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    for poke.real in (True, False):
+        poke(x, x)
+    torch.testing.assert_close(seen[0], torch.nn.functional.conv2d(torch.where(x >= 0, 1.5, -1.5), poke.weight))
+    assert (seen[1] - seen[0]).abs().max() > 0.1
 
 
 def test_training(tmp_path: Path) -> None:
