@@ -26,6 +26,12 @@ OUT = click.option(
 @click.option("--data", multiple=True, metavar="D", help=f"Images to train on; may be given again. {DATA_HELP}")
 @click.option("--seed", default=1, show_default=True, help="Same seed and versions, same network.")
 @click.option("--epochs", type=COUNT, help="Instead of the recipe's number.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="R",
+    help="Highest learning rate instead of the recipe's: a smaller one keeps more of what --start begins with.",
+)
 @click.option("--teacher", metavar="T", help="A network (name or .bnn file) whose scores are learned, not the labels.")
 @click.option(
     "--start",
@@ -40,6 +46,7 @@ def train(
     data: tuple[str, ...],
     seed: int,
     epochs: int | None,
+    rate: float | None,
     teacher: str | None,
     start: str | None,
     keep_state: bool,
@@ -60,6 +67,7 @@ def train(
             data=data,
             seed=seed,
             epochs=epochs,
+            rate=rate,
             progress=step,
             teacher=teacher,
             start=start,

@@ -97,7 +97,13 @@ class Training:
             self._optimiser, recipe.rate, total_steps=self.steps, pct_start=recipe.warm_up
         )
         data = f"{len(source)} images {source.digest()}"
-        self.run: dict[str, Any] = {"recipe": recipe.name, "seed": seed, "epochs": epochs, "data": data}
+        self.run: dict[str, Any] = {
+            "recipe": recipe.name,
+            "seed": seed,
+            "epochs": epochs,
+            "data": data,
+            "rate": recipe.rate,
+        }
         if self.group.size > 1:
             self.run["processes"] = self.group.size
         if teacher is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ def run(
     teacher: str | Path | None = None,
     start: str | Path | None = None,
     keep: bool = False,
+    rate: float | None = None,
 ) -> Graph:
     """Train, import and calibrate; see `bnnhw.models.train`."""
+    recipe = recipe if rate is None else replace(recipe, rate=rate)
     begin = None if start is None else Start(start, recipe)
     source = load(recipe, data, seed)
     tutor = None if teacher is None else Teacher(teacher, recipe)
@@ -56,6 +59,7 @@ def run(
             work.save(state)
         network = work.network.cpu().eval()
     taught = "" if tutor is None else f", taught by {tutor.name}"
+    taught += "" if rate is None else f", at a rate of {rate:g}"
     taught += f", begun with {work.run['start']}" if begin is not None else ""
     meta: dict[str, Any] = {
         "name": recipe.name,
@@ -73,6 +77,7 @@ def run(
     given = "".join(f" --data {shlex.quote(Path(name).name)}" for name in data)
     given += "" if tutor is None else f" --teacher {shlex.quote(tutor.name)}"
     given += "" if begin is None else f" --start {shlex.quote(begin.name)}"
+    given += "" if rate is None else f" --rate {rate:g}"
     graph = graph.with_meta(command=f"bnnhw train {recipe.name}{given} --seed {seed} --epochs {count}")
     if out is not None:
         save(graph, out)

@@ -43,7 +43,9 @@ class Teacher:
         """What the teacher takes each class for (N, classes); ``images`` (N, C, H, W) are (pixel - mean) / std."""
         if self._forward is None:
             self._forward = self._recipe.compile(Forward(self.graph, torch.float32, images.device).__call__)
-        return self._forward(images.float() * std + mean).softmax(dim=1)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self._recipe.half):
+            scores = self._forward(images.float() * std + mean)
+        return scores.float().softmax(dim=1)
 
 
 def loss(scores: Tensor, labels: Tensor, taught: Tensor | None, recipe: Recipe) -> Tensor:

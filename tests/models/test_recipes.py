@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from bnnhw import models
 from bnnhw.compiler.frontend import torch_exec
+from bnnhw.compiler.ir import Conv, Graph
 from bnnhw.errors import BnnhwError, FileFormatError
 from bnnhw.models import data as sets
 from bnnhw.models.layers import Kernel
@@ -65,6 +68,27 @@ def test_interrupted_training_goes_on(tmp_path: Path) -> None:
     assert not state.exists()
 
 
+def test_a_smaller_rate_keeps_more(tmp_path: Path) -> None:
+    """Of the network that a training begins with; file and state say what the rate was."""
+    out = tmp_path / "net.bnn"
+    moved, before = {}, real_weights(models.load("snn_digits"))
+    for rate in (RECIPE.rate / 100, RECIPE.rate):
+        graph = models.train("snn_digits", out, epochs=1, start="snn_digits", rate=rate, keep=True)
+        moved[rate] = np.abs(real_weights(graph) - before).mean()
+        if rate < RECIPE.rate:
+            assert graph.meta["command"].endswith(f"--start snn_digits --rate {rate:g} --seed 1 --epochs 1")
+            assert f"1 epochs, seed 1, at a rate of {rate:g}, begun with snn_digits" in graph.meta["weights"]
+            with pytest.raises(BnnhwError, match=f"must be of a training with rate {RECIPE.rate}, not {rate}: go on"):
+                models.train("snn_digits", out, epochs=1, start="snn_digits")
+            (tmp_path / "net.bnn.state").unlink()
+    assert 0 < moved[RECIPE.rate / 100] < moved[RECIPE.rate] / 20
+
+
+def real_weights(graph: Graph) -> NDArray[np.float32]:
+    """Of the first convolution."""
+    return next(node.op.weight for node in graph.nodes if isinstance(node.op, Conv))
+
+
 def test_damaged_state(tmp_path: Path) -> None:
     state = tmp_path / "net.state"
     state.write_bytes(b"no state")
@@ -105,6 +129,9 @@ def test_bad_arguments(tmp_path: Path) -> None:
     for arguments, message in (
         ({"recipe": "mnist"}, f"recipe must be one of {', '.join(models.recipe_names())}, not 'mnist'"),
         ({"recipe": "snn_digits", "epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"recipe": "snn_digits", "rate": 0.0}, "rate must be above 0 and finite, not 0.0"),
+        ({"recipe": "snn_digits", "rate": math.inf}, "rate must be above 0 and finite, not inf"),
+        ({"recipe": "snn_digits", "rate": math.nan}, "rate must be above 0 and finite, not nan"),
         (
             {"recipe": "snn_digits", "out": tmp_path / "no" / "a.bnn"},
             f"the folder of {tmp_path / 'no' / 'a.bnn'} must exist, and does not",
