@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bnnhw.compiler.frontend import adabin, dwr, pokebnn, snn, vgg
+from bnnhw.compiler.frontend import adabin, dwr, ftbnn, pokebnn, snn, vgg
 from bnnhw.compiler.ir import Graph, Input
 from bnnhw.compiler.ir.file import load as load_file
 from bnnhw.errors import BnnhwError
@@ -18,7 +18,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 SUFFIX = ".bnn"
 
 _NETWORKS: dict[str, Callable[[], Graph]] = {}
-for family in (adabin, snn, vgg, pokebnn, dwr):
+for family in (adabin, snn, vgg, pokebnn, dwr, ftbnn):
     _NETWORKS |= {name: partial(family.untrained, name) for name in family.ARCHS}
 _NETWORKS |= {path.stem: partial(load_file, path) for path in WEIGHTS.glob(f"*{SUFFIX}")}
 RECIPES = (

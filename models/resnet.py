@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 
+from bnnhw.compiler.frontend.ftbnn import Kind, Place
 from bnnhw.models.layers import BinaryConv2d, MakeConv, Maxout, OptionA, RPReLU, RSign, Sign
 
-Kind = Literal["prelu", "two_slope", "rprelu", "none"]
-Place = Literal["before_norm", "before_add", "after_add"]
 KINDS: dict[Kind, Callable[[int], nn.Module]] = {
     "prelu": nn.PReLU,
     "two_slope": Maxout,

@@ -209,7 +209,7 @@ def random_state(shapes: Mapping[str, tuple[int, ...]], seed: int) -> State:
     rng = np.random.Generator(np.random.PCG64(seed))
     ranges: Mapping[str, tuple[float, float]] = {
         "bias": (-0.2, 0.2), "move0.bias": (-0.6, 0.4), "move1.bias": (-0.3, 0.3), "move2.bias": (-0.3, 0.1),
-        "prelu.weight": (0.05, 0.6),
+        "prelu.weight": (0.05, 0.6), "slopes.neg_scale": (-0.2, 0.5), "slopes.pos_scale": (0.7, 1.1),
     }  # fmt: skip
     state: State = {}
     for key, shape in shapes.items():

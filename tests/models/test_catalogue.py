@@ -22,8 +22,8 @@ from bnnhw.sim import golden
 NAMES = [
     "adabin_r18", "adabin_r18_cifar", "adabin_r20", "adabin_r34", "adabin_vgg", "bnn_r18", "bnn_r34", "dwr_cifar_r18",
     "dwr_r18_plain", "dwr_r18_react", "dwr_r20", "dwr_r20_plain", "dwr_r20_react", "dwr_vgg_11", "dwr_vgg_small",
-    "dwr_vgg_small_sd", "ftbnn_r20", "pokebnn_0.5x", "pokebnn_0.75x", "pokebnn_1.25x", "pokebnn_1.5x",
-    "pokebnn_1.75x", "pokebnn_1x", "pokebnn_2x", "pokebnn_cifar", "snn_digits", "snn_r18", "snn_r18_t4",
+    "dwr_vgg_small_sd", "ftbnn_r18", "ftbnn_r20", "ftbnn_r34", "pokebnn_0.5x", "pokebnn_0.75x", "pokebnn_1.25x",
+    "pokebnn_1.5x", "pokebnn_1.75x", "pokebnn_1x", "pokebnn_2x", "pokebnn_cifar", "snn_digits", "snn_r18", "snn_r18_t4",
     "snn_r18_t6", "snn_r20", "snn_r34", "snn_vgg",
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bnnhw.compiler.calibrate import calibrate
-from bnnhw.compiler.frontend import adabin, dwr, snn, torch_exec, vgg
+from bnnhw.compiler.frontend import adabin, dwr, ftbnn, snn, torch_exec, vgg
 from bnnhw.compiler.ir import interpret
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.passes.formats import Widths
@@ -31,6 +31,11 @@ SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
     "dwr_cifar_r18": (dwr, {"depths": (2, 2), "size": 16, "stem": 8}),
     "dwr_r20_react": (dwr, {"depths": (1, 2), "size": 16, "stem": 8, "aligned": 16}),
     "dwr_vgg_small": (dwr, {"widths": (16, 32, 32), "pooled": (1, 2), "size": 16, "stem": 16}),
+    "ftbnn_r18": (ftbnn, {"blocks": (2, 2), "group": 8, "size": 32, "classes": 10}),
+    "ftbnn_r34": (
+        ftbnn,
+        {"blocks": (2, 2), "group": 8, "size": 32, "classes": 10, "kind": "rprelu", "place": "before_add"},
+    ),
 }
 """A block of each kind: random weights decide nothing clearly, so that flipped bits soon fill a deep network.
 Of DWR's two with photographs, one has a stem of as many channels as the first stage, one a narrower stem."""

@@ -14,13 +14,14 @@ from torch import nn
 from bnnhw import models
 from bnnhw.compiler.calibrate import calibrate
 from bnnhw.compiler.frontend import torch_exec
+from bnnhw.compiler.frontend.ftbnn import Kind, Place
 from bnnhw.compiler.frontend.fx import import_module
 from bnnhw.compiler.ir import Graph, Shortcut, interpret
 from bnnhw.compiler.lower import lower
 from bnnhw.compiler.plan import Shape, plan
 from bnnhw.models.layers import BinaryConv2d
 from bnnhw.models.recipes import adabin_r20, dwr_r20, ftbnn_r20, snn_r20
-from bnnhw.models.resnet import KINDS, Bend, Kind, Place, ResNet
+from bnnhw.models.resnet import KINDS, Bend, ResNet
 from bnnhw.sim import golden, machine
 from bnnhw.spec.network import Conv, Pool
 from tests.models.kit import pixels, scores
