@@ -35,8 +35,8 @@ class CodebookConv2d(Kernel, Paced):
 
     The codebook begins as a random subset of all kernels, the layer's own. ``patterns`` (2**tau, 9) are learned: a
     codeword bit is the sign of its pattern, or while that is too small to tell what the bit was before (``memory``,
-    saved with the state). Training calls `pace` before each step and `refine` after it; nothing else changes the
-    layer: what it computes depends on its state alone, however often it was called.
+    saved with the state). Training calls `pace` or `settle` before each step and `refine` after it; nothing else
+    changes the layer: what it computes depends on its state alone, however often it was called.
 
     The gradient reaches weights of magnitude up to ``clip``, and the scale of a filter is their mean magnitude, as in
     the official code. With ``sharpen`` weights are standardised first, the gradient is the one of AdaBin's weights
@@ -114,6 +114,11 @@ class CodebookConv2d(Kernel, Paced):
         self.refining = step > 0 and step % self.refinement.every == 0
         if self.sharpen is not None:
             self.sharpness.fill_(sharpness_at(self.sharpen, step, steps))
+
+    def settle(self) -> None:
+        self.refining = False
+        if self.sharpen is not None:
+            self.sharpness.fill_(self.sharpen[1])
 
     @torch.no_grad()
     def refine(self) -> None:

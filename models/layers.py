@@ -33,6 +33,9 @@ class Paced(nn.Module):
     def pace(self, step: int, steps: int) -> None:
         """Called before training step ``step`` of ``steps``."""
 
+    def settle(self) -> None:
+        """Called instead in fine-tuning: as at the end of a training."""
+
 
 class Sign(nn.Module):
     """sign(x). ``bound``: magnitude of x from which on no gradient passes."""
@@ -174,6 +177,9 @@ class AdaBinConv2d(Kernel, Paced):
 
     def pace(self, step: int, steps: int) -> None:
         self.sharpness.fill_(sharpness_at(self.sharpen, step, steps))
+
+    def settle(self) -> None:
+        self.sharpness.fill_(self.sharpen[1])
 
     def forward(self, x: Tensor) -> Tensor:
         alpha, beta = self.two_values()

@@ -30,13 +30,18 @@ OUT = click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
     metavar="R",
-    help="Highest learning rate instead of the recipe's: a smaller one keeps more of what --start begins with.",
+    help="Highest learning rate, instead of the recipe's.",
 )
 @click.option("--teacher", metavar="T", help="A network (name or .bnn file) whose scores are learned, not the labels.")
 @click.option(
     "--start",
     metavar="S",
     help="What this training begins with: a state of another (S.state), or a network (name or .bnn file).",
+)
+@click.option(
+    "--fine",
+    is_flag=True,
+    help="Tune what --start begins with: sharp gradients, codebooks as they are; goes with a small --rate.",
 )
 @click.option("--keep-state", is_flag=True, help="Leave F.bnn.state at the end, for another training to begin with.")
 @JSON
@@ -49,6 +54,7 @@ def train(
     rate: float | None,
     teacher: str | None,
     start: str | None,
+    fine: bool,
     keep_state: bool,
     as_json: bool,
 ) -> None:
@@ -71,6 +77,7 @@ def train(
             progress=step,
             teacher=teacher,
             start=start,
+            fine=fine,
             keep=keep_state,
         )
     if os.environ.get("RANK", "0") == "0":  # of several processes that train together one tells

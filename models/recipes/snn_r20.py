@@ -15,13 +15,11 @@ from bnnhw.models.recipes.cifar import cifar
 
 REFINEMENT = Refinement(size=0.03, every=5)
 """Words move within some ten thousand steps."""
-SHARPEN = (SHARPNESS[0], 1.0)
-"""All taps of a kernel choose its codeword; in the end AdaBin's gradient reaches only those near 0."""
 
 
 def convolution(channels_in: int, channels_out: int, *, stride: int) -> nn.Module:
     """AdaBin's activations, SNN's kernels."""
-    conv = CodebookConv2d(channels_in, channels_out, stride=stride, sharpen=SHARPEN, refinement=REFINEMENT)
+    conv = CodebookConv2d(channels_in, channels_out, stride=stride, sharpen=SHARPNESS, refinement=REFINEMENT)
     return nn.Sequential(AdaBinActivation(), conv)
 
 
@@ -31,4 +29,4 @@ def snn_r20() -> AdaBinResNet:
 
 
 PAPER = "Sub-bit Neural Networks, ICCV 2021, arXiv 2110.09195"
-RECIPE = cifar("snn_r20", PAPER, snn_r20, optimiser="sgd", rate=0.1, decay=1e-4, small=())
+RECIPE = cifar("snn_r20", PAPER, snn_r20, optimiser="sgd", rate=0.1, decay=1e-4)

@@ -25,6 +25,7 @@ def train(
     progress: Progress | None = None,
     teacher: str | Path | None = None,
     start: str | Path | None = None,
+    fine: bool = False,
     keep: bool = False,
 ) -> Graph:
     """Train the network of ``recipe`` and return it, saved to ``out`` where given. Needs torch.
@@ -33,8 +34,9 @@ def train(
     versions of torch and NumPy give the same network. ``epochs`` and ``rate`` override the recipe's numbers.
     ``teacher``: a network of the same images and classes (a name or a .bnn file) whose scores are learned instead of
     the labels, or beside them where the recipe says so. ``start``: what this one begins with, the state of another
-    training of the recipe or a network of the same operations (a name or a .bnn file); ``keep``: leave the state beside
-    ``out`` at the end, too, so that another training can begin with it.
+    training of the recipe or a network of the same operations (a name or a .bnn file); ``fine``: tune that, all steps
+    are as the recipe's last; ``keep``: leave the state beside ``out`` at the end, too, so that another training can
+    begin with it.
     ``progress(stage, done, total)`` is called every few steps. With ``out``, an interrupted training leaves its state
     in a file beside it and goes on from there when it is called again.
 
@@ -45,6 +47,8 @@ def train(
         raise BnnhwError(f"recipe must be one of {', '.join(recipe_names())}, not '{recipe}'")
     if epochs is not None and epochs < 1:
         raise BnnhwError(f"epochs must be at least 1, not {epochs}")
+    if fine and start is None:
+        raise BnnhwError("fine needs a start: a state or a network to tune")
     if rate is not None and not 0 < rate < math.inf:
         raise BnnhwError(f"rate must be above 0 and finite, not {rate}")
     if out is not None and not Path(out).absolute().parent.is_dir():
@@ -58,4 +62,4 @@ def train(
     from bnnhw.models.training.run import run
 
     target = None if out is None else Path(out)
-    return run(module.RECIPE, data, target, seed, epochs, progress, teacher, start, keep, rate)
+    return run(module.RECIPE, data, target, seed, epochs, progress, teacher, start, keep, rate, fine)

@@ -59,7 +59,8 @@ class Training:
     """A network, its optimiser and how far it is.
 
     ``step`` counts batches; a step draws from a generator seeded by (seed, step), an epoch's order from one seeded by
-    (seed, epoch). ``teacher``: sees the same changed images. ``start``: what this one begins with.
+    (seed, epoch). ``teacher``: sees the same changed images. ``start``: what this one begins with;
+    ``fine``: all steps are as the recipe's last.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Training:
         teacher: Teacher | None = None,
         group: Group | None = None,
         start: Start | None = None,
+        fine: bool = False,
     ) -> None:
         self.recipe, self.source, self.seed, self.epochs, self.teacher = recipe, source, seed, epochs, teacher
+        self._fine = fine
         self.group = group or Group()
         if recipe.batch % self.group.size:
             raise BnnhwError(f"processes must divide the batch of {recipe.name}, {recipe.batch}, not {self.group.size}")
@@ -110,6 +113,8 @@ class Training:
             self.run["teacher"] = teacher.identity()
         if begun is not None:
             self.run["start"] = begun
+        if fine:
+            self.run["fine"] = True
 
     def load(self, path: Path) -> bool:
         """Go on from the state at ``path``, if there is one."""
@@ -167,6 +172,16 @@ class Training:
         whole = self._orders[epoch][batch * self.recipe.batch :][: self.recipe.batch]
         return whole[self.group.rank :: self.group.size]
 
+    def _set_pace(self) -> None:
+        """What layers do in the coming step."""
+        for layer in self._paced:
+            if self._fine:
+                layer.settle()
+            else:
+                layer.pace(self.step, self.steps)
+        for kernel in self._kernels:
+            kernel.real = not self._fine and self.step < self.recipe.real * self.steps
+
     def _one_step(self) -> tuple[Tensor, Tensor]:
         """One batch; its loss and the part of it that was decided rightly."""
         chosen = self._chosen(self.step)
@@ -174,16 +189,13 @@ class Training:
         if self.step + 1 < self.steps:
             self.source.expect(self.step + 1, self._chosen(self.step + 1).tolist())
         torch.manual_seed(_mixed(self.seed, self.step, self.group.rank))
-        for layer in self._paced:
-            layer.pace(self.step, self.steps)
-        for kernel in self._kernels:
-            kernel.real = self.step < self.recipe.real * self.steps
+        self._set_pace()
         images = (self.source.take(self.step, chosen.tolist(), self.device).float() / 255 - self._mean) / self._std
         images, labels = self.recipe.augment(images), self._labels[torch.from_numpy(chosen).to(self.device)]
         taught = None
         if self.teacher is not None:
             taught = self.teacher.probabilities(images, self._mean, self._std)
-        if (side := self.recipe.side(self.step, self.steps)) != images.shape[2]:
+        if not self._fine and (side := self.recipe.side(self.step, self.steps)) != images.shape[2]:
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.half):
             scores = self._forward(images).float()

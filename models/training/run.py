@@ -42,6 +42,7 @@ def run(
     start: str | Path | None = None,
     keep: bool = False,
     rate: float | None = None,
+    fine: bool = False,
 ) -> Graph:
     """Train, import and calibrate; see `bnnhw.models.train`."""
     recipe = recipe if rate is None else replace(recipe, rate=rate)
@@ -51,7 +52,7 @@ def run(
     count = epochs or recipe.epochs
     state = None if out is None else state_path(out)
     with deterministic(recipe.threads), joined() as group:
-        work = Training(recipe, source, seed, count, tutor, group, begin)
+        work = Training(recipe, source, seed, count, tutor, group, begin, fine)
         if state is not None:
             work.load(state)
         work.finish(state, progress if not group.rank else None)
@@ -60,6 +61,7 @@ def run(
         network = work.network.cpu().eval()
     taught = "" if tutor is None else f", taught by {tutor.name}"
     taught += "" if rate is None else f", at a rate of {rate:g}"
+    taught += ", fine-tuned" if fine else ""
     taught += f", begun with {work.run['start']}" if begin is not None else ""
     meta: dict[str, Any] = {
         "name": recipe.name,
@@ -77,6 +79,7 @@ def run(
     given = "".join(f" --data {shlex.quote(Path(name).name)}" for name in data)
     given += "" if tutor is None else f" --teacher {shlex.quote(tutor.name)}"
     given += "" if begin is None else f" --start {shlex.quote(begin.name)}"
+    given += " --fine" if fine else ""
     given += "" if rate is None else f" --rate {rate:g}"
     graph = graph.with_meta(command=f"bnnhw train {recipe.name}{given} --seed {seed} --epochs {count}")
     if out is not None:

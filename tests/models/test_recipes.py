@@ -19,7 +19,8 @@ from bnnhw.compiler.frontend import torch_exec
 from bnnhw.compiler.ir import Conv, Graph
 from bnnhw.errors import BnnhwError, FileFormatError
 from bnnhw.models import data as sets
-from bnnhw.models.layers import Kernel
+from bnnhw.models.codebook import CodebookConv2d
+from bnnhw.models.layers import SHARPNESS, AdaBinConv2d, Kernel
 from bnnhw.models.recipes.snn_digits import RECIPE
 from bnnhw.models.training.augment import flip_and_shift
 from bnnhw.models.training.checkpoint import interrupts_wait
@@ -84,6 +85,40 @@ def test_a_smaller_rate_keeps_more(tmp_path: Path) -> None:
     assert 0 < moved[RECIPE.rate / 100] < moved[RECIPE.rate] / 20
 
 
+def test_fine_tuning_is_all_last_steps(tmp_path: Path) -> None:
+    """Whole images, binary kernels, the codebook as it is; file and state tell of it."""
+    source = Stored(sets.load("digits:train").first(640))
+    recipe = replace(RECIPE, small=((1.0, 4),), real=0.9)
+    seen: dict[bool, set[tuple[int, bool, bool]]] = {False: set(), True: set()}
+    for fine, found in seen.items():
+        with deterministic(1):
+            work = Training(recipe, source, 1, 4, fine=fine)
+            layer = next(m for m in work.network.modules() if isinstance(m, CodebookConv2d))
+            words = layer.words()
+            work.network.register_forward_pre_hook(
+                lambda _, images, layer=layer, found=found: found.add((images[0].shape[2], layer.real, layer.refining))
+            )
+            work.finish(None, None)
+        assert not fine or torch.equal(layer.words(), words)
+    assert seen == {False: {(4, True, False), (4, True, True), (4, False, False)}, True: {(8, False, False)}}
+    out = tmp_path / "net.bnn"
+    graph = models.train("snn_digits", out, epochs=1, start="snn_digits", fine=True, keep=True)
+    assert graph.meta["command"] == "bnnhw train snn_digits --start snn_digits --fine --seed 1 --epochs 1"
+    assert "1 epochs, seed 1, fine-tuned, begun with snn_digits" in graph.meta["weights"]
+    with pytest.raises(BnnhwError, match="must be of a training with no fine, not True: go on"):
+        models.train("snn_digits", out, epochs=1, start="snn_digits")
+
+
+def test_settled_layers_are_as_at_the_end() -> None:
+    for layer in (AdaBinConv2d(2, 2), CodebookConv2d(2, 2, sharpen=SHARPNESS)):
+        layer.settle()
+        settled = layer.sharpness.clone()
+        layer.pace(7, 7)
+        assert torch.equal(layer.sharpness, settled)
+        layer.pace(3, 7)
+        assert layer.sharpness < settled
+
+
 def real_weights(graph: Graph) -> NDArray[np.float32]:
     """Of the first convolution."""
     return next(node.op.weight for node in graph.nodes if isinstance(node.op, Conv))
@@ -129,6 +164,7 @@ def test_bad_arguments(tmp_path: Path) -> None:
     for arguments, message in (
         ({"recipe": "mnist"}, f"recipe must be one of {', '.join(models.recipe_names())}, not 'mnist'"),
         ({"recipe": "snn_digits", "epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"recipe": "snn_digits", "fine": True}, "fine needs a start: a state or a network to tune"),
         ({"recipe": "snn_digits", "rate": 0.0}, "rate must be above 0 and finite, not 0.0"),
         ({"recipe": "snn_digits", "rate": math.inf}, "rate must be above 0 and finite, not inf"),
         ({"recipe": "snn_digits", "rate": math.nan}, "rate must be above 0 and finite, not nan"),
