@@ -116,9 +116,8 @@ class CodebookConv2d(Kernel, Paced):
             self.sharpness.fill_(sharpness_at(self.sharpen, step, steps))
 
     def settle(self) -> None:
+        super().settle()
         self.refining = False
-        if self.sharpen is not None:
-            self.sharpness.fill_(self.sharpen[1])
 
     @torch.no_grad()
     def refine(self) -> None:

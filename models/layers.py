@@ -35,6 +35,7 @@ class Paced(nn.Module):
 
     def settle(self) -> None:
         """Called instead in fine-tuning: as at the end of a training."""
+        self.pace(1, 1)
 
 
 class Sign(nn.Module):
@@ -177,9 +178,6 @@ class AdaBinConv2d(Kernel, Paced):
 
     def pace(self, step: int, steps: int) -> None:
         self.sharpness.fill_(sharpness_at(self.sharpen, step, steps))
-
-    def settle(self) -> None:
-        self.sharpness.fill_(self.sharpen[1])
 
     def forward(self, x: Tensor) -> Tensor:
         alpha, beta = self.two_values()

@@ -78,14 +78,14 @@ def feature_maps(graph: Graph, arch: Arch, images: NDArray[np.uint8]) -> list[Ma
     ``graph`` is a network of ``arch``, trained or not: its binary convolutions count in their order. The published
     choice is 200 random images of ImageNet, 400 of CIFAR-10. Raises BnnhwError where the graph has other convolutions.
     """
-    convs = [node for node in graph.nodes if isinstance(node.op, BinaryConv)]
-    found = [node.op.sign.shape[1::-1] for node in convs if isinstance(node.op, BinaryConv)]
+    convs = {node.name: node.op.sign.shape[1::-1] for node in graph.nodes if isinstance(node.op, BinaryConv)}
+    names, found = list(convs), list(convs.values())
     needed = [(layer.ins, layer.outs) for layer in arch.layers()]
     if found != needed:
         written = (", ".join(f"{ins} to {outs}" for ins, outs in one) for one in (needed, found))
         raise BnnhwError("binary convolutions of the network must be {}, as its backbone says, not {}".format(*written))
-    ends = np.cumsum(arch.depths) - 1 if isinstance(arch, Backbone) else range(len(convs) - 1)
-    wanted = [convs[end].name for end in ends]
+    ends = np.cumsum(arch.depths) - 1 if isinstance(arch, Backbone) else range(len(names) - 1)
+    wanted = [names[end] for end in ends]
     parts = list(batches(graph, images, set(wanted)))
     return [np.concatenate([part[name] for part in parts]) for name in wanted]
 

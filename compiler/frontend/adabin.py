@@ -31,7 +31,6 @@ from bnnhw.compiler.ir import (
     Graph,
     Input,
     MaxPool,
-    Shortcut,
     TwoSlope,
 )
 from bnnhw.errors import FileFormatError
@@ -195,8 +194,7 @@ class Builder(NodeBuilder):
         """The shortcut at the beginning of a stage."""
         if arch.side is None:
             outs, ins, _, _ = self.state[f"{at}conv1.weight"].shape
-            before = (outs - ins) // 2
-            return self.add(f"{at}shortcut", Shortcut(2, before, outs - ins - before), x)
+            return self.thin_shortcut(f"{at}shortcut", 2, ins, outs, x)
         conv, norm = arch.side
         if arch.shortcut == "pool":
             x = self.add(f"{at}downsample.0", AvgPool(2, 2), x)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend import adabin, snn
 from bnnhw.compiler.frontend.nodes import CIFAR_CLASSES, IMAGENET, norm_shapes, signs
@@ -23,7 +22,6 @@ from bnnhw.compiler.ir import (
     Graph,
     Input,
     MaxPool,
-    Shortcut,
     TwoSlope,
 )
 from bnnhw.errors import BnnhwError
@@ -107,7 +105,7 @@ def untrained(name: str, arch: Arch | None = None, seed: int = 1) -> Graph:
     x = build.norm("bn1", build.add("conv1", Conv(build.state["conv1.weight"], stride=stride, pad=pad), x))
     x = build.add("maxpool", MaxPool(3, 2, 1), x) if arch.photographs else build.bent("stem.", "rprelu", x)
     for at, ins, outs, stride in arch.convolutions():
-        x = build.block(arch, at, arch.groups(ins, outs), stride, x)
+        x = build.block(arch, at, ins, outs, stride, x)
     x = build.add("avgpool", GlobalAvgPool(), x)
     x = build.add("fc", Conv(build.state["fc.weight"][:, :, None, None], build.state["fc.bias"]), x)
     about: dict[str, Any] = {"paper": PAPER, "name": name, "weights": "untrained"}
@@ -130,17 +128,19 @@ class _Builder(snn.Builder):
         if kind == "two_slope":
             neg, pos = (self.state[f"{at}slopes.{part}"] for part in adabin.SLOPES)
             return self.add(f"{at}slopes", TwoSlope(pos=pos, neg=neg), x)
-        slopes = self.state[f"{at}prelu.weight"]
-        return self.add(f"{at}prelu", TwoSlope(pos=np.ones_like(slopes), neg=slopes), x)
+        return self.prelu(at, x)
 
-    def block(self, arch: Arch, at: str, groups: int, stride: int, x: str) -> str:
+    def block(self, arch: Arch, at: str, ins: int, outs: int, stride: int, x: str) -> str:
         """A binary convolution with a shortcut of its own."""
         bits = self.bits(at, x)
         weight = self.state[f"{at}binary_conv.weight"]
         if stride == 2:  # before the convolution: then x need not be kept beside its result
-            x = self.pooled_shortcut(at, x) if arch.photographs else self.thin_shortcut(at, weight, x)
+            if arch.photographs:
+                x = self.pooled_shortcut(at, x)
+            else:
+                x = self.thin_shortcut(f"{at}shortcut", stride, ins, outs, x)
         alpha = np.abs(weight).mean(axis=(1, 2, 3))
-        conv = BinaryConv(signs(weight >= 0), alpha, 0 * alpha, stride, 1, groups)
+        conv = BinaryConv(signs(weight >= 0), alpha, 0 * alpha, stride, 1, arch.groups(ins, outs))
         y = self.add(f"{at}binary_conv", conv, bits)
 
         def bent(place: Place, value: str) -> str:
@@ -148,9 +148,3 @@ class _Builder(snn.Builder):
 
         y = bent("before_add", self.norm(f"{at}bn1", bent("before_norm", y)))
         return bent("after_add", self.add(f"{at}add", Add(), y, x))
-
-    def thin_shortcut(self, at: str, weight: NDArray[np.float32], x: str) -> str:
-        """Every other pixel, zero channels before and after; the convolution beside it is not grouped."""
-        outs, ins, _, _ = weight.shape
-        before = (outs - ins) // 2
-        return self.add(f"{at}shortcut", Shortcut(2, before, outs - ins - before), x)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnnhw.compiler.frontend.checkpoint import State
-from bnnhw.compiler.ir import BatchNorm, Node, Op
+from bnnhw.compiler.ir import BatchNorm, Node, Op, Shortcut
 from bnnhw.errors import FileFormatError
 
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -35,6 +35,11 @@ class NodeBuilder:
         """The batch norm whose arrays are ``at``.weight and so on."""
         gamma, beta, mean, var = (self.state[f"{at}.{part}"] for part in NORM)
         return self.add(at, BatchNorm(gamma, beta, mean, var), x)
+
+    def thin_shortcut(self, name: str, stride: int, ins: int, outs: int, x: str) -> str:
+        """ResNet's option A, without weights: every ``stride``-th pixel, zero channels before and after."""
+        before = (outs - ins) // 2
+        return self.add(name, Shortcut(stride, before, outs - ins - before), x)
 
 
 def signs(upper: NDArray[np.bool_]) -> NDArray[np.int32]:

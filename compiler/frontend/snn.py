@@ -182,10 +182,14 @@ class Builder(NodeBuilder):
 
     def bend(self, at: str, x: str) -> str:
         """RPReLU."""
-        move1, slopes, move2 = (self.state[f"{at}{part}"] for part in ("move1.bias", "prelu.weight", "move2.bias"))
-        x = self.add(f"{at}move1", Bias(move1.reshape(-1)), x)
-        x = self.add(f"{at}prelu", TwoSlope(pos=np.ones_like(slopes), neg=slopes), x)
+        move1, move2 = (self.state[f"{at}{part}.bias"] for part in ("move1", "move2"))
+        x = self.prelu(at, self.add(f"{at}move1", Bias(move1.reshape(-1)), x))
         return self.add(f"{at}move2", Bias(move2.reshape(-1)), x)
+
+    def prelu(self, at: str, x: str) -> str:
+        """PReLU."""
+        slopes = self.state[f"{at}prelu.weight"]
+        return self.add(f"{at}prelu", TwoSlope(pos=np.ones_like(slopes), neg=slopes), x)
 
     def pooled_shortcut(self, at: str, x: str) -> str:
         """A 1x1 convolution and batch norm behind average pooling."""

@@ -20,7 +20,7 @@ WINDOW_SHARE = 0.5
 """Share of the block RAM that the image's windows may take; beyond it a front unit computes its convolution."""
 FRONT_SHARE = 0.75
 """Share of the multipliers that a front unit may take."""
-MOST_COLUMNS = 16
+LEAST_COLUMNS, MOST_COLUMNS = 2, 16
 
 
 def front_columns(found: Analysis, limits: Limits, lanes: int) -> int:
@@ -37,7 +37,7 @@ def most_columns(found: Analysis, limits: Limits, lanes: int) -> int:
     front_layers(found.network, found.uses)
     conv = _image_conv(found)
     columns = min(int(FRONT_SHARE * limits.dsp) // conv.window.kernel, len(conv.weight), MOST_COLUMNS)
-    return max(columns // lanes, 2 if lanes == 1 else 1) * lanes
+    return max(columns // lanes * lanes, lanes, LEAST_COLUMNS)
 
 
 def check_windows(found: Analysis, limits: Limits) -> None:

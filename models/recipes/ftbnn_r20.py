@@ -1,29 +1,29 @@
 """ftbnn_r20: ResNet-20 of grouped binary convolutions with a two-slope function, for CIFAR-10.
 
-Our reading of FTBNN's abstract (group execution, tuned non-linearities): its tables are not public in code.
+The network of the family whose widths are twice ResNet-20's in groups of 16 channels, about as many products.
 """
 
 from __future__ import annotations
 
 from torch import nn
 
+from bnnhw.compiler.frontend.ftbnn import PAPER, Arch
 from bnnhw.models.layers import BinaryConv2d
 from bnnhw.models.recipes.cifar import cifar
 from bnnhw.models.resnet import Bend, ResNet
 
-GROUP = 16
-"""Channels of a group: twice as wide as ResNet-20, about as many products."""
+ARCH = Arch((32, 64, 128), (6, 6, 6), 16, photographs=False, size=32, classes=10)
 
 
 def convolution(channels_in: int, channels_out: int, *, stride: int) -> nn.Module:
-    """In groups of GROUP channels; where the number of channels changes, of all, so that groups mix."""
-    groups = channels_out // GROUP if channels_in == channels_out else 1
-    return BinaryConv2d(channels_in, channels_out, stride=stride, groups=groups)
+    """In the architecture's groups."""
+    return BinaryConv2d(channels_in, channels_out, stride=stride, groups=ARCH.groups(channels_in, channels_out))
 
 
 def ftbnn_r20() -> ResNet:
     """Normalised images (N, 3, 32, 32) -> scores (N, 10)."""
-    return ResNet(3, 32, (32, 64, 128), (6, 6, 6), convolution, bend=Bend("two_slope"), gain=0.3)
+    bend = Bend(ARCH.kind, ARCH.place)
+    return ResNet(3, ARCH.widths[0], ARCH.widths, ARCH.blocks, convolution, bend=bend, gain=0.3)
 
 
-RECIPE = cifar("ftbnn_r20", "FTBNN, arXiv 2010.09294 (our reading of the abstract)", ftbnn_r20, decay=0.2)
+RECIPE = cifar("ftbnn_r20", PAPER, ftbnn_r20, decay=0.2)

@@ -59,8 +59,7 @@ class Training:
     """A network, its optimiser and how far it is.
 
     ``step`` counts batches; a step draws from a generator seeded by (seed, step), an epoch's order from one seeded by
-    (seed, epoch). ``teacher``: sees the same changed images. ``start``: what this one begins with;
-    ``fine``: all steps are as the recipe's last.
+    (seed, epoch). ``teacher``: sees the same changed images. ``start``: what this one begins with.
     """
 
     def __init__(
@@ -72,10 +71,8 @@ class Training:
         teacher: Teacher | None = None,
         group: Group | None = None,
         start: Start | None = None,
-        fine: bool = False,
     ) -> None:
         self.recipe, self.source, self.seed, self.epochs, self.teacher = recipe, source, seed, epochs, teacher
-        self._fine = fine
         self.group = group or Group()
         if recipe.batch % self.group.size:
             raise BnnhwError(f"processes must divide the batch of {recipe.name}, {recipe.batch}, not {self.group.size}")
@@ -113,7 +110,7 @@ class Training:
             self.run["teacher"] = teacher.identity()
         if begun is not None:
             self.run["start"] = begun
-        if fine:
+        if recipe.settled:
             self.run["fine"] = True
 
     def load(self, path: Path) -> bool:
@@ -172,16 +169,6 @@ class Training:
         whole = self._orders[epoch][batch * self.recipe.batch :][: self.recipe.batch]
         return whole[self.group.rank :: self.group.size]
 
-    def _set_pace(self) -> None:
-        """What layers do in the coming step."""
-        for layer in self._paced:
-            if self._fine:
-                layer.settle()
-            else:
-                layer.pace(self.step, self.steps)
-        for kernel in self._kernels:
-            kernel.real = not self._fine and self.step < self.recipe.real * self.steps
-
     def _one_step(self) -> tuple[Tensor, Tensor]:
         """One batch; its loss and the part of it that was decided rightly."""
         chosen = self._chosen(self.step)
@@ -189,13 +176,19 @@ class Training:
         if self.step + 1 < self.steps:
             self.source.expect(self.step + 1, self._chosen(self.step + 1).tolist())
         torch.manual_seed(_mixed(self.seed, self.step, self.group.rank))
-        self._set_pace()
+        for layer in self._paced:
+            if self.recipe.settled:
+                layer.settle()
+            else:
+                layer.pace(self.step, self.steps)
+        for kernel in self._kernels:
+            kernel.real = self.step < self.recipe.real * self.steps
         images = (self.source.take(self.step, chosen.tolist(), self.device).float() / 255 - self._mean) / self._std
         images, labels = self.recipe.augment(images), self._labels[torch.from_numpy(chosen).to(self.device)]
         taught = None
         if self.teacher is not None:
             taught = self.teacher.probabilities(images, self._mean, self._std)
-        if not self._fine and (side := self.recipe.side(self.step, self.steps)) != images.shape[2]:
+        if (side := self.recipe.side(self.step, self.steps)) != images.shape[2]:
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.half):
             scores = self._forward(images).float()

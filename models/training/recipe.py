@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
@@ -35,7 +35,8 @@ class Recipe:
     ``small``: (part of the steps, height and width), rising: until then images are brought to that size, which is most
     of the learning for less of the work (a teacher sees them whole); ``half``: convolutions and what follows them in
     bfloat16, weights and what they learn in float32; ``real``: part of the steps, the first ones, in
-    which convolutions of binary maps multiply with real weights (the first of the two steps that SNN trains in).
+    which convolutions of binary maps multiply with real weights (the first of the two steps that SNN trains in);
+    ``settled``: gradients are as sharp and codebooks as fixed as at the end, in all steps.
     """
 
     name: str
@@ -60,6 +61,11 @@ class Recipe:
     small: tuple[tuple[float, int], ...] = ()
     half: bool = False
     real: float = 0.0
+    settled: bool = False
+
+    def fine_tuning(self) -> Recipe:
+        """The recipe whose steps are all as the last of this one."""
+        return replace(self, small=(), real=0.0, settled=True)
 
     def compile(self, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """``forward``, compiled where ``compiled``: anew for each size of images, not once for all sizes."""

@@ -46,13 +46,14 @@ def run(
 ) -> Graph:
     """Train, import and calibrate; see `bnnhw.models.train`."""
     recipe = recipe if rate is None else replace(recipe, rate=rate)
+    recipe = recipe.fine_tuning() if fine else recipe
     begin = None if start is None else Start(start, recipe)
     source = load(recipe, data, seed)
     tutor = None if teacher is None else Teacher(teacher, recipe)
     count = epochs or recipe.epochs
     state = None if out is None else state_path(out)
     with deterministic(recipe.threads), joined() as group:
-        work = Training(recipe, source, seed, count, tutor, group, begin, fine)
+        work = Training(recipe, source, seed, count, tutor, group, begin)
         if state is not None:
             work.load(state)
         work.finish(state, progress if not group.rank else None)

@@ -19,7 +19,7 @@ from bnnhw.compiler.frontend import torch_exec
 from bnnhw.compiler.ir import Conv, Graph
 from bnnhw.errors import BnnhwError, FileFormatError
 from bnnhw.models import data as sets
-from bnnhw.models.codebook import CodebookConv2d
+from bnnhw.models.codebook import CodebookConv2d, Refinement
 from bnnhw.models.layers import SHARPNESS, AdaBinConv2d, Kernel
 from bnnhw.models.recipes.snn_digits import RECIPE
 from bnnhw.models.training.augment import flip_and_shift
@@ -92,7 +92,7 @@ def test_fine_tuning_is_all_last_steps(tmp_path: Path) -> None:
     seen: dict[bool, set[tuple[int, bool, bool]]] = {False: set(), True: set()}
     for fine, found in seen.items():
         with deterministic(1):
-            work = Training(recipe, source, 1, 4, fine=fine)
+            work = Training(recipe.fine_tuning() if fine else recipe, source, 1, 4)
             layer = next(m for m in work.network.modules() if isinstance(m, CodebookConv2d))
             words = layer.words()
             work.network.register_forward_pre_hook(
@@ -112,11 +112,14 @@ def test_fine_tuning_is_all_last_steps(tmp_path: Path) -> None:
 def test_settled_layers_are_as_at_the_end() -> None:
     for layer in (AdaBinConv2d(2, 2), CodebookConv2d(2, 2, sharpen=SHARPNESS)):
         layer.settle()
-        settled = layer.sharpness.clone()
+        assert layer.sharpness == SHARPNESS[1]
         layer.pace(7, 7)
-        assert torch.equal(layer.sharpness, settled)
+        assert layer.sharpness == SHARPNESS[1]
         layer.pace(3, 7)
-        assert layer.sharpness < settled
+        assert layer.sharpness < SHARPNESS[1]
+    every = CodebookConv2d(2, 2, refinement=Refinement(every=1))
+    every.settle()
+    assert not every.refining
 
 
 def real_weights(graph: Graph) -> NDArray[np.float32]:

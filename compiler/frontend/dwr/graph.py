@@ -33,7 +33,6 @@ from bnnhw.compiler.ir import (
     Graph,
     Input,
     MaxPool,
-    Shortcut,
     TwoSlope,
 )
 from bnnhw.errors import BnnhwError
@@ -185,8 +184,7 @@ class _Builder(NodeBuilder):
         if layer.stride == 1 and ins == outs:
             return x
         if arch.style == "cifar":
-            before = (outs - ins) // 2
-            return self.add(f"{at}shortcut", Shortcut(layer.stride, before, outs - ins - before), x)
+            return self.thin_shortcut(f"{at}shortcut", layer.stride, ins, outs, x)
         stride = layer.stride
         if arch.style == "imagenet" and stride == 2:
             x, stride = self.add(f"{at}down.pool", AvgPool(2, 2), x), 1

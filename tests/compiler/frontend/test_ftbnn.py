@@ -15,6 +15,7 @@ from bnnhw.compiler.frontend.fx import import_module
 from bnnhw.compiler.ir import BinaryConv, Flatten, Graph
 from bnnhw.errors import BnnhwError
 from bnnhw.models.layers import BinaryConv2d
+from bnnhw.models.recipes import ftbnn_r20
 from bnnhw.models.resnet import Bend, ResNet
 
 SMALL = Arch((8, 16), (2, 2), group=4, size=32, classes=10)
@@ -60,7 +61,7 @@ def test_another_kind_or_place_is_another_network() -> None:
 
 
 def test_costs_as_the_trained_network() -> None:
-    ours = models.info(ftbnn.untrained("x", Arch((32, 64, 128), (6, 6, 6), 16, photographs=False, size=32, classes=10)))
+    ours = models.info(ftbnn.untrained("x", ftbnn_r20.ARCH))
     assert ours.cost == models.info(models.load("ftbnn_r20")).cost
 
 
