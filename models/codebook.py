@@ -96,8 +96,13 @@ class CodebookConv2d(Kernel, Paced):
         return torch.where(patterns.abs() >= self.refinement.hysteresis, sign(patterns), self.memory)
 
     def index(self) -> Tensor:
-        """Codeword of every kernel, (out, in): the nearest one, which is the one of largest dot product."""
-        return (self.standard().detach().flatten(2) @ self.words().T).argmax(dim=2)
+        """Codeword of every kernel, (out, in): the nearest one, which is the one of largest dot product.
+
+        In float32 also where convolutions compute in bfloat16, which would take another word for one kernel in fifty:
+        the network that is trained would not be the one that is saved.
+        """
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return (self.standard().detach().flatten(2) @ self.words().T).argmax(dim=2)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scaled(x, self._binary)

@@ -24,6 +24,16 @@ def test_nearest_codeword() -> None:
     assert not torch.equal(words, codebook(2).words()), "each layer draws its own subset"
 
 
+def test_half_precision_takes_the_same_codewords() -> None:
+    torch.manual_seed(1)
+    layer = CodebookConv2d(64, 64, 5)
+    x = torch.randn(1, 64, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        index, product = layer.index(), layer(x)
+    assert torch.equal(index, layer.index())
+    assert product.dtype == torch.bfloat16, "products themselves are half as precise"
+
+
 def test_small_patterns_keep_their_bit() -> None:
     layer = codebook()
     before = layer.words()
