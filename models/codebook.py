@@ -39,8 +39,8 @@ class CodebookConv2d(Kernel, Paced):
     changes the layer: what it computes depends on its state alone, however often it was called.
 
     The gradient reaches weights of magnitude up to ``clip``, and the scale of a filter is their mean magnitude, as in
-    the official code. With ``sharpen`` weights are standardised first, the gradient is the one of AdaBin's weights
-    (`annealed_sign`) and the scale is their deviation.
+    the official code. With ``sharpen`` weights are standardised first, the scale is their deviation, and the gradient
+    is the one of AdaBin's weights (`annealed_sign`), for their `distance` from another sign.
     """
 
     memory: Tensor
@@ -63,7 +63,7 @@ class CodebookConv2d(Kernel, Paced):
         self.patterns = nn.Parameter(torch.empty(1 << tau, TAPS))
         self.register_buffer("memory", torch.empty(1 << tau, TAPS))
         self.take(spelled(torch.randperm(KERNELS)[: 1 << tau].sort().values))
-        self.register_buffer("sharpness", torch.tensor(0.0), persistent=False)
+        self.register_buffer("sharpness", torch.tensor(sharpen[0] if sharpen else 0.0), persistent=False)
         self.refining = False
 
     def take(self, words: Tensor) -> None:
@@ -95,14 +95,29 @@ class CodebookConv2d(Kernel, Paced):
         patterns = self.patterns.detach()
         return torch.where(patterns.abs() >= self.refinement.hysteresis, sign(patterns), self.memory)
 
-    def index(self) -> Tensor:
-        """Codeword of every kernel, (out, in): the nearest one, which is the one of largest dot product.
+    def _products(self) -> Tensor:
+        """Dot product of every kernel and every codeword, (out, in, 2**tau).
 
-        In float32 also where convolutions compute in bfloat16, which would take another word for one kernel in fifty:
-        the network that is trained would not be the one that is saved.
+        In float32 also where convolutions compute in bfloat16, by which another word would be the nearest for one
+        kernel in fifty: the network that is trained would not be the one that is saved.
         """
         with torch.autocast(self.weight.device.type, enabled=False):
-            return (self.standard().detach().flatten(2) @ self.words().T).argmax(dim=2)
+            return self.standard().detach().flatten(2) @ self.words().T
+
+    def index(self) -> Tensor:
+        """Codeword of every kernel, (out, in): the nearest one, which is the one of largest dot product."""
+        return self._products().argmax(dim=2)
+
+    def distance(self) -> Tensor:
+        """How far each weight is from another sign, (out, in, 3, 3): half of what the best codeword with the other bit
+        there lacks in the dot product, infinite where no codeword has it.
+
+        Of a codebook of all kernels that is the weight's magnitude.
+        """
+        products, words = self._products(), self.words()
+        lacking = (products.amax(dim=2, keepdim=True) - products) / 2
+        other = words != words[self.index()][:, :, None]
+        return lacking[..., None].where(other, torch.inf).amin(dim=2).reshape(self.weight.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scaled(x, self._binary)
@@ -112,7 +127,10 @@ class CodebookConv2d(Kernel, Paced):
         # out of the graph where they get no gradient, so that no process waits for another's
         patterns = self.patterns if self.refining else self.patterns.detach()
         weight = self.standard()
-        signs = pass_sign(weight, self.clip) if self.sharpen is None else annealed_sign(weight, self.sharpness)
+        if self.sharpen is None:
+            signs = pass_sign(weight, self.clip)
+        else:
+            signs = annealed_sign(weight, self.sharpness, self.distance())
         return assign(signs, patterns, self.words(), self.index(), self.refining)
 
     def pace(self, step: int, steps: int) -> None:

@@ -27,10 +27,11 @@ def pass_sign(x: Tensor, clip: float = 1.0) -> Tensor:
     return _Pass.apply(x, clip)
 
 
-def annealed_sign(x: Tensor, sharpness: Tensor) -> Tensor:
+def annealed_sign(x: Tensor, sharpness: Tensor, distance: Tensor | None = None) -> Tensor:
     """sign(x) with the gradient of k tanh(t x), t the sharpness, k = max(1 / t, 1): nearly 1 at first, in the end
-    the sign's own (IR-Net's; weights of AdaBin)."""
-    return _Annealed.apply(x, sharpness)
+    the sign's own (IR-Net's; weights of AdaBin). ``distance``: how far each x is from another sign, where that is not
+    its magnitude."""
+    return _Annealed.apply(x, x if distance is None else distance, sharpness)
 
 
 def assign(signs: Tensor, patterns: Tensor, words: Tensor, index: Tensor, refine: bool) -> Tensor:
@@ -67,14 +68,14 @@ class _Pass(torch.autograd.Function):
 
 class _Annealed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sharpness: Tensor) -> Tensor:
-        ctx.save_for_backward(x, sharpness)
+    def forward(ctx: Any, x: Tensor, distance: Tensor, sharpness: Tensor) -> Tensor:
+        ctx.save_for_backward(distance, sharpness)
         return sign(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, t = ctx.saved_tensors
-        return grads[0] * (t.clamp(min=1) * (1 - torch.tanh(t * x) ** 2)), None
+        distance, t = ctx.saved_tensors
+        return grads[0] * (t.clamp(min=1) * (1 - torch.tanh(t * distance) ** 2)), None, None
 
 
 class _Assign(torch.autograd.Function):

@@ -7,6 +7,7 @@ from copy import deepcopy
 import torch
 
 from bnnhw.models.codebook import CodebookConv2d, Refinement, numbers, spelled
+from bnnhw.models.estimators import annealed_sign
 
 
 def codebook(seed: int = 1) -> CodebookConv2d:
@@ -22,6 +23,43 @@ def test_nearest_codeword() -> None:
     assert sorted(set(layer.words().unique().tolist())) == [-1.0, 1.0]
     assert len(torch.unique(words, dim=0)) == 32
     assert not torch.equal(words, codebook(2).words()), "each layer draws its own subset"
+
+
+def test_distance_to_another_sign() -> None:
+    """No smaller change of a kernel turns the bit, and one a little larger brings it nearer to a codeword that has the
+    other one, where it is made in the taps in which the two codewords differ."""
+    layer = codebook()
+    layer.sharpen = (1.0, 1.0)
+    kernels, words = layer.standard().detach().reshape(12, 9), layer.words()
+    reach = layer.distance().reshape(12, 9)
+    assert reach.isfinite().all()
+    for kernel, chosen, distances in zip(kernels, words[layer.index().reshape(-1)], reach, strict=True):
+        for tap, distance in enumerate(distances):
+            inside = torch.randn(200, 9)
+            inside *= 0.999 * distance / inside.abs().sum(dim=1, keepdim=True)
+            assert (words[((kernel + inside) @ words.T).argmax(dim=1), tap] == chosen[tap]).all()
+            others = words[words[:, tap] != chosen[tap]]
+            best = others[(others @ kernel).argmax()]
+            turned = (best != chosen) * best * (1.001 * distance + 1e-5) / (best != chosen).sum()
+            assert best @ (kernel + turned) > chosen @ (kernel + turned)
+    layer.take(words[:1].expand(32, 9))
+    assert layer.distance().isinf().all()
+
+
+def test_distance_in_a_whole_codebook_is_the_weights_magnitude() -> None:
+    layer = CodebookConv2d(3, 4, 9, sharpen=(4.0, 4.0))
+    layer.take(spelled(torch.arange(512)))
+    layer.pace(0, 1)
+    x = torch.randn(2, 3, 4, 4)
+    layer(x).square().sum().backward()
+    found, layer.weight.grad = layer.weight.grad, None
+    standard = layer.standard()
+    assert torch.allclose(layer.distance(), standard.detach().abs(), atol=1e-5)
+    signs = annealed_sign(standard, layer.sharpness)
+    layer.scaled(x, lambda: signs).square().sum().backward()
+    assert found is not None
+    assert layer.weight.grad is not None
+    assert torch.allclose(found, layer.weight.grad, rtol=1e-3, atol=1e-3)
 
 
 def test_half_precision_takes_the_same_codewords() -> None:
